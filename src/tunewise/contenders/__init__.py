@@ -1,0 +1,1 @@
+"""The ways to do the task: each fits on train and dev, then answers."""

@@ -1,0 +1,1 @@
+"""Answers on the test split, and their scores."""

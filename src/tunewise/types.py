@@ -1,0 +1,230 @@
+"""The nouns of Tunewise: frozen records that every layer speaks, standard library only.
+
+They hold data and know nothing of files, models, statistics or rendering.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+JsonValue: TypeAlias = (
+    bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"] | None
+)
+
+Kind = Literal["classification", "extraction", "generation", "qa"]
+"""What sort of answer the task asks for; decides the default metric and prompts."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: str
+    """`system`, `user` or `assistant`."""
+    content: str
+    """The text of the turn."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Input:
+    """What a contender sees when it answers: an example without its target, group and metadata."""
+
+    id: str
+    """The example's id."""
+    messages: tuple[Message, ...]
+    """The conversation up to the answer; the last turn is the user's."""
+
+    @property
+    def text(self) -> str:
+        """The user's turns as one text: what retrieval and embeddings look at."""
+        return "\n".join(turn.content for turn in self.messages if turn.role == "user")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """One row of a person's data."""
+
+    id: str
+    """Unique within the data set; stable when rows are added."""
+    messages: tuple[Message, ...]
+    """The input: the conversation up to the answer."""
+    target: str
+    """The answer wanted."""
+    group: str | None = None
+    """The unit that splits and intervals go by (a customer, a document); None: the row itself."""
+    metadata: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    """Every other column of the row. `document` names the file that holds the answer, if known."""
+
+    @property
+    def input(self) -> Input:
+        """The part of the example that a contender may see when it answers."""
+        return Input(id=self.id, messages=self.messages)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Splits:
+    """Disjoint parts of the examples. Contenders are fitted on train and dev; test is sealed."""
+
+    train: tuple[Example, ...]
+    dev: tuple[Example, ...]
+    test: tuple[Example, ...]
+    seed: int
+    """Salt of the hash that decides membership."""
+    fingerprint: str
+    """sha256 (hex) over the content of all rows and their membership."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """Tokens of one request, counted with the model's own tokenizer."""
+
+    prompt_tokens: int = 0
+    """Tokens of the rendered prompt, cached ones included."""
+    cached_tokens: int = 0
+    """Prompt tokens that the engine took from its prefix cache."""
+    completion_tokens: int = 0
+    """Tokens generated, the end token not counted."""
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+        )
+
+    @property
+    def total(self) -> int:
+        """Prompt and completion tokens together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Generation:
+    """What an engine made of one request."""
+
+    text: str
+    usage: Usage
+    finish_reason: Literal["stop", "length"]
+    seconds: float
+    """Wall time from handing the request over to its last token; in a batch, that of the batch."""
+    seconds_to_first_token: float | None = None
+    """Wall time to the first token; None where the engine cannot tell."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A request that could not be answered: its own kind of thing, never a text."""
+
+    message: str
+    """What went wrong and what to do, for a person."""
+    seconds: float = 0.0
+    """Wall time spent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """One contender's answer to one example. Exactly one of `text` and `error` is set."""
+
+    example_id: str
+    contender: str
+    seed: int
+    """Which replica answered; 0 for contenders that train nothing."""
+    text: str | None = None
+    error: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+    """Wall time of the batch this answer came from; not a latency (that is measured apart)."""
+    passages: tuple[str, ...] = ()
+    """Ids of the retrieved passages shown to the model, best first: `file.md#3`."""
+
+    def __post_init__(self) -> None:
+        if (self.text is None) == (self.error is None):
+            raise ValueError("an Answer has exactly one of text and error")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """The judgement of one answer under one metric."""
+
+    example_id: str
+    contender: str
+    seed: int
+    metric: str
+    value: float | None
+    """0 (wrong) to 1 (right); None when the answer is not scorable (it crashed)."""
+    reason: str | None = None
+    """Why the value is what it is, where that is not obvious."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fit:
+    """What fitting one contender cost, and what it chose on dev."""
+
+    contender: str
+    settings: Mapping[str, JsonValue]
+    """The choices made on dev, for a reader: prompt text, k, learning rate, epochs."""
+    seconds: float
+    """Wall time of the fit, all seeds."""
+    tokens: Mapping[str, int]
+    """Tokens spent: `prefilled`, `generated`, `trained`."""
+    dev_scores: Mapping[int, tuple[float | None, ...]]
+    """seed -> the primary metric on each dev example, in dev order."""
+    artifact: Mapping[int, str] = field(default_factory=dict[int, str])
+    """seed -> folder of the trained adapter, relative to the run folder; empty if none."""
+    trials: tuple[Mapping[str, JsonValue], ...] = ()
+    """Every setting tried, with its dev quality and the number of dev examples it saw."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """A paired difference in quality between two contenders on the same test examples."""
+
+    a: str
+    b: str
+    metric: str
+    n: int
+    """Test examples compared."""
+    groups: int
+    """Independent units among them."""
+    delta: float
+    """Quality of a minus quality of b."""
+    low: float
+    high: float
+    """The confidence interval of delta."""
+    p: float
+    """Two-sided p-value of no difference."""
+    p_adjusted: float
+    """The same after Holm's correction; equal to `p` for the primary comparison."""
+    method: str
+    """The procedures used, by name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Constraint:
+    """A demand of the project's [decision] table, checked for one contender."""
+
+    name: str
+    """`minimum_quality`, `maximum_latency_ms` or `beats_constant`."""
+    contender: str
+    met: bool
+    detail: str
+    """The numbers behind it, for a person."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """The answer to the question whether to fine-tune."""
+
+    outcome: str
+    """A contender's name, or `undecided`."""
+    recommended: str | None
+    """What to use now: the outcome, or the incumbent while undecided; None if nothing works."""
+    reason: str
+    """One or two plain sentences with the numbers."""
+    rule: Literal["worth_more", "cheaper", "not_worth_it", "cannot_tell", "nothing_learned"]
+    """Which rule of the method decided."""
+    comparisons: tuple[Comparison, ...]
+    """The primary comparison first."""
+    constraints: tuple[Constraint, ...]
+    examples_needed: int | None
+    """Further test examples for 80% power, when undecided and computable."""
