@@ -1,6 +1,7 @@
 """The batched protocol between contenders and whatever runs the language model."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -48,6 +49,17 @@ class Engine(Protocol):
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Prompt tokens of the conversation as rendered for the model."""
+        ...
+
+    def count_answer_tokens(self, text: str) -> int:
+        """Tokens of a text as the model would have to generate it, without the end token."""
+        ...
+
+    def serving(self) -> AbstractContextManager[None]:
+        """Within it, requests run as they would be served: with a prefix cache where there is one.
+
+        Outside, a batch of requests gets the same greedy answers whatever was asked before it.
+        """
         ...
 
     def close(self) -> None:

@@ -1,0 +1,225 @@
+"""Turns labelled examples into a classifier over frozen sentence embeddings.
+
+You may not need a language model: where answers come from a closed set, logistic regression on
+embeddings answers in milliseconds. It knows nothing of prompts, tokens or adapters.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import (  # pyright: ignore[reportMissingTypeStubs]
+    LogisticRegression,
+)
+
+from tunewise.contenders.base import NotApplicable
+from tunewise.errors import UserError
+from tunewise.evaluation.scorers import Metric, parse_object, quality
+from tunewise.retrieval.embed import Embedder, load_embedder
+from tunewise.types import Answer, Example, Fit, Input, JsonValue
+
+STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+"""Values of C (inverse regularisation) tried on dev; ties go to the smaller."""
+ROWS_PER_VALUE = 3
+"""A set is closed when train has at least this many rows for each of its values, on average."""
+REPEATED = 0.95
+"""... and at least this share of the rows holds a value that another row holds too."""
+WHOLE = ""
+"""Name of the only column where the answer is a label, not an object."""
+ABSENT = "absent"
+"""What is predicted for a field that the object lacks; never a JSON text."""
+
+Columns = Mapping[str, Sequence[str]]
+"""column -> the value of each training row, as a label or as JSON text."""
+Vectors = NDArray[np.float32]
+
+
+class _Model(Protocol):
+    def predict(self, x: Vectors) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedClassifier:
+    """One model a column, over one embedding a text."""
+
+    embedder: Embedder
+    models: Mapping[str, _Model]
+    fit: Fit
+    clock: Callable[[], float]
+    seeds: tuple[int, ...] = (0,)
+
+    def answer(self, inputs: Sequence[Input], *, seed: int) -> list[Answer]:
+        """Embeds and classifies; `seconds` is the wall time of the batch, tokens are none."""
+        began = self.clock()
+        texts = _predict(self.models, self.embedder.encode([item.text for item in inputs]))
+        seconds = self.clock() - began
+        return [
+            Answer(
+                example_id=item.id,
+                contender=self.fit.contender,
+                seed=seed,
+                text=text,
+                seconds=seconds,
+            )
+            for item, text in zip(inputs, texts, strict=True)
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classifier:
+    """Frozen sentence embeddings and logistic regression, one a field for JSON answers.
+
+    Applies when every column of the targets is a closed set: scalar values, at least
+    `ROWS_PER_VALUE` training rows a value on average, and `REPEATED` of the rows holding a value
+    seen more than once. A label task whose labels are given is closed by declaration. A JSON
+    object is one column a field; a field that a row lacks is a value of its own. The models are
+    fitted on train alone, with the C that dev likes best (one C for all fields).
+    """
+
+    metric: Metric
+    labels: Sequence[str] | None = None
+    """The labels of the task, when the project declares them."""
+    load: Callable[[], Embedder] = field(default=load_embedder)
+    clock: Callable[[], float] = field(default=time.perf_counter)
+    name: ClassVar[str] = "classifier"
+
+    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> FittedClassifier:
+        """Chooses C on dev.
+
+        Raises:
+            NotApplicable: the answers are not from a closed set, or the extra `dense` is missing.
+        """
+        began = self.clock()
+        columns = closed_columns([example.target for example in train], self.labels)
+        try:
+            embedder = self.load()
+        except UserError as missing:
+            raise NotApplicable(str(missing)) from missing
+        train_vectors = embedder.encode([example.input.text for example in train])
+        dev_vectors = embedder.encode([example.input.text for example in dev])
+        wanted = [example.target for example in dev]
+
+        best: tuple[float, Mapping[str, _Model], list[str]] | None = None
+        strength, trials = STRENGTHS[0], list[Mapping[str, JsonValue]]()
+        for candidate in STRENGTHS if dev else (1.0,):
+            models = _fit_models(columns, train_vectors, candidate)
+            texts = _predict(models, dev_vectors)
+            value = quality(self.metric, texts, wanted) if dev else 0.0
+            trials.append({"C": candidate, "dev_quality": value, "dev_examples": len(dev)})
+            if best is None or value > best[0]:
+                best, strength = (value, models, texts), candidate
+        assert best is not None  # noqa: S101 - the grid is not empty
+        _, models, texts = best
+
+        scores = tuple(
+            self.metric.score(text, target).value
+            for text, target in zip(texts, wanted, strict=True)
+        )
+        return FittedClassifier(
+            embedder=embedder,
+            models=models,
+            clock=self.clock,
+            fit=Fit(
+                contender=self.name,
+                settings={
+                    "C": strength,
+                    "embedder": embedder.name,
+                    "values": {key or "label": len(set(rows)) for key, rows in columns.items()},
+                },
+                seconds=self.clock() - began,
+                tokens={"prefilled": 0, "generated": 0, "trained": 0},
+                dev_scores={0: scores},
+                trials=tuple(trials),
+            ),
+        )
+
+
+def closed_columns(targets: Sequence[str], labels: Sequence[str] | None = None) -> Columns:
+    """The training targets as columns of values from closed sets.
+
+    Args:
+        targets: labels, or JSON objects with scalar values.
+        labels: the labels of the task when they are declared.
+
+    Returns:
+        One column named "" for labels; for objects a column of JSON texts for each field, in the
+        order in which train first names the fields.
+
+    Raises:
+        NotApplicable: some column is not from a closed set; the reason names it.
+    """
+    if not targets:
+        raise NotApplicable("there are no training examples")
+    objects = [parse_object(target) for target in targets]
+    rows = [row for row in objects if row is not None]
+    if len(rows) < len(targets):
+        if not labels and not _is_closed(targets):
+            raise NotApplicable("answers are not from a closed set")
+        return {WHOLE: targets}
+    columns: dict[str, list[str]] = {}
+    for name in dict.fromkeys(key for row in rows for key in row):
+        values = [row.get(name, ABSENT) for row in rows]
+        if any(
+            isinstance(value, Sequence | Mapping) and not isinstance(value, str) for value in values
+        ):
+            raise NotApplicable(f"the field {name!r} holds lists or objects, not single values")
+        columns[name] = [
+            json.dumps(row[name], ensure_ascii=False) if name in row else ABSENT for row in rows
+        ]
+        if not _is_closed(columns[name]):
+            raise NotApplicable(f"values of the field {name!r} are not from a closed set")
+    if not columns:
+        raise NotApplicable("the answers are empty objects")
+    return columns
+
+
+def _is_closed(values: Sequence[str]) -> bool:
+    counts = Counter(values)
+    repeated = sum(count for count in counts.values() if count > 1)
+    return len(counts) * ROWS_PER_VALUE <= len(values) and repeated >= REPEATED * len(values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Always:
+    """The model of a column that holds one value only."""
+
+    value: str
+
+    def predict(self, x: Vectors) -> Sequence[str]:
+        return [self.value] * len(x)
+
+
+def _fit_models(columns: Columns, vectors: Vectors, strength: float) -> dict[str, _Model]:
+    models: dict[str, _Model] = {}
+    for name, values in columns.items():
+        if len(set(values)) == 1:
+            models[name] = _Always(values[0])
+            continue
+        regression = LogisticRegression(C=strength, max_iter=1000)
+        regression.fit(vectors, list(values))  # pyright: ignore[reportUnknownMemberType]
+        models[name] = cast(_Model, regression)
+    return models
+
+
+def _predict(models: Mapping[str, _Model], vectors: Vectors) -> list[str]:
+    if not len(vectors):
+        return []
+    predicted = {name: model.predict(vectors) for name, model in models.items()}
+    if WHOLE in predicted and len(predicted) == 1:
+        return [str(label) for label in predicted[WHOLE]]
+    return [
+        json.dumps(
+            {
+                name: json.loads(str(values[row]))
+                for name, values in predicted.items()
+                if values[row] != ABSENT
+            },
+            ensure_ascii=False,
+        )
+        for row in range(len(vectors))
+    ]

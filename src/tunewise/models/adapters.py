@@ -1,0 +1,133 @@
+"""Bakes a PEFT adapter into the q8_0 GGUF file of its base model.
+
+The merged weight is W + s B A (Hu et al. 2021, arXiv:2106.09685) with s = alpha / r, or
+alpha / sqrt(r) for rsLoRA (Kalajdzievski 2023, arXiv:2312.03732), as PEFT itself computes it; it
+is quantised as the converter quantises. Merging before quantising leaves no scale for an engine
+to forget. Knows nothing of engines.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any, cast
+
+import gguf
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from peft import PeftModel
+
+from tunewise.errors import UserError
+from tunewise.models import hub
+from tunewise.models.catalog import LocalModel
+
+BASE_FILE = "tunewise-base.json"
+"""Beside an adapter: which base it was trained for."""
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+
+
+def adapter_hash(adapter: Path) -> str:
+    """sha256 (hex) of the adapter's weights and settings."""
+    digest = hashlib.sha256()
+    for name in (ADAPTER_WEIGHTS, "adapter_config.json"):
+        digest.update((adapter / name).read_bytes())
+    return digest.hexdigest()
+
+
+def sign_adapter(adapter: Path, base: LocalModel) -> None:
+    """Writes down which base the adapter belongs to."""
+    text = json.dumps({"base": base.name, "sha256": base.sha256}, indent=1)
+    (adapter / BASE_FILE).write_text(text, "utf-8")
+
+
+def check_adapter(adapter: Path, base: LocalModel) -> None:
+    """Refuses an adapter that is missing, pickled, or trained for another base.
+
+    Raises:
+        UserError: with what to do.
+    """
+    if not (adapter / ADAPTER_WEIGHTS).is_file():
+        raise UserError(
+            f"{adapter}: there is no {ADAPTER_WEIGHTS} (pickled adapters are not read). "
+            "Give the folder of an adapter in PEFT format."
+        )
+    signature = adapter / BASE_FILE
+    if not signature.is_file():
+        return
+    trained_for = cast("dict[str, str]", json.loads(signature.read_text("utf-8")))
+    if trained_for.get("sha256") != base.sha256:
+        raise UserError(
+            f"{adapter}: this adapter was trained for another base ({trained_for.get('base')}) "
+            f"than {base.name} as it is now. Train it again, or choose its own base."
+        )
+
+
+def merge_into_gguf(base: LocalModel, adapter: Path, out: Path) -> None:
+    """Writes the base's GGUF file with the adapter merged into its weights.
+
+    Raises:
+        UserError: when the adapter does not belong to the base.
+        ValueError: when the base has no GGUF file.
+    """
+    if base.gguf is None:
+        raise ValueError(f"{base.name} has no GGUF file: {base.no_gguf}")
+    check_adapter(adapter, base)
+    merged = _merged_weights(base, adapter)
+    beside = out.with_name(f".{out.name}-{os.getpid()}")
+    try:
+        shutil.copyfile(base.gguf, beside)
+        _overwrite(beside, merged, base)
+        beside.rename(out)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _merged_weights(base: LocalModel, adapter: Path) -> dict[str, NDArray[np.float32]]:
+    """Name of each adapted weight in the base's state dict -> the merged matrix (out, in)."""
+    model = cast("Any", PeftModel).from_pretrained(hub.load_model(base.folder), str(adapter))
+    touched = [
+        name.removesuffix(".lora_A.default.weight").removeprefix("base_model.model.")
+        for name, _ in model.named_parameters()
+        if name.endswith(".lora_A.default.weight")
+    ]
+    plain = model.merge_and_unload()
+    weights: dict[str, torch.Tensor] = dict(plain.named_parameters())
+    return {
+        f"{name}.weight": weights[f"{name}.weight"].detach().float().numpy() for name in touched
+    }
+
+
+def _overwrite(file: Path, merged: dict[str, NDArray[np.float32]], base: LocalModel) -> None:
+    reader = gguf.GGUFReader(file, "r+")
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    config = cast(
+        "dict[str, Any]", json.loads((base.folder / "config.json").read_text(encoding="utf-8"))
+    )
+    architecture = {
+        "llama": gguf.MODEL_ARCH.LLAMA,
+        "qwen2": gguf.MODEL_ARCH.QWEN2,
+        "qwen3": gguf.MODEL_ARCH.QWEN3,
+    }[base.family]
+    names = gguf.get_tensor_name_map(architecture, int(config["num_hidden_layers"]))
+    heads = int(config["num_attention_heads"])
+    kv_heads = int(config.get("num_key_value_heads") or heads)
+    for name, matrix in merged.items():
+        gguf_name = names.get_name(name, try_suffixes=(".weight",))
+        if gguf_name is None:
+            raise ValueError(f"the GGUF format has no place for {name}")
+        if base.family == "llama" and re.search(r"\.[qk]_proj\.weight$", name):
+            matrix = _interleaved(matrix, heads if ".q_proj" in name else kv_heads)
+        tensor = tensors[gguf_name]
+        tensor.data[:] = gguf.quants.quantize(matrix, tensor.tensor_type)
+    data = cast("Any", reader).data
+    data.flush()
+
+
+def _interleaved(matrix: NDArray[np.float32], heads: int) -> NDArray[np.float32]:
+    """The row order in which GGUF keeps Llama's rotary halves: (heads * d, in), same shape."""
+    rows, columns = matrix.shape
+    halves = matrix.reshape(heads, 2, rows // heads // 2, columns)
+    return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(rows, columns))

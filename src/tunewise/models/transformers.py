@@ -1,0 +1,173 @@
+"""The engine for any model and device: batched `generate` of transformers, in full precision.
+
+The common beginning of a batch's prompts is computed once and its keys and values are reused by
+every row. Knows nothing of contenders.
+"""
+
+import contextlib
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import transformers
+from peft import PeftModel
+
+from tunewise.data.chat import prompt_tokens
+from tunewise.models import hub
+from tunewise.models.adapters import adapter_hash, check_adapter
+from tunewise.models.catalog import LocalModel
+from tunewise.models.engine import Request, Sampling
+from tunewise.types import Failure, Generation, Message, Usage
+
+BATCH_ROWS = 16
+SHORTEST_PREFIX = 16
+"""A common beginning of fewer tokens is not worth a pass of its own."""
+
+
+class TransformersEngine:
+    """Runs a base model and its adapters with transformers.
+
+    Args:
+        model: any causal language model that transformers knows.
+        device: `cpu`, `cuda`, ...; None: CUDA where there is one, in bfloat16, else the CPU.
+    """
+
+    name = "transformers"
+
+    def __init__(self, model: LocalModel, *, device: str | None = None) -> None:
+        self.context_tokens = model.context_tokens
+        self._model = model
+        self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = torch.bfloat16 if self._device.startswith("cuda") else torch.float32
+        self._base = cast("Any", hub.load_model(model.folder, dtype=dtype)).to(self._device)
+        self._tokenizer = hub.load_tokenizer(model.folder)
+        self._ends = hub.end_token_ids(model.folder, self._tokenizer)
+        self._adapted: Any = None
+
+    def generate(self, requests: Sequence[Request]) -> list[Generation | Failure]:
+        """See `Engine.generate`. Rows of similar length and equal settings share a batch."""
+        prompts = [prompt_tokens(self._tokenizer, request.messages) for request in requests]
+        results: dict[int, Generation | Failure] = {
+            i: Failure(
+                message=f"the prompt of {len(prompts[i])} tokens and up to "
+                f"{request.sampling.max_tokens} of the answer do not fit the model's "
+                f"{self.context_tokens}; shorten the input or choose a model with a longer context"
+            )
+            for i, request in enumerate(requests)
+            if len(prompts[i]) + request.sampling.max_tokens > self.context_tokens
+        }
+        kinds: dict[tuple[Path | None, Sampling], list[int]] = {}
+        for i, request in enumerate(requests):
+            if i not in results:
+                kinds.setdefault((request.adapter, request.sampling), []).append(i)
+        for (adapter, sampling), rows in kinds.items():
+            rows.sort(key=lambda i: len(prompts[i]))
+            for start in range(0, len(rows), BATCH_ROWS):
+                batch = rows[start : start + BATCH_ROWS]
+                answers = self._batch(adapter, sampling, [prompts[i] for i in batch])
+                results.update(zip(batch, answers, strict=True))
+        return [results[i] for i in range(len(requests))]
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """See `Engine.count_tokens`."""
+        return len(prompt_tokens(self._tokenizer, messages))
+
+    def count_answer_tokens(self, text: str) -> int:
+        """See `Engine.count_answer_tokens`."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False))
+
+    @contextlib.contextmanager
+    def serving(self) -> Generator[None]:
+        """See `Engine.serving`. There is no cache between requests here."""
+        yield
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._base = self._adapted = None
+
+    def _with(self, adapter: Path | None) -> Any:
+        """The model with exactly this adapter switched on."""
+        if adapter is None:
+            return self._base if self._adapted is None else self._adapted.disable_adapter()
+        check_adapter(adapter, self._model)
+        name = adapter_hash(adapter)
+        if self._adapted is None:
+            self._adapted = cast("Any", PeftModel).from_pretrained(
+                self._base, str(adapter), adapter_name=name
+            )
+            self._adapted.eval()
+        elif name not in self._adapted.peft_config:
+            self._adapted.load_adapter(str(adapter), adapter_name=name)
+        self._adapted.set_adapter(name)
+        return self._adapted
+
+    @torch.inference_mode()
+    def _batch(
+        self, adapter: Path | None, sampling: Sampling, prompts: Sequence[Sequence[int]]
+    ) -> list[Generation]:
+        chosen = self._with(adapter)
+        started = time.perf_counter()
+        if adapter is None and self._adapted is not None:
+            with chosen:
+                rows = self._tokens(self._adapted, sampling, prompts)
+        else:
+            rows = self._tokens(chosen, sampling, prompts)
+        seconds = time.perf_counter() - started
+        return [
+            self._generation(row, len(p), seconds) for row, p in zip(rows, prompts, strict=True)
+        ]
+
+    def _tokens(
+        self, model: Any, sampling: Sampling, prompts: Sequence[Sequence[int]]
+    ) -> list[list[int]]:
+        """New tokens of each row. Layout of a row: common prefix | padding | rest of the prompt."""
+        prefix = _common_prefix(prompts) if len(prompts) > 1 else 0
+        prefix = prefix if prefix >= SHORTEST_PREFIX else 0
+        longest = max(len(prompt) for prompt in prompts)
+        pad = min(self._ends, default=0)
+        ids = torch.full((len(prompts), longest), pad)  # (rows, tokens)
+        mask = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            rest = len(prompt) - prefix
+            ids[row, :prefix] = torch.tensor(prompt[:prefix])
+            ids[row, longest - rest :] = torch.tensor(prompt[prefix:])
+            mask[row, :prefix] = 1
+            mask[row, longest - rest :] = 1
+        ids, mask = ids.to(self._device), mask.to(self._device)
+        settings: dict[str, Any] = {
+            "max_new_tokens": sampling.max_tokens,
+            "do_sample": sampling.temperature > 0,
+            "pad_token_id": pad,
+            "eos_token_id": sorted(self._ends),
+        }
+        if sampling.temperature > 0:
+            settings["temperature"] = sampling.temperature
+            torch.manual_seed(sampling.seed)  # pyright: ignore[reportUnknownMemberType]
+        if prefix:
+            cache = transformers.DynamicCache(config=cast("Any", self._base).config)
+            model(input_ids=ids[:1, :prefix], past_key_values=cache, logits_to_keep=1)
+            cache.batch_repeat_interleave(len(prompts))
+            settings["past_key_values"] = cache
+        out = model.generate(input_ids=ids, attention_mask=mask, **settings)
+        return cast("list[list[int]]", out[:, longest:].tolist())
+
+    def _generation(self, row: list[int], prompt: int, seconds: float) -> Generation:
+        end = next((n for n, token in enumerate(row) if token in self._ends), None)
+        kept = row if end is None else row[:end]
+        return Generation(
+            text=str(self._tokenizer.decode(kept)),
+            usage=Usage(prompt_tokens=prompt, completion_tokens=len(kept)),
+            finish_reason="length" if end is None else "stop",
+            seconds=seconds,
+        )
+
+
+def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:
+    """Length of the common beginning, leaving at least one token to every row."""
+    first, shortest = prompts[0], min(len(prompt) for prompt in prompts)
+    for n in range(shortest - 1):
+        if any(prompt[n] != first[n] for prompt in prompts):
+            return n
+    return max(0, shortest - 1)

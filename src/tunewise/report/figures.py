@@ -1,0 +1,168 @@
+"""Chooses what the page draws: the key numbers and the plots of a run, each in two widths."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from tunewise.report import numbers, plots
+from tunewise.report.run import Contender, Run
+
+WIDE, NARROW = 900, 344
+"""Drawn widths of each plot in pixels, for a screen and for a phone 390 pixels wide."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """One number a reader should take away."""
+
+    value: str
+    label: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plot:
+    """The same plot for a screen and for a phone; CSS shows one of them."""
+
+    wide: Markup
+    narrow: Markup
+
+
+def role_of(run: Run, name: str) -> plots.Role:
+    """The part a contender plays, which decides its colour and shape."""
+    if name == run.plan.challenger:
+        return "challenger"
+    if name == run.plan.incumbent:
+        return "incumbent"
+    contender = run.contender(name)
+    return "ceiling" if contender and contender.ceiling else "other"
+
+
+def key_figures(run: Run) -> list[Figure]:
+    """Quality, difference, prompt tokens and latency of what is recommended, where measured."""
+    best = run.contender(run.recommended) or run.challenger or run.incumbent
+    other = run.incumbent if best is run.challenger else run.challenger
+    figures: list[Figure] = []
+    if best is None:
+        return figures
+    beside = f"{other.name} " if other else ""
+    if best.quality:
+        span = numbers.percent_span(best.quality.low, best.quality.high)
+        figures.append(
+            Figure(
+                value=numbers.percent(best.quality.value),
+                label=f"{run.metric} of {best.name}",
+                detail=f"interval {span}",
+            )
+        )
+    if run.primary:
+        figures.append(
+            Figure(
+                value=numbers.points(run.primary.delta),
+                label=f"points, {run.primary.a} against {run.primary.b}",
+                detail=f"interval {numbers.points_span(run.primary.low, run.primary.high)}",
+            )
+        )
+    if best.tokens:
+        theirs = numbers.mean_tokens(other.tokens.prompt) if other and other.tokens else ""
+        figures.append(
+            Figure(
+                value=numbers.mean_tokens(best.tokens.prompt),
+                label=f"prompt tokens a request, {best.name}",
+                detail=f"{beside}{theirs}" if theirs else "",
+            )
+        )
+    if best.latency:
+        theirs = numbers.milliseconds(other.latency.p50) if other and other.latency else ""
+        figures.append(
+            Figure(
+                value=numbers.milliseconds(best.latency.p50),
+                label=f"median latency, {best.name}",
+                detail=f"{beside}{theirs}" if theirs else "",
+            )
+        )
+    return figures
+
+
+def forest(run: Run) -> Plot | None:
+    """Differences to the incumbent, largest first; None without any comparison."""
+    reference = run.plan.incumbent
+    if reference is None:
+        return None
+    items = [item for c in run.measured if (item := run.difference(c.name, reference)) is not None]
+    if not items:
+        return None
+    rows = [
+        plots.IntervalRow(
+            label=item.a,
+            value=100 * item.delta,
+            low=100 * item.low,
+            high=100 * item.high,
+            text=f"{numbers.points(item.delta)} ({numbers.points_span(item.low, item.high)})",
+            role=role_of(run, item.a),
+        )
+        for item in sorted(items, key=lambda item: -item.delta)
+    ]
+    return _both(
+        lambda width: plots.forest(
+            rows,
+            reference=reference,
+            minimum_gain=100 * run.decision.minimum_gain,
+            unit="points",
+            width=width,
+        )
+    )
+
+
+def scatter(run: Run) -> Plot | None:
+    """Quality against prompt tokens; None when no tokens were counted."""
+    points = [
+        plots.Point(
+            label=c.name,
+            x=c.tokens.prompt,
+            value=100 * c.quality.value,
+            low=100 * c.quality.low,
+            high=100 * c.quality.high,
+            role=role_of(run, c.name),
+        )
+        for c in run.measured
+        if c.tokens and c.quality
+    ]
+    if not points:
+        return None
+    return _both(
+        lambda width: plots.scatter(
+            points, x_unit="prompt tokens", y_unit=f"{run.metric}, %", width=width
+        )
+    )
+
+
+def latency(run: Run) -> Plot | None:
+    """Latency, fastest first; None when none was measured."""
+    rows = [
+        plots.LatencyRow(
+            label=c.name,
+            p50=c.latency.p50,
+            p95=c.latency.p95,
+            text=_latency_text(c),
+            role=role_of(run, c.name),
+        )
+        for c in sorted(run.measured, key=lambda c: c.latency.p50 if c.latency else 0.0)
+        if c.latency
+    ]
+    if not rows:
+        return None
+    return _both(lambda width: plots.latency(rows, width=width))
+
+
+def _latency_text(contender: Contender) -> str:
+    if contender.latency is None:
+        return ""
+    text = numbers.milliseconds(contender.latency.p50)
+    first = contender.latency.first_token_p50
+    return text if first is None else f"{text}, first token {numbers.milliseconds(first)}"
+
+
+def _both(draw: Callable[[int], str]) -> Plot:
+    return Plot(wide=Markup(draw(WIDE)), narrow=Markup(draw(NARROW)))  # noqa: S704  ElementTree's

@@ -1,0 +1,297 @@
+"""Turns a run into one self-contained HTML page.
+
+No script, no request to anywhere: the page's own content security policy forbids both. Everything
+from the run goes through Jinja's autoescape or ElementTree: model output is text, never markup.
+Prepares what the template shows; the template only lays it out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from tunewise.report import numbers, plots
+from tunewise.report.disagreements import Reply, disagreements
+from tunewise.report.figures import forest, key_figures, latency, role_of, scatter
+from tunewise.report.questions import when_to_fine_tune
+from tunewise.report.run import Contender, Json, Run
+from tunewise.report.sentences import (
+    brief,
+    chose,
+    headline,
+    lead,
+    what_was_measured,
+    what_would_change,
+)
+from tunewise.types import JsonValue
+
+_SHOWN_BYTES, _FULL_BYTES = 360, 6_000
+"""Escaped bytes of one text shown at once, and in its details; together they keep 1 MB."""
+_LONGEST_SETTING, _LONGEST_TRIAL_VALUE, _MOST_TRIALS = 2_000, 160, 60
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Row:
+    """One measured contender in the table."""
+
+    name: str
+    role: plots.Role
+    tags: tuple[str, ...]
+    quality: str
+    interval: str
+    bar: Markup
+    difference: str
+    difference_interval: str
+    prompt: str
+    completion: str
+    latency: str
+    latency_detail: str
+    fit: str
+    errors: str
+    cost: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Chosen:
+    """What one contender chose on dev and spent on it."""
+
+    name: str
+    role: plots.Role
+    settings: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, str], ...]
+    said: str
+    """The settings in one line."""
+    spent: str
+    """Tokens, all kinds together, and time."""
+    trial_columns: tuple[str, ...]
+    trials: tuple[tuple[str, ...], ...]
+    trials_left_out: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Clip:
+    """A text of a person or a model, shown short and in full where it is longer."""
+
+    short: str
+    full: str | None
+    left_out: int
+    """Characters that not even the full text shows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reply:
+    """One answer, side by side with the others."""
+
+    contenders: tuple[str, ...]
+    answer: _Clip
+    crashed: bool
+    value: str
+    share: float
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Shown:
+    """One example on which the contenders disagree."""
+
+    id: str
+    input: _Clip
+    target: _Clip
+    replies: tuple[_Reply, ...]
+
+
+def render_html(run: Run) -> str:
+    """The page as text, less than 1 MB."""
+    environment = Environment(
+        loader=PackageLoader("tunewise.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found = disagreements(run)
+    shown = tuple(
+        _Shown(
+            id=item.example.id,
+            input=_clip(item.example.input),
+            target=_clip(item.example.target),
+            replies=tuple(map(_reply, item.replies)),
+        )
+        for item in found.chosen
+    )
+    return environment.get_template("report.html").render(
+        run=run,
+        with_code=_with_code,
+        headline=headline(run),
+        lead=lead(run),
+        figures=key_figures(run),
+        forest=forest(run),
+        scatter=scatter(run),
+        latency=latency(run),
+        rows=[_row(run, contender) for contender in _ranked(run)],
+        with_cost=any(c.cost_per_1000 is not None for c in run.measured),
+        found=found,
+        shown=shown,
+        chosen=[_chosen(run, contender) for contender in _ranked(run)],
+        findings=when_to_fine_tune(run),
+        changes=what_would_change(run),
+        measured=what_was_measured(run),
+        minimum_gain=numbers.amount(run.decision.minimum_gain),
+    )
+
+
+def write_html(run: Run) -> Path:
+    """Writes report.html into the run folder and returns its path."""
+    path = run.folder / "report.html"
+    path.write_text(render_html(run), encoding="utf-8")
+    return path
+
+
+def _with_code(text: str) -> Markup:
+    """The text escaped, with what stands between backticks as code."""
+    parts = [escape(part) for part in text.split("`")]
+    if len(parts) % 2 == 0:  # a backtick without its partner
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if position % 2 else part
+        for position, part in enumerate(parts)
+    )
+
+
+def _ranked(run: Run) -> list[Contender]:
+    return sorted(run.measured, key=lambda c: -(c.quality.value if c.quality else 0.0))
+
+
+def _row(run: Run, contender: Contender) -> _Row:
+    quality, tokens, latency = contender.quality, contender.tokens, contender.latency
+    role = role_of(run, contender.name)
+    tags = [role] if role != "other" else []
+    if contender.name == run.recommended:
+        tags.insert(0, "recommended" if run.outcome != "undecided" else "use meanwhile")
+    against = run.difference(contender.name, run.plan.incumbent or "")
+    value = quality.value if quality else 0.0
+    low, high = (quality.low, quality.high) if quality else (0.0, 0.0)
+    bar = plots.IntervalRow(
+        label=contender.name,
+        value=100 * value,
+        low=100 * low,
+        high=100 * high,
+        text=numbers.percent(value),
+        role=role,
+    )
+    cost = contender.cost_per_1000
+    return _Row(
+        name=contender.name,
+        role=role,
+        tags=tuple(tags),
+        quality=numbers.percent(value),
+        interval=(
+            numbers.percent_span(low, high) if quality and quality.computed else "no interval"
+        ),
+        bar=Markup(plots.interval_bar(bar)),  # noqa: S704  built by ElementTree
+        difference=numbers.points(against.delta) if against else "",
+        difference_interval=numbers.points_span(against.low, against.high) if against else "",
+        prompt=numbers.mean_tokens(tokens.prompt) if tokens else "",
+        completion=numbers.mean_tokens(tokens.completion) if tokens else "",
+        latency=numbers.milliseconds(latency.p50) if latency else "",
+        latency_detail=(
+            f"95th: {numbers.milliseconds(latency.p95)}" if latency and latency.p95 else ""
+        ),
+        fit="" if contender.fit.seconds is None else numbers.duration(contender.fit.seconds),
+        errors=str(contender.errors) if contender.errors else "",
+        cost="" if cost is None else f"{cost:.3f} {contender.currency or ''}".strip(),
+    )
+
+
+def _chosen(run: Run, contender: Contender) -> _Chosen:
+    fit = contender.fit
+    facts: list[tuple[str, str]] = []
+    if contender.dev is not None:
+        facts.append(("on dev", numbers.percent(contender.dev)))
+    facts += [
+        (name.replace("_", " "), numbers.percent(value) if 0 <= value <= 1 else f"{value:g}")
+        for name, value in contender.secondary.items()
+    ]
+    if contender.without_errors is not None and contender.errors:
+        facts.append(
+            (
+                "without crashed answers",
+                f"{numbers.percent(contender.without_errors)} ({contender.errors} crashed)",
+            )
+        )
+    if contender.recall_at_k is not None:
+        at = f" at {contender.recall_k}" if contender.recall_k else ""
+        facts.append((f"recall{at}", numbers.percent(contender.recall_at_k)))
+    if contender.trained:
+        facts.append(("seeds", str(contender.seeds)))
+    facts += [(f"tokens {name}", numbers.count(value)) for name, value in fit.tokens.items()]
+    if fit.seconds is not None:
+        facts.append(("time", numbers.duration(fit.seconds)))
+    columns = _columns(fit.trials)
+    return _Chosen(
+        name=contender.name,
+        role=role_of(run, contender.name),
+        settings=tuple(
+            (name, _setting(value)) for name, value in fit.settings.items() if value is not None
+        ),
+        facts=tuple(facts),
+        said=chose(contender, longest=48),
+        spent=_spent(contender),
+        trial_columns=columns,
+        trials=tuple(
+            tuple(brief(trial.get(c, ""), longest=_LONGEST_TRIAL_VALUE) for c in columns)
+            for trial in fit.trials[:_MOST_TRIALS]
+        ),
+        trials_left_out=max(0, len(fit.trials) - _MOST_TRIALS),
+    )
+
+
+def _spent(contender: Contender) -> str:
+    parts: list[str] = []
+    tokens = sum(contender.fit.tokens.values())
+    if tokens:
+        parts.append(f"{numbers.count(tokens)} tokens")
+    if contender.fit.seconds is not None:
+        parts.append(numbers.duration(contender.fit.seconds))
+    return ", ".join(parts)
+
+
+def _setting(value: JsonValue) -> str:
+    """A setting in full; a prompt keeps its line breaks."""
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST_SETTING else value[:_LONGEST_SETTING] + "…"
+    return brief(value, longest=_LONGEST_SETTING)
+
+
+def _columns(trials: Sequence[Json]) -> tuple[str, ...]:
+    """Every key that any trial has, in order of first appearance."""
+    return tuple(dict.fromkeys(name for trial in trials for name in trial))
+
+
+def _reply(reply: Reply) -> _Reply:
+    value = reply.value
+    return _Reply(
+        contenders=reply.contenders,
+        answer=_clip(reply.text),
+        crashed=reply.crashed,
+        value="crashed" if reply.crashed else "–" if value is None else f"{100 * value:.0f}",
+        share=value or 0.0,
+        reason=reply.reason or "",
+    )
+
+
+def _clip(text: str) -> _Clip:
+    short, full = _within(text, _SHOWN_BYTES), _within(text, _FULL_BYTES)
+    if short == text:
+        return _Clip(short=text, full=None, left_out=0)
+    return _Clip(short=short.rstrip() + "…", full=full, left_out=len(text) - len(full))
+
+
+def _within(text: str, limit: int) -> str:
+    """The longest beginning of the text whose escaped form has at most `limit` bytes."""
+    head = text[:limit]
+    while (size := len(str(escape(head)).encode())) > limit:
+        head = head[: min(len(head) - 1, len(head) * limit // size)]
+    return head

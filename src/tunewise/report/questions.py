@@ -1,0 +1,218 @@
+"""Answers "When to fine-tune": four questions, each from this run's own numbers.
+
+A question the run cannot answer is said to be open or not measured; nothing is guessed.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tunewise.report.numbers import (
+    amount,
+    count,
+    difference,
+    duration,
+    mean_tokens,
+    milliseconds,
+    p_value,
+    percent,
+    percent_span,
+    times,
+)
+from tunewise.report.run import Contender, Run
+
+Reply = Literal["yes", "no", "partly", "cannot tell", "not measured"]
+
+_NOT_FROM_EXAMPLES = {"constant", "zero_shot"}
+_UNTRAINED_WAYS = ("prompt", "few_shot", "rag", "classifier")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One question, its answer in a word, and the numbers behind it."""
+
+    question: str
+    reply: Reply
+    text: str
+    yes_speaks_for_training: bool = True
+
+    @property
+    def side(self) -> Literal["for", "against", "open"]:
+        """Whether the reply speaks for or against fine-tuning, or leaves it open."""
+        if self.reply not in ("yes", "no"):
+            return "open"
+        return "for" if (self.reply == "yes") == self.yes_speaks_for_training else "against"
+
+
+def when_to_fine_tune(run: Run) -> list[Finding]:
+    """The four questions in the order in which one should ask them."""
+    return [_teachable(run), _enough_without(run), _cost_and_latency(run), _improves(run)]
+
+
+def _score(contender: Contender) -> str:
+    if contender.quality is None:
+        return contender.name
+    low, high = contender.quality.low, contender.quality.high
+    value = percent(contender.quality.value)
+    return f"{contender.name} {value} ({percent_span(low, high)})"
+
+
+def _value(contender: Contender) -> float:
+    return contender.quality.value if contender.quality else 0.0
+
+
+def _teachable(run: Run) -> Finding:
+    question = "Is there a use case that examples can teach?"
+    learned = [c for c in run.measured if c.name not in _NOT_FROM_EXAMPLES and not c.ceiling]
+    constant = run.contender("constant")
+    if not learned or constant is None or constant.quality is None:
+        return Finding(
+            question=question,
+            reply="not measured",
+            text="A contender that learns from examples, or `constant` to hold it against, "
+            "was not judged in this run.",
+        )
+    best = max(learned, key=_value)
+    against = run.difference(best.name, "constant")
+    shown = (
+        against.low > 0
+        if against
+        else best.quality is not None and best.quality.low > constant.quality.high
+    )
+    text = f"The best that learned from your examples: {_score(best)}. "
+    text += f"An answer that ignores the input: {percent(constant.quality.value)}"
+    text += f"; the difference is {difference(against)}." if against else "."
+    zero_shot = run.contender("zero_shot")
+    if zero_shot:
+        text += f" The instruction alone, without any example: {percent(_value(zero_shot))}."
+    if run.rule == "nothing_learned" or not shown:
+        text += " Held-out examples do not confirm that there is something to learn."
+    reply: Reply = "yes" if shown else "cannot tell"
+    return Finding(
+        question=question, reply="no" if run.rule == "nothing_learned" else reply, text=text
+    )
+
+
+def _enough_without(run: Run) -> Finding:
+    question = "Are prompting, few-shot and retrieval enough?"
+    ways = [c for name in _UNTRAINED_WAYS if (c := run.contender(name))]
+    text = f"Without training: {'; '.join(map(_score, ways))}." if ways else ""
+    missing = [f"{c.name} ({c.skipped})" for c in run.skipped if c.name in _UNTRAINED_WAYS]
+    if missing:
+        text += f" Not run: {'; '.join(missing)}."
+    incumbent, primary = run.incumbent, run.primary
+    if incumbent is None or primary is None:
+        return Finding(
+            question=question,
+            reply="not measured",
+            text=f"{text} No trained contender was judged beside them.".strip(),
+        )
+    text += (
+        f" The best of them on dev was {incumbent.name}; {primary.a} differs from it by "
+        f"{difference(primary)}, and {amount(run.decision.minimum_gain)} points are worth a "
+        "training to you."
+    )
+    replies: dict[str, Reply] = {
+        "worth_more": "no",
+        "cheaper": "yes",
+        "not_worth_it": "yes",
+    }
+    return Finding(
+        question=question,
+        reply=replies.get(run.rule, "cannot tell"),
+        text=text.strip(),
+        yes_speaks_for_training=False,
+    )
+
+
+def _cost_and_latency(run: Run) -> Finding:
+    question = "Do cost and latency argue for it?"
+    challenger, incumbent = run.challenger, run.incumbent
+    if challenger is None or incumbent is None:
+        return Finding(
+            question=question,
+            reply="not measured",
+            text="No trained contender was judged, so there is nothing to weigh.",
+        )
+    ratios: list[float] = []  # incumbent over challenger: above 1 speaks for training
+    parts: list[str] = []
+    if challenger.tokens and incumbent.tokens:
+        mine = challenger.tokens.prompt + challenger.tokens.completion
+        theirs = incumbent.tokens.prompt + incumbent.tokens.completion
+        ratios.append((theirs + 1) / (mine + 1))
+        parts.append(
+            f"{challenger.name} takes {mean_tokens(mine)} tokens a request, {incumbent.name} "
+            f"{mean_tokens(theirs)}{_how_many_times(mine, theirs, 'fewer', 'more')}."
+        )
+    if challenger.latency and incumbent.latency:
+        mine, theirs = challenger.latency.p50, incumbent.latency.p50
+        ratios.append((theirs + 0.1) / (mine + 0.1))
+        parts.append(
+            f"Its median answer comes after {milliseconds(mine)}, that of {incumbent.name} after "
+            f"{milliseconds(theirs)}{_how_many_times(mine, theirs, 'faster', 'slower')}."
+        )
+    if challenger.fit.seconds is not None:
+        trained = challenger.fit.tokens.get("trained")
+        tokens = f" and {count(trained)} trained tokens" if trained else ""
+        parts.append(f"Fitting it took {duration(challenger.fit.seconds)}{tokens}.")
+    if challenger.cost_per_1000 is not None and incumbent.cost_per_1000 is not None:
+        ratios.append((incumbent.cost_per_1000 + 1e-9) / (challenger.cost_per_1000 + 1e-9))
+        unit = challenger.currency or ""
+        parts.append(
+            f"A thousand requests cost {challenger.cost_per_1000:.2f} {unit} against "
+            f"{incumbent.cost_per_1000:.2f} {unit}."
+        )
+    else:
+        parts.append("What that is in money was not measured in this run.")
+    return Finding(question=question, reply=_weigh(ratios), text=" ".join(parts))
+
+
+def _how_many_times(mine: float, theirs: float, better: str, worse: str) -> str:
+    """`, 11 times fewer`; nothing when the two are within a tenth, or one of them is 0."""
+    if min(mine, theirs) <= 0 or 1 / 1.1 < theirs / mine < 1.1:
+        return ""
+    if mine < theirs:
+        return f", {times(theirs / mine)} {better}"
+    return f", {times(mine / theirs)} {worse}"
+
+
+def _weigh(ratios: list[float]) -> Reply:
+    """Yes when something is at least a fifth better and nothing a fifth worse."""
+    if not ratios:
+        return "not measured"
+    better = any(ratio >= 1.25 for ratio in ratios)
+    worse = any(ratio <= 0.8 for ratio in ratios)
+    if better:
+        return "partly" if worse else "yes"
+    return "no"
+
+
+def _improves(run: Run) -> Finding:
+    question = "Does output quality demonstrably improve?"
+    primary, challenger, incumbent = run.primary, run.challenger, run.incumbent
+    if primary is None or challenger is None or incumbent is None:
+        return Finding(
+            question=question,
+            reply="not measured",
+            text="No trained contender was judged on the test examples.",
+        )
+    text = (
+        f"On {count(primary.n)} sealed test examples {_score(challenger)} against "
+        f"{_score(incumbent)}: {difference(primary)}, {p_value(primary.p)}."
+    )
+    if run.plan.written_before_test:
+        text += " This one comparison was written down before the first test example was answered."
+    if run.plan.futile:
+        text += " Seeds two and three were not trained, because dev already showed no gain."
+    elif challenger.seeds > 1:
+        text += f" It was trained {challenger.seeds} times with different seeds."
+    reply: Reply = "cannot tell"
+    if primary.low > 0:
+        reply = "yes"
+        if primary.delta < run.decision.minimum_gain:
+            reply = "partly"
+            text += (
+                f" That is less than the {amount(run.decision.minimum_gain)} points you ask for."
+            )
+    elif primary.high < run.decision.minimum_gain:
+        reply = "no"
+    return Finding(question=question, reply=reply, text=text)

@@ -1,0 +1,315 @@
+"""Draws a verdict and running work in a terminal; decides nothing.
+
+Narrow terminals lose the interval bar first, then what each contender chose moves below the table.
+All texts are plain `Text`, so brackets in a name or an answer are no markup.
+"""
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import Progress as Bars
+from rich.progress import Task as Bar
+from rich.table import Table
+from rich.text import Text
+
+from tunewise.report import numbers
+from tunewise.report.run import Contender, Quality, Run
+from tunewise.report.sentences import (
+    chose,
+    headline,
+    label_more,
+    lead,
+    next_commands,
+    what_would_change,
+)
+
+_BAR_CELLS = 21
+"""Five points of quality a cell."""
+_FEWEST_CHOICE_CELLS = 28
+"""Below this width what a contender chose stands under the table."""
+_SECONDS_BETWEEN_LINES = 30.0
+"""Without a terminal, running work says where it is this often."""
+
+
+def render_verdict(run: Run, console: Console) -> None:
+    """Prints the table, the verdict, what would change it, and the next command."""
+    columns, choices_below = _columns_that_fit(run, console)
+    console.print(_table(run, columns))
+    for contender in run.measured:
+        if contender.ceiling:
+            line = f"{contender.name} is a ceiling: shown for scale, not a candidate"
+            console.print(Text(f"  {line}", style="dim"))
+        if choices_below and contender.fit.settings:
+            said = chose(contender, longest=60)
+            console.print(Text(f"  {contender.name} chose {said}", style="dim"))
+    for contender in run.skipped:
+        line = f"  {contender.name} did not run: {contender.skipped}"
+        console.print(Text(line, style="dim"))
+    console.print()
+    console.print(Text(headline(run), style="bold"), Text(lead(run)), sep="\n")
+    more = label_more(run)
+    console.print(Text("\nWhat would change this verdict", style="bold"))
+    for line in what_would_change(run):
+        if line != more:
+            _print_item(console, line.replace("`", ""))
+    for note in run.notes:
+        console.print(Text(f"Note: {note}", style="dim"))
+    console.print(Text("\nNext", style="bold"))
+    if more:
+        _print_item(console, more)
+    for command in next_commands(run):
+        console.print(Text(f"  {command}", style="cyan"), soft_wrap=True)
+
+
+def _print_item(console: Console, text: str) -> None:
+    item = Table.grid(padding=(0, 1))
+    item.add_column()
+    item.add_column(ratio=1)
+    item.add_row(Text("•"), Text(text))
+    console.print(item)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Column:
+    """A column of the table, and how it reads one contender."""
+
+    title: str
+    cell: Callable[[Contender], str]
+    left: bool = False
+    widest: int | None = None
+
+
+def _columns_that_fit(run: Run, console: Console) -> tuple[list[_Column], bool]:
+    """The columns for this terminal, and whether the choices must stand below instead."""
+    columns = _columns(run)
+    for left_out in (set[str](), {"bar"}):
+        kept = [column for name, column in columns.items() if name not in left_out]
+        room = _room(run, kept, console)
+        if room >= _FEWEST_CHOICE_CELLS:
+            return [*kept, _Column(title="chose", cell=chose, left=True, widest=room)], False
+    for left_out in (set[str](), {"bar"}, {"bar", "completion"}, {"bar", "completion", "fit"}):
+        kept = [column for name, column in columns.items() if name not in left_out]
+        if _room(run, kept, console) >= 0:
+            return kept, True
+    return [columns["name"], columns["quality"], columns["difference"]], True
+
+
+def _room(run: Run, columns: Sequence[_Column], console: Console) -> int:
+    """Cells that the terminal has beyond the table's width; negative where it is too narrow."""
+    options = console.options.update(width=1000)
+    return console.width - Measurement.get(console, options, _table(run, columns)).maximum - 1
+
+
+def _columns(run: Run) -> dict[str, _Column]:
+    incumbent = run.plan.incumbent or "incumbent"
+    return {
+        "name": _Column(title="contender", cell=lambda c: _name(run, c), left=True),
+        "quality": _Column(title=f"{run.metric}\n%", cell=_quality),
+        "bar": _Column(
+            title=f"0{'100':>{_BAR_CELLS - 1}}",
+            cell=lambda c: interval_bar(c.quality) if c.quality else "",
+            left=True,
+        ),
+        "difference": _Column(title=f"points to\n{incumbent}", cell=lambda c: _difference(run, c)),
+        "prompt": _Column(
+            title="prompt\ntokens",
+            cell=lambda c: numbers.mean_tokens(c.tokens.prompt) if c.tokens else "",
+        ),
+        "completion": _Column(
+            title="answer\ntokens",
+            cell=lambda c: numbers.mean_tokens(c.tokens.completion) if c.tokens else "",
+        ),
+        "latency": _Column(
+            title="latency\np50",
+            cell=lambda c: numbers.milliseconds(c.latency.p50) if c.latency else "",
+        ),
+        "fit": _Column(
+            title="to fit",
+            cell=lambda c: "" if c.fit.seconds is None else numbers.duration(c.fit.seconds),
+        ),
+    }
+
+
+def _table(run: Run, columns: Sequence[_Column]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(
+            Text(column.title),
+            justify="left" if column.left else "right",
+            vertical="bottom",
+            no_wrap=True,
+            overflow="ellipsis",
+            max_width=column.widest,
+        )
+    for contender in sorted(run.measured, key=lambda c: -(c.quality.value if c.quality else 0.0)):
+        cells = [Text(column.cell(contender)) for column in columns]
+        table.add_row(*cells, style=_style(run, contender))
+    return table
+
+
+def _style(run: Run, contender: Contender) -> str:
+    if contender.name == run.recommended:
+        return "bold"
+    return "dim" if contender.ceiling else ""
+
+
+def _name(run: Run, contender: Contender) -> str:
+    return ("→ " if contender.name == run.recommended else "  ") + contender.name
+
+
+def _quality(contender: Contender) -> str:
+    quality = contender.quality
+    if quality is None:
+        return ""
+    if not quality.computed:
+        return f"{100 * quality.value:.1f}"
+    return f"{100 * quality.value:.1f} ({100 * quality.low:.0f}–{100 * quality.high:.0f})"
+
+
+def _difference(run: Run, contender: Contender) -> str:
+    item = run.difference(contender.name, run.plan.incumbent or "")
+    if item is None:
+        return ""
+    return f"{numbers.points(item.delta)} ({_short(item.low)} to {_short(item.high)})"
+
+
+def _short(difference: float) -> str:
+    """A difference in whole points with its sign."""
+    rounded = round(100 * difference)
+    return f"{'+' if rounded > 0 else numbers.MINUS if rounded < 0 else ''}{abs(rounded)}"
+
+
+def interval_bar(quality: Quality) -> str:
+    """The interval on a line from 0 to 100: `    ╶──●─╴      `."""
+
+    def cell(value: float) -> int:
+        return round(min(max(value, 0.0), 1.0) * (_BAR_CELLS - 1))
+
+    low, middle, high = cell(quality.low), cell(quality.value), cell(quality.high)
+    cells = ["─" if low <= position <= high else " " for position in range(_BAR_CELLS)]
+    cells[low], cells[high] = "╶", "╴"
+    cells[middle] = "●"
+    return "".join(cells)
+
+
+class _TimeLeft(ProgressColumn):
+    """The estimate from the mean pace so far, which steps of uneven length do not upset."""
+
+    def render(self, task: Bar) -> Text:
+        """See `ProgressColumn.render`."""
+        left = _seconds_left(task.completed, task.total or 0, task.elapsed or 0.0)
+        if left is None or task.finished:
+            return Text("")
+        return Text(f"{numbers.duration(left)} left", style="cyan")
+
+
+def _seconds_left(done: float, total: float, elapsed: float) -> float | None:
+    return elapsed * (total - done) / done if done > 0 and elapsed > 0 else None
+
+
+class RichProgress:
+    """Shows running work on stderr: bars in a terminal, single lines in a log.
+
+    Args:
+        console: where to draw; stderr unless told otherwise.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console = console or Console(stderr=True)
+        self._clock = clock
+        self._bars: Bars | None = None
+        self._depth = 0
+
+    @contextmanager
+    def task(self, description: str, *, total: int) -> Generator[Callable[[int], None]]:
+        """See `Progress.task`. A task inside another one is shown indented below it."""
+        shown = "  " * self._depth + description
+        self._depth += 1
+        try:
+            work = self._bar(shown, total) if self._console.is_terminal else self._log(shown, total)
+            with work as advance:
+                yield advance
+        finally:
+            self._depth -= 1
+
+    def note(self, text: str) -> None:
+        """See `Progress.note`."""
+        console = self._bars.console if self._bars else self._console
+        console.print(Text("  " * self._depth + text), soft_wrap=True)
+
+    @contextmanager
+    def _bar(self, description: str, total: int) -> Generator[Callable[[int], None]]:
+        bars, outermost = self._bars or self._new_bars(), self._bars is None
+        self._bars = bars
+        if outermost:
+            bars.start()
+        started = self._clock()
+        bar = bars.add_task(description, total=total or None)
+        try:
+            yield lambda units: bars.advance(bar, units)
+            line = f"{description}: {numbers.duration(self._clock() - started)}"
+            bars.console.print(Text(line, style="dim"), soft_wrap=True)
+        finally:
+            bars.remove_task(bar)
+            if outermost:
+                bars.stop()
+                self._bars = None
+
+    def _new_bars(self) -> Bars:
+        return Bars(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            _TimeLeft(),
+            console=self._console,
+            transient=True,
+            # stdout may carry the one JSON document of --json: leave it alone.
+            redirect_stdout=False,
+        )
+
+    @contextmanager
+    def _log(self, description: str, total: int) -> Generator[Callable[[int], None]]:
+        started = said = self._clock()
+        done = 0
+
+        def advance(units: int) -> None:
+            nonlocal done, said
+            done += units
+            now = self._clock()
+            if now - said >= _SECONDS_BETWEEN_LINES and done < total:
+                said = now
+                left = _seconds_left(done, total, now - started)
+                estimate = "" if left is None else f", about {numbers.duration(left)} left"
+                self._say(f"{description}: {done:,} of {total:,}{estimate}")
+
+        self._say(f"{description} ...")
+        try:
+            yield advance
+        except BaseException:
+            self._say(f"{description}: stopped after {self._since(started)}")
+            raise
+        self._say(f"{description}: done in {self._since(started)}")
+
+    def _since(self, started: float) -> str:
+        return numbers.duration(self._clock() - started)
+
+    def _say(self, line: str) -> None:
+        self._console.print(Text(line), soft_wrap=True)

