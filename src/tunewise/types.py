@@ -134,6 +134,8 @@ class Answer:
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
     """Wall time of the batch this answer came from; not a latency (that is measured apart)."""
+    seconds_to_first_token: float | None = None
+    """Wall time to the first token, where the engine can tell."""
     passages: tuple[str, ...] = ()
     """Ids of the retrieved passages shown to the model, best first: `file.md#3`."""
 

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ from sklearn.linear_model import (  # pyright: ignore[reportMissingTypeStubs]
 
 from tunewise.contenders.base import NotApplicable
 from tunewise.errors import UserError
-from tunewise.evaluation.scorers import Metric, parse_object, quality
+from tunewise.evaluation.json_answers import parse_object
+from tunewise.evaluation.scorers import Metric, quality
 from tunewise.retrieval.embed import Embedder, load_embedder
 from tunewise.types import Answer, Example, Fit, Input, JsonValue
 
@@ -86,7 +87,7 @@ class Classifier:
     """The labels of the task, when the project declares them."""
     load: Callable[[], Embedder] = field(default=load_embedder)
     clock: Callable[[], float] = field(default=time.perf_counter)
-    name: ClassVar[str] = "classifier"
+    name: str = "classifier"
 
     def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> FittedClassifier:
         """Chooses C on dev.

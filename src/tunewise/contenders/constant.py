@@ -8,10 +8,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from tunewise.contenders.base import NotApplicable
-from tunewise.evaluation.scorers import Metric, parse_object
+from tunewise.evaluation.json_answers import parse_object
+from tunewise.evaluation.scorers import Metric
 from tunewise.types import Answer, Example, Fit, Input, JsonValue
 
 REFERENCES = 200
@@ -50,7 +50,7 @@ class Constant:
 
     metric: Metric
     clock: Callable[[], float] = field(default=time.perf_counter)
-    name: ClassVar[str] = "constant"
+    name: str = "constant"
 
     def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> FittedConstant:
         """Chooses on train; dev is only scored."""

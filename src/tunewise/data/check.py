@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tunewise.data.read import SHOWN, ReadResult
+from tunewise.data.faults import SHOWN
+from tunewise.data.read import ReadResult
 from tunewise.data.split import (
     FEWEST_DEV,
     FEWEST_ROWS,

@@ -5,12 +5,11 @@ alike. This module knows nothing of contenders, engines, intervals or files of a
 """
 
 import difflib
-import json
 import math
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +19,7 @@ import sacrebleu
 from rouge_score import rouge_scorer  # pyright: ignore[reportMissingTypeStubs]
 
 from tunewise.errors import UserError
+from tunewise.evaluation.json_answers import canonical, flatten, parse_object
 from tunewise.evaluation.own_metric import own_metric_function
 from tunewise.types import Answer, JsonValue, Kind, Score
 
@@ -256,54 +256,6 @@ def _macro_f1(given: Sequence[str | None], wanted: Sequence[str]) -> float:
 
 # --- JSON -----------------------------------------------------------------------------------------
 
-_FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL | re.IGNORECASE)
-
-
-def parse_object(text: str) -> dict[str, JsonValue] | None:
-    """The JSON object that a text is, or None.
-
-    White space around it and one code fence (```json) around it are allowed, prose is not: a
-    program that reads the answer would have to guess. NaN and Infinity are not JSON.
-    """
-    stripped = text.strip()
-    fenced = _FENCE.fullmatch(stripped)
-    try:
-        value: object = json.loads(
-            fenced.group(1) if fenced else stripped, parse_constant=_no_such_number
-        )
-    except (ValueError, RecursionError):
-        return None
-    return cast(dict[str, JsonValue], value) if isinstance(value, dict) else None
-
-
-def _no_such_number(constant: str) -> float:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def flatten(value: JsonValue, path: str = "") -> Iterator[tuple[str, str, JsonValue]]:
-    """The leaves of a JSON value as (path, type, value), equal exactly when we call them equal.
-
-    Numbers are equal by value (2 and 2.0), strings after case folding and with white space
-    collapsed; a number never equals a string or a bool. Items of a list share one path, so their
-    order does not matter. An empty object or list is a leaf of its own, and so is null.
-    """
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from flatten(inner, f"{path}.{key}" if path else key)
-    elif isinstance(value, Sequence) and not isinstance(value, str) and value:
-        for inner in value:
-            yield from flatten(inner, f"{path}[]")
-    elif isinstance(value, Mapping):
-        yield path, "object", None
-    elif isinstance(value, str):
-        yield path, "string", _one_line(value)
-    elif isinstance(value, Sequence):
-        yield path, "list", None
-    elif isinstance(value, bool) or value is None:
-        yield path, "literal", value
-    else:
-        yield path, "number", value
-
 
 def _target_object(target: str) -> dict[str, JsonValue]:
     wanted = parse_object(target)
@@ -343,12 +295,7 @@ def _exact_match(answer: str, target: str) -> Judgement:
     given = parse_object(answer)
     if given is None:
         return Judgement(value=0.0, reason="not a JSON object")
-    return Judgement(value=float(_canonical(given) == _canonical(wanted)))
-
-
-def _canonical(value: JsonValue) -> str:
-    # JSON text keeps true apart from 1, which Python's == does not.
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return Judgement(value=float(canonical(given) == canonical(wanted)))
 
 
 # --- text -----------------------------------------------------------------------------------------

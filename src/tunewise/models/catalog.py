@@ -95,6 +95,44 @@ def open_model(name: str, *, progress: Progress, cache: Path | None = None) -> L
     return _read(name, place)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cached:
+    """A prepared model as a list shows it."""
+
+    name: str
+    """Name of its folder in the cache."""
+    folder: Path
+    megabytes: float
+
+
+def list_models(cache: Path | None = None) -> list[Cached]:
+    """The models prepared on this machine."""
+    root = (cache or cache_folder()) / "models"
+    return [
+        Cached(
+            name=manifest.parent.name,
+            folder=manifest.parent,
+            megabytes=sum(f.stat().st_size for f in manifest.parent.iterdir()) / 1e6,
+        )
+        for manifest in sorted(root.glob(f"[!.]*/{MANIFEST}"))
+    ]
+
+
+def remove_model(name: str, cache: Path | None = None) -> None:
+    """Deletes a prepared model.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    known = {model.name: model.folder for model in list_models(cache)}
+    if name not in known:
+        raise UserError(
+            f"There is no prepared model {name!r}. Known: {', '.join(known) or 'none'}."
+        )
+    with FileLock(known[name].parent / f"{name}.lock"):
+        shutil.rmtree(known[name])
+
+
 def _locate(name: str) -> Path:
     """The GGUF file or folder behind a name."""
     if name == STARTER_MODEL:

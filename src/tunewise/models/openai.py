@@ -5,11 +5,12 @@ in no message, record or log of ours. This module knows nothing of prices or of 
 the endpoint.
 """
 
+import contextlib
 import ipaddress
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, cast
 from urllib.parse import urlsplit
@@ -131,6 +132,15 @@ class OpenAIEngine:
         The protocol has no way to ask an endpoint for its count before a request is sent.
         """
         return sum(4 + len(turn.content) // CHARACTERS_PER_TOKEN for turn in messages)
+
+    def count_answer_tokens(self, text: str) -> int:
+        """An estimate, one token for four characters."""
+        return len(text) // CHARACTERS_PER_TOKEN
+
+    @contextlib.contextmanager
+    def serving(self) -> Generator[None]:
+        """See `Engine.serving`. The endpoint decides about its cache."""
+        yield
 
     def close(self) -> None:
         """Closes the connections."""

@@ -4,7 +4,8 @@ The same script gives the same answers, tokens and times. It counts a token for 
 knows nothing of real models.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TypeAlias
 
 from tunewise.models.engine import Request
@@ -54,6 +55,15 @@ class ScriptedEngine:
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Words in all turns; what white space separates is a word."""
         return sum(len(turn.content.split()) for turn in messages)
+
+    def count_answer_tokens(self, text: str) -> int:
+        """Words of the text."""
+        return len(text.split())
+
+    @contextlib.contextmanager
+    def serving(self) -> Generator[None]:
+        """See `Engine.serving`. A script knows no cache."""
+        yield
 
     def close(self) -> None:
         """See `Engine.close`."""

@@ -6,6 +6,7 @@ nothing had happened. Knows nothing of chat templates, metrics or contenders.
 
 import hashlib
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,7 +86,8 @@ class Training:
         *,
         device: str = "cpu",
     ) -> None:
-        self._base, self._rows, self._recipe, self._folder = base, rows, recipe, folder
+        self._base, self._rows, self._recipe = base, rows, recipe
+        self.folder = folder
         self._device = device
         folder.mkdir(parents=True, exist_ok=True)
         self.epochs: list[Epoch] = []
@@ -105,6 +107,11 @@ class Training:
     def tokens(self) -> int:
         """Tokens trained on so far, padding excluded."""
         return sum(epoch.tokens for epoch in self.epochs)
+
+    @property
+    def epoch_tokens(self) -> int:
+        """Tokens of one epoch, padding excluded."""
+        return sum(len(row.token_ids) for row in self._rows)
 
     @property
     def precision(self) -> Precision:
@@ -152,15 +159,19 @@ class Training:
             on_tokens(batch.tokens)
         epoch = Epoch(number=number, loss=float(np.mean(losses)), tokens=tokens, steps=len(losses))
         self.epochs.append(epoch)
-        write_state(self._state(), self._folder / STATE_FILE)
+        write_state(self._state(), self.folder / STATE_FILE)
         return epoch
 
     def save_adapter(self, folder: Path) -> None:
         """Writes the adapter as it is now, in PEFT format, signed with its base."""
         self._load()
-        folder.mkdir(parents=True, exist_ok=True)
-        self._model.save_pretrained(str(folder))
-        sign_adapter(folder, self._base)
+        beside = folder.with_name(f".{folder.name}.new")
+        shutil.rmtree(beside, ignore_errors=True)
+        self._model.peft_config["default"].base_model_name_or_path = self._base.name
+        self._model.save_pretrained(str(beside))
+        sign_adapter(beside, self._base)
+        shutil.rmtree(folder, ignore_errors=True)
+        beside.rename(folder)
 
     def release(self) -> None:
         """Frees the model's memory; the next call loads it from the checkpoint again."""
@@ -196,10 +207,10 @@ class Training:
             weight_decay=0.0,
         )
         if self.epochs:
-            state = read_state(self._folder / STATE_FILE)
+            state = read_state(self.folder / STATE_FILE)
             if state is None:
                 raise UserError(
-                    f"{self._folder / STATE_FILE}: the checkpoint disappeared while training. "
+                    f"{self.folder / STATE_FILE}: the checkpoint disappeared while training. "
                     "Run again with --resume."
                 )
             _PEFT.set_peft_model_state_dict(self._model, state["adapter"])

@@ -1,0 +1,295 @@
+"""The command line: parses, calls, and turns errors into messages and exit codes.
+
+Holds no logic. Heavy modules are imported inside the command functions, so that `--help` answers
+at once: this is the documented place for late imports.
+"""
+
+import json
+import shlex
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tunewise.errors import UserError
+
+if TYPE_CHECKING:
+    from tunewise.progress import Progress
+    from tunewise.project import Project
+
+ERROR, INTERRUPTED, TERMINATED = 1, 130, 143
+
+app = typer.Typer(
+    name="tunewise",
+    help="Measures, on your own examples, whether fine-tuning a language model is worth it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+runs_app = typer.Typer(help="Finished and interrupted runs.", no_args_is_help=True)
+models_app = typer.Typer(help="Base models on this machine.", no_args_is_help=True)
+app.add_typer(runs_app, name="runs")
+app.add_typer(models_app, name="models")
+
+Source = Annotated[
+    Path,
+    typer.Argument(metavar="PROJECT|FILE", help="A folder with tunewise.toml, or a data file."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key, as in training.epochs=2."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Documents = Annotated[Path | None, typer.Option(help="Folder of documents, for retrieval.")]
+Instruction = Annotated[str | None, typer.Option(help="What you would tell the model.")]
+Out = Annotated[Path | None, typer.Option(help="The run folder; default: a new one in runs/.")]
+
+
+@app.command()
+def check(source: Source, as_json: AsJson = False, settings: Settings = None) -> None:
+    """Finds the faults in your examples, with file and line."""
+    from tunewise.data.check import check_data
+    from tunewise.data.read import read_data
+    from tunewise.project import infer_task
+    from tunewise.report.findings import findings_document, render_findings
+
+    project = _project(source, settings)
+    parts = read_data(project.data)
+    rows = [example for part in parts.values() for example in part.examples]
+    inference = infer_task(project, rows)
+    report = check_data(parts, inference.project.task)
+    if as_json:
+        _print_json(findings_document(report, inference, len(rows)))
+    else:
+        render_findings(report, inference, len(rows))
+    if report.errors:
+        raise typer.Exit(ERROR)
+
+
+@app.command()
+def decide(
+    source: Source,
+    documents: Documents = None,
+    instruction: Instruction = None,
+    contenders: Annotated[str | None, typer.Option(help="Names, separated by commas.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Examples used at most.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Salt of the split, and of training.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the last run.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    out: Out = None,
+    as_json: AsJson = False,
+    settings: Settings = None,
+) -> None:
+    """Runs the alternatives on your examples and says whether to fine-tune."""
+    given = {
+        "data.documents": documents,
+        "task.instruction": instruction,
+        "contenders.limit": limit,
+        "data.seed": seed,
+    }
+    overrides = [f"{key}={_toml(value)}" for key, value in given.items() if value is not None]
+    if contenders is not None:
+        names = [name.strip() for name in contenders.split(",") if name.strip()]
+        overrides.append(f"contenders.use={json.dumps(names)}")
+    project = _project(source, [*overrides, *(settings or [])])
+    if dry_run:
+        _describe(project, as_json=as_json)
+        return
+    _decide(project, out=out, resume=resume, as_json=as_json)
+
+
+@app.command()
+def demo(
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the last run.")] = False,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Runs `decide` on the embedded example: the mail of an outdoor shop."""
+    from tunewise.project import demo_folder
+
+    _decide(_project(demo_folder(), None), out=out, resume=resume, as_json=as_json)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Shows the verdict of a run again, and writes its report.html anew."""
+    import webbrowser
+
+    from rich.console import Console
+
+    from tunewise.report.html import write_html
+    from tunewise.report.read import read_run
+    from tunewise.report.terminal import render_verdict
+
+    found = read_run(run)
+    page = write_html(found)
+    render_verdict(found, Console())
+    typer.echo(f"Report: {page}")
+    if open_page:
+        webbrowser.open(page.resolve().as_uri())
+
+
+@runs_app.command("list")
+def runs_list(
+    project: Annotated[Path, typer.Argument(help="A project folder.")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Lists the runs of a project, the newest first."""
+    from tunewise.runs import list_runs
+
+    runs = list_runs(project)
+    if as_json:
+        _print_json([{"id": run.id, "path": str(run.path), "outcome": run.outcome} for run in runs])
+        return
+    for run in runs:
+        typer.echo(f"{run.id}  {run.outcome or 'interrupted'}")
+    if not runs:
+        typer.echo(f"No runs under {project / 'runs'}.")
+
+
+@runs_app.command("show")
+def runs_show(run: Annotated[Path, typer.Argument(metavar="RUN")]) -> None:
+    """Shows the verdict of a run."""
+    report(run, open_page=False)
+
+
+@runs_app.command("rm")
+def runs_rm(run: Annotated[Path, typer.Argument(metavar="RUN")]) -> None:
+    """Deletes a run folder. How often its test rows were used stays written down."""
+    from tunewise.runs import remove_run
+
+    remove_run(run)
+    typer.echo(f"Deleted {run}.")
+
+
+@models_app.command("list")
+def models_list(as_json: AsJson = False) -> None:
+    """Lists the models that were prepared on this machine."""
+    from tunewise.models.catalog import list_models
+
+    models = list_models()
+    if as_json:
+        _print_json([{"name": model.name, "path": str(model.folder)} for model in models])
+        return
+    for model in models:
+        typer.echo(f"{model.name}  {model.megabytes:.0f} MB  {model.folder}")
+    if not models:
+        typer.echo("No model is prepared yet: `tunewise models pull NAME` does it.")
+
+
+@models_app.command("pull")
+def models_pull(name: Annotated[str, typer.Argument(help="Catalog name, hub id or path.")]) -> None:
+    """Fetches and prepares a model now rather than at its first use."""
+    from tunewise.models.catalog import open_model
+
+    model = open_model(name, progress=_progress())
+    typer.echo(f"{model.name}: {model.folder}")
+
+
+@models_app.command("show")
+def models_show(name: Annotated[str, typer.Argument(help="Catalog name, hub id or path.")]) -> None:
+    """Shows what is known of a model, preparing it if need be."""
+    from tunewise.models.catalog import open_model
+
+    model = open_model(name, progress=_progress())
+    typer.echo(f"{model.name}\n  family   {model.family}\n  context  {model.context_tokens} tokens")
+    typer.echo(f"  folder   {model.folder}\n  gguf     {model.gguf or model.no_gguf}")
+
+
+@models_app.command("rm")
+def models_rm(
+    name: Annotated[str, typer.Argument(help="A name that `models list` shows.")],
+) -> None:
+    """Deletes a prepared model; it can be prepared again."""
+    from tunewise.models.catalog import remove_model
+
+    remove_model(name)
+    typer.echo(f"Deleted {name}.")
+
+
+def main() -> None:
+    """The entry point: every error of a user's becomes a message and an exit code."""
+    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGINT, _interrupted)
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+def _interrupted(signum: int, frame: FrameType | None) -> None:
+    typer.echo("\nInterrupted. Nothing is lost: run the same command with --resume.", err=True)
+    sys.exit(INTERRUPTED)
+
+
+def _terminated(signum: int, frame: FrameType | None) -> None:
+    sys.exit(TERMINATED)
+
+
+def _project(source: Path, settings: list[str] | None) -> "Project":
+    from tunewise.project import load_project
+
+    return load_project(source, settings or [])
+
+
+def _progress() -> "Progress":
+    from tunewise.report.terminal import RichProgress
+
+    return RichProgress()
+
+
+def _decide(project: "Project", *, out: Path | None, resume: bool, as_json: bool) -> None:
+    from rich.console import Console
+
+    from tunewise.decide import run_decide
+    from tunewise.report.read import read_run
+    from tunewise.report.terminal import render_verdict
+
+    reproduce = shlex.join(["tunewise", *(arg for arg in sys.argv[1:] if arg != "--resume")])
+    path = run_decide(project, progress=_progress(), out=out, resume=resume, reproduce=reproduce)
+    if as_json:
+        typer.echo((path / "verdict.json").read_text("utf-8"), nl=False)
+    else:
+        render_verdict(read_run(path), Console())
+
+
+def _describe(project: "Project", *, as_json: bool) -> None:
+    from tunewise.contenders.line_up import budget_tokens
+    from tunewise.data.prepare import prepare
+
+    prepared = prepare(project)
+    splits, task = prepared.splits, prepared.project.task
+    plan = {
+        "train": len(splits.train),
+        "dev": len(splits.dev),
+        "test": len(splits.test),
+        "kind": task.kind,
+        "metric": task.metric,
+        "model": project.model.base,
+        "contenders": [*project.contenders.use, *(e.name for e in project.contenders.endpoints)],
+        "seeds": project.training.seeds,
+        "budget_tokens": budget_tokens(project),
+        "notes": list(prepared.notes),
+    }
+    if as_json:
+        _print_json(plan)
+        return
+    for key, value in plan.items():
+        shown = ", ".join(str(item) for item in value) if isinstance(value, list) else value
+        typer.echo(f"{key:14} {shown}")
+    typer.echo("Nothing was run, and test stays sealed. Leave out --dry-run to run it.")
+
+
+def _toml(value: Path | str | int) -> str:
+    return str(value) if isinstance(value, int) else json.dumps(str(value), ensure_ascii=False)
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))

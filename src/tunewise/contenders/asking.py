@@ -1,0 +1,125 @@
+"""Turns prompts into requests, generations into answers, and answers into dev scores.
+
+What every contender with a language model shares. Knows nothing of how prompts are chosen.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tunewise.evaluation.scorers import Metric
+from tunewise.models.engine import Engine, Request, Sampling
+from tunewise.types import Answer, Example, Failure, Fit, Generation, Input, Message, Usage
+
+ANSWER_CEILING = 512
+"""Tokens of an answer at most, whatever train holds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prompt:
+    """What is put before the model for one input."""
+
+    messages: tuple[Message, ...]
+    passages: tuple[str, ...] = ()
+    """Ids of the retrieved passages in it, best first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asking:
+    """One way to ask: a prompt for each input, an adapter, and how to read what comes back."""
+
+    prompts: Callable[[Sequence[Input]], list[Prompt]]
+    max_tokens: int
+    """Tokens generated at most."""
+    adapters: Mapping[int, Path | None] = field(default_factory=lambda: {0: None})
+    """seed -> adapter folder; None: the base model."""
+    read: Callable[[str], str] = str.strip
+    """The model's text -> the answer."""
+
+    def ask(
+        self, engine: Engine, contender: str, inputs: Sequence[Input], *, seed: int
+    ) -> list[Answer]:
+        """One answer per input, in order."""
+        prompts = self.prompts(inputs)
+        requests = [
+            Request(
+                messages=prompt.messages,
+                adapter=self.adapters[seed],
+                sampling=Sampling(max_tokens=self.max_tokens),
+            )
+            for prompt in prompts
+        ]
+        results = engine.generate(requests)
+        return [
+            self._answer(contender, seed, item, prompt, result)
+            for item, prompt, result in zip(inputs, prompts, results, strict=True)
+        ]
+
+    def _answer(
+        self, contender: str, seed: int, item: Input, prompt: Prompt, result: Generation | Failure
+    ) -> Answer:
+        failed = isinstance(result, Failure)
+        return Answer(
+            example_id=item.id,
+            contender=contender,
+            seed=seed,
+            text=None if failed else self.read(result.text),
+            error=result.message if failed else None,
+            usage=Usage() if failed else result.usage,
+            seconds=result.seconds,
+            seconds_to_first_token=None if failed else result.seconds_to_first_token,
+            passages=prompt.passages,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A fitted contender that asks a language model."""
+
+    engine: Engine
+    asking: Asking
+    fit: Fit
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """See `Fitted.seeds`."""
+        return tuple(self.asking.adapters)
+
+    def answer(self, inputs: Sequence[Input], *, seed: int) -> list[Answer]:
+        """See `Fitted.answer`."""
+        return self.asking.ask(self.engine, self.fit.contender, inputs, seed=seed)
+
+
+def instructed(instruction: str, item: Input) -> tuple[Message, ...]:
+    """The input with the instruction as its system turn; a system turn of its own is kept."""
+    own = [turn.content for turn in item.messages if turn.role == "system"]
+    system = "\n\n".join(text for text in [instruction, *own] if text)
+    turns = tuple(turn for turn in item.messages if turn.role != "system")
+    return (Message(role="system", content=system), *turns) if system else turns
+
+
+def answer_limit(engine: Engine, train: Sequence[Example]) -> int:
+    """Tokens an answer may have: a quarter more than the longest target of train, and 8."""
+    longest = max((engine.count_answer_tokens(example.target) for example in train), default=64)
+    return min(ANSWER_CEILING, math.ceil(1.25 * longest) + 8)
+
+
+def dev_scores(
+    metric: Metric, answers: Sequence[Answer], examples: Sequence[Example]
+) -> tuple[float | None, ...]:
+    """The metric on each example; None where the answer crashed."""
+    return tuple(
+        None if answer.text is None else metric.score(answer.text, example.target).value
+        for answer, example in zip(answers, examples, strict=True)
+    )
+
+
+def spent(answers: Sequence[Answer]) -> dict[str, int]:
+    """Tokens that asking took, as `Fit.tokens` counts them."""
+    usage = sum((answer.usage for answer in answers), Usage())
+    return {
+        "prefilled": usage.prompt_tokens,
+        "generated": usage.completion_tokens,
+        "trained": 0,
+    }

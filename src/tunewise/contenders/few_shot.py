@@ -1,0 +1,135 @@
+"""Examples in the prompt: how many, and which, chosen on dev.
+
+Fixed ones are the same for every input and as different from each other as possible; nearest ones
+are looked up for each input (Liu et al. 2022, arXiv:2101.06804).
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit, instructed
+from tunewise.contenders.base import NotApplicable
+from tunewise.contenders.search import Candidate, choose, rounds
+from tunewise.evaluation.scorers import Metric
+from tunewise.models.engine import Engine
+from tunewise.progress import Progress
+from tunewise.retrieval.embed import Embedder
+from tunewise.retrieval.index import ExampleIndex
+from tunewise.types import Example, Fit, Input, Message
+
+COUNTS = (1, 2, 4, 8, 16)
+"""Examples tried, as far as the context allows."""
+CONTEXT_SHARE = 0.75
+"""Part of the context that examples may fill."""
+
+Selection = Literal["fixed", "nearest"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shots:
+    """Which examples are shown."""
+
+    k: int
+    selection: Selection
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewShot:
+    """Shows k examples as turns of the conversation.
+
+    Args:
+        embedder: for nearest examples by meaning; None: by words (BM25).
+    """
+
+    engine: Engine
+    metric: Metric
+    instruction: str
+    embedder: Embedder | None
+    budget_tokens: int
+    progress: Progress
+    name: str = "few_shot"
+
+    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> Asked:
+        """Chooses k and the way of selection on dev by successive halving.
+
+        Raises:
+            NotApplicable: not even one example fits the context.
+        """
+        began = time.perf_counter()
+        index = ExampleIndex(train, self.embedder)
+        limit = answer_limit(self.engine, train)
+        candidates = self._candidates(train, limit)
+
+        def asking(shots: Shots) -> Asking:
+            def prompts(inputs: Sequence[Input]) -> list[Prompt]:
+                if shots.selection == "fixed":
+                    found = [index.diverse(shots.k)] * len(inputs)
+                else:
+                    found = index.nearest_many([item.text for item in inputs], shots.k)
+                return [
+                    Prompt(messages=_shown(self.instruction, examples, item))
+                    for item, examples in zip(inputs, found, strict=True)
+                ]
+
+            return Asking(prompts=prompts, max_tokens=limit)
+
+        total = rounds(len(candidates), len(dev))
+        with self.progress.task(f"few_shot: {len(candidates)} settings", total=total) as advance:
+            choice = choose(
+                candidates,
+                lambda shots, some: asking(shots).ask(
+                    self.engine, self.name, [e.input for e in some], seed=0
+                ),
+                dev,
+                metric=self.metric,
+                budget_tokens=self.budget_tokens,
+                advance=advance,
+            )
+        return Asked(
+            engine=self.engine,
+            asking=asking(choice.candidate.value),
+            fit=Fit(
+                contender=self.name,
+                settings=choice.candidate.settings,
+                seconds=time.perf_counter() - began,
+                tokens=choice.tokens,
+                dev_scores={0: choice.dev_scores},
+                trials=choice.trials,
+            ),
+        )
+
+    def _candidates(self, train: Sequence[Example], limit: int) -> list[Candidate[Shots]]:
+        typical = sorted(self.engine.count_tokens(_turns(example)) for example in train)
+        long = typical[int(0.9 * (len(typical) - 1))]
+        room = CONTEXT_SHARE * self.engine.context_tokens - limit
+        by = self.embedder.name if self.embedder else "BM25"
+        ways: tuple[Selection, ...] = ("fixed", "nearest")
+        found = [
+            Candidate(
+                value=Shots(k=k, selection=way),
+                settings={"k": k, "selection": "fixed, diverse" if way == "fixed" else "nearest"}
+                | ({"by": by} if way == "nearest" else {}),
+            )
+            for k in COUNTS
+            for way in ways
+            if k < len(train) and k * long <= room
+        ]
+        if not found:
+            raise NotApplicable("one example alone fills most of the model's context")
+        return found
+
+
+def _turns(example: Example) -> tuple[Message, ...]:
+    own = tuple(turn for turn in example.messages if turn.role != "system")
+    return (*own, Message(role="assistant", content=example.target))
+
+
+def _shown(instruction: str, examples: Sequence[Example], item: Input) -> tuple[Message, ...]:
+    """The nearest example stands last, next to the input."""
+    asked = instructed(instruction, item)
+    system = tuple(turn for turn in asked if turn.role == "system")
+    rest = tuple(turn for turn in asked if turn.role != "system")
+    shown = tuple(turn for example in reversed(examples) for turn in _turns(example))
+    return (*system, *shown, *rest)

@@ -1,0 +1,234 @@
+"""A tuned prompt: ways to word the instruction, the best of them chosen on dev.
+
+The wordings come from the person's own instruction and from train. Knows nothing of engines but
+that they answer.
+"""
+
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit, instructed
+from tunewise.contenders.search import Candidate, choose, rounds
+from tunewise.evaluation.json_answers import parse_object
+from tunewise.evaluation.scorers import Metric
+from tunewise.models.engine import Engine
+from tunewise.progress import Progress
+from tunewise.types import Example, Fit, Input, JsonValue, Kind, Message
+
+MARK = "Answer:"
+THINKING_TOKENS = 120
+"""Tokens granted for the steps before a marked answer."""
+MOST_VALUES = 30
+"""A field or label set with more values than this is not listed in a prompt."""
+_WORD = re.compile(r"[^\W\d_]{3,}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variant:
+    """One wording."""
+
+    name: str
+    system: str
+    """The system turn; empty: none but the row's own."""
+    before: str = ""
+    """Put before the last user turn."""
+    after: str = ""
+    """Put after the last user turn."""
+    marked: bool = False
+    """Whether the answer is what follows the last `Answer:`."""
+
+    def messages(self, item: Input) -> tuple[Message, ...]:
+        """The conversation in this wording."""
+        *turns, last = instructed(self.system, item)
+        text = "\n\n".join(part for part in (self.before, last.content, self.after) if part)
+        return (*turns, replace(last, content=text))
+
+    def read(self, text: str) -> str:
+        """The answer within the model's text."""
+        return text.rpartition(MARK)[2].strip() if self.marked else text.strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedPrompt:
+    """Tries every wording on dev and keeps the best.
+
+    Args:
+        own: instructions of the person's own to try beside it.
+    """
+
+    engine: Engine
+    metric: Metric
+    instruction: str
+    kind: Kind
+    labels: Sequence[str] | None
+    own: Sequence[str]
+    budget_tokens: int
+    progress: Progress
+    name: str = "prompt"
+
+    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> Asked:
+        """Chooses the wording on dev by successive halving."""
+        began = time.perf_counter()
+        limit = answer_limit(self.engine, train)
+        variants = variants_of(self.instruction, self.kind, self.labels, train)
+        variants += [
+            Variant(name=f"own {number}", system=text) for number, text in enumerate(self.own, 1)
+        ]
+
+        def asking(variant: Variant) -> Asking:
+            def prompts(inputs: Sequence[Input]) -> list[Prompt]:
+                return [Prompt(messages=variant.messages(item)) for item in inputs]
+
+            tokens = limit + (THINKING_TOKENS if variant.marked else 0)
+            return Asking(prompts=prompts, max_tokens=tokens, read=variant.read)
+
+        total = rounds(len(variants), len(dev))
+        with self.progress.task(f"prompt: {len(variants)} wordings", total=total) as advance:
+            choice = choose(
+                [Candidate(value=v, settings={"variant": v.name}) for v in variants],
+                lambda v, some: asking(v).ask(
+                    self.engine, self.name, [e.input for e in some], seed=0
+                ),
+                dev,
+                metric=self.metric,
+                budget_tokens=self.budget_tokens,
+                advance=advance,
+            )
+        best = choice.candidate.value
+        settings: dict[str, JsonValue] = {"variant": best.name, "system": best.system}
+        settings |= {k: v for k, v in (("before", best.before), ("after", best.after)) if v}
+        return Asked(
+            engine=self.engine,
+            asking=asking(best),
+            fit=Fit(
+                contender=self.name,
+                settings=settings,
+                seconds=time.perf_counter() - began,
+                tokens=choice.tokens,
+                dev_scores={0: choice.dev_scores},
+                trials=choice.trials,
+            ),
+        )
+
+
+def variants_of(
+    instruction: str, kind: Kind, labels: Sequence[str] | None, train: Sequence[Example]
+) -> list[Variant]:
+    """Nine wordings of an instruction, the person's own first."""
+    contract, values, defined = _contract(kind, train), *_values(kind, labels, train)
+
+    def lines(*parts: str) -> str:
+        return "\n".join(part for part in parts if part)
+
+    return [
+        Variant(name="own words", system=instruction),
+        Variant(
+            name="role",
+            system=lines("You are an expert who does this task with great care.", instruction),
+        ),
+        Variant(name="format contract", system=lines(instruction, contract)),
+        Variant(name="values listed", system=lines(instruction, values)),
+        Variant(name="values defined", system=lines(instruction, defined)),
+        Variant(name="constraints first", system=lines(contract, values, instruction)),
+        Variant(name="constraints last", system=instruction, after=lines(values, contract)),
+        Variant(name="in the user turn", system="", before=lines(instruction, contract)),
+        Variant(
+            name="step by step",
+            system=lines(
+                instruction,
+                values,
+                f'Think step by step, briefly. Then write "{MARK}" and after it the answer alone.',
+            ),
+            marked=True,
+        ),
+    ]
+
+
+def _contract(kind: Kind, train: Sequence[Example]) -> str:
+    match kind:
+        case "classification":
+            return "Answer with the label only, spelt exactly as given."
+        case "extraction":
+            keys = Counter(key for row in _objects(train) for key in row)
+            named = ", ".join(f'"{key}"' for key, _ in keys.most_common(12))
+            return f"Answer with one JSON object with the keys {named} and nothing else."
+        case "qa":
+            return f"Answer in about {_words(train)} words, with no introduction."
+        case "generation":
+            return f"Write the answer only, in about {_words(train)} words."
+
+
+def _values(kind: Kind, labels: Sequence[str] | None, train: Sequence[Example]) -> tuple[str, str]:
+    """The answers that are possible: listed, and with what distinguishes their inputs in train."""
+    if kind == "classification":
+        known = list(labels or dict.fromkeys(example.target for example in train))
+        listed = f"The labels are: {', '.join(known)}." if len(known) <= 4 * MOST_VALUES else ""
+        rows = [(example.input.text, example.target) for example in train]
+        return listed, _definitions("The labels are:", rows, known)
+    if kind == "extraction":
+        fields: dict[str, Counter[str]] = {}
+        for row in _objects(train):
+            for key, value in row.items():
+                fields.setdefault(key, Counter())[json.dumps(value, ensure_ascii=False)] += 1
+        closed = {k: c for k, c in fields.items() if len(c) <= min(MOST_VALUES, len(train) // 3)}
+        listed = "\n".join(
+            f"{key}: {' or '.join(value for value, _ in counts.most_common())}"
+            for key, counts in closed.items()
+        )
+        if not closed:
+            return "", _typical(train)
+        first = next(iter(closed))
+        rows = [
+            (example.input.text, str(row[first]))
+            for example in train
+            if (row := parse_object(example.target)) and first in row
+        ]
+        known = [str(json.loads(value)) for value, _ in closed[first].most_common()]
+        return listed, listed + "\n" + _definitions(f"What {first} means:", rows, known)
+    return _typical(train, 1), _typical(train, 3)
+
+
+def _definitions(head: str, rows: Sequence[tuple[str, str]], labels: Sequence[str]) -> str:
+    """One line a label: the words that its inputs use far more often than the others do.
+
+    Words are ranked by their weighted log-odds (Monroe, Colaresi & Quinn 2008) without the prior:
+    count in the label's inputs times the log of how much more frequent the word is there.
+    """
+    if len(labels) > MOST_VALUES:
+        return ""
+    used = {label: _word_counts([text for text, own in rows if own == label]) for label in labels}
+    overall = _word_counts([text for text, _ in rows])
+    described: list[str] = []
+    for label in labels:
+        share = {
+            word: count * count / overall[word] for word, count in used[label].items() if count > 1
+        }
+        words = sorted(share, key=lambda word: (-share[word], word))[:5]
+        described.append(f"{label}: {', '.join(words)}" if words else label)
+    return "\n".join([head, *described])
+
+
+def _word_counts(texts: Sequence[str]) -> Counter[str]:
+    """In how many of the texts each word occurs."""
+    return Counter(word for text in texts for word in set(_WORD.findall(text.casefold())))
+
+
+def _typical(train: Sequence[Example], count: int = 2) -> str:
+    by_length = sorted(train, key=lambda example: (len(example.target), example.id))
+    places = [(2 * n + 1) * len(by_length) // (2 * count) for n in range(count)]
+    shown = dict.fromkeys(by_length[place].target for place in places)
+    return "\n".join(f"An answer may look like this: {target}" for target in shown)
+
+
+def _words(train: Sequence[Example]) -> int:
+    lengths = sorted(len(example.target.split()) for example in train)
+    return max(1, lengths[len(lengths) // 2])
+
+
+def _objects(train: Sequence[Example]) -> list[Mapping[str, JsonValue]]:
+    rows = [parse_object(example.target) for example in train]
+    return [row for row in rows if row is not None]

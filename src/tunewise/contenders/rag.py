@@ -1,0 +1,188 @@
+"""Retrieved passages in the prompt: chunk size, number and way of search chosen on dev."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit, instructed
+from tunewise.contenders.base import NotApplicable
+from tunewise.contenders.search import Candidate, choose, rounds
+from tunewise.evaluation.scorers import Metric
+from tunewise.models.engine import Engine
+from tunewise.progress import Progress
+from tunewise.retrieval.chunk import chunk
+from tunewise.retrieval.documents import Document
+from tunewise.retrieval.embed import Embedder
+from tunewise.retrieval.index import Index, Mode, recall_at_k
+from tunewise.types import Example, Fit, Input, JsonValue, Message
+
+SIZES = ((120, 1), (60, 2), (200, 1), (120, 2), (60, 4), (200, 2), (120, 4))
+"""(words of a passage, passages shown), the shortest prompts first."""
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lookup:
+    """One way to look things up."""
+
+    words: int
+    """Words of a passage, about."""
+    k: int
+    """Passages shown."""
+    mode: Mode
+
+    @property
+    def settings(self) -> dict[str, JsonValue]:
+        """What it is, for a reader."""
+        return {"k": self.k, "chunk_words": self.words, "search": self.mode}
+
+
+class Library:
+    """A person's documents, searchable at every chunk size.
+
+    Args:
+        documents: at least one.
+        embedder: None: search by words alone.
+    """
+
+    def __init__(self, documents: Sequence[Document], embedder: Embedder | None) -> None:
+        self._documents = documents
+        self._embedder = embedder
+        self._indexes: dict[int, Index] = {}
+
+    @cached_property
+    def modes(self) -> tuple[Mode, ...]:
+        """The ways of search there are, the plainest first."""
+        return self._index(SIZES[0][0]).modes
+
+    def prompts(self, lookup: Lookup, instruction: str, inputs: Sequence[Input]) -> list[Prompt]:
+        """The instruction, the passages found and the input."""
+        found = self._index(lookup.words).search_many(
+            [item.text for item in inputs], lookup.k, lookup.mode
+        )
+        return [
+            Prompt(
+                messages=_with_passages(instruction, [hit.passage.text for hit in hits], item),
+                passages=tuple(hit.passage.id for hit in hits),
+            )
+            for item, hits in zip(inputs, found, strict=True)
+        ]
+
+    def answer_share(self, lookup: Lookup, examples: Sequence[Example]) -> float:
+        """Mean share of a target's words that stand in the passages found for its input."""
+        found = self._index(lookup.words).search_many(
+            [example.input.text for example in examples], lookup.k, lookup.mode
+        )
+        shares: list[float] = []
+        for example, hits in zip(examples, found, strict=True):
+            wanted = set(_WORD.findall(example.target.casefold()))
+            there = {w for hit in hits for w in _WORD.findall(hit.passage.text.casefold())}
+            shares.append(len(wanted & there) / len(wanted) if wanted else 0.0)
+        return sum(shares) / len(shares)
+
+    def recall(self, lookup: Lookup, examples: Sequence[Example]) -> Mapping[str, JsonValue]:
+        """How often the document that a row names is among the passages; empty if none does."""
+        prompts = self.prompts(lookup, "", [example.input for example in examples])
+        found = recall_at_k([prompt.passages for prompt in prompts], examples, lookup.k)
+        return {"recall_at_k": found.value, "k": found.k, "n": found.n} if found else {}
+
+    def _index(self, words: int) -> Index:
+        if words not in self._indexes:
+            passages = chunk(self._documents, words=words)
+            self._indexes[words] = Index(passages, self._embedder)
+        return self._indexes[words]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rag:
+    """Asks with the passages that a search over the documents brings.
+
+    Args:
+        library: None: no documents were given.
+    """
+
+    engine: Engine
+    metric: Metric
+    instruction: str
+    library: Library | None
+    budget_tokens: int
+    progress: Progress
+    name: str = "rag"
+
+    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> Asked:
+        """Chooses chunk size, k and the way of search on dev by successive halving.
+
+        Raises:
+            NotApplicable: there are no documents.
+        """
+        library = self.library
+        if library is None:
+            raise NotApplicable("no documents given")
+        began = time.perf_counter()
+        limit = answer_limit(self.engine, train)
+        candidates = [
+            Candidate(value=lookup, settings=lookup.settings)
+            for words, k in SIZES
+            for mode in library.modes
+            for lookup in [Lookup(words=words, k=k, mode=mode)]
+        ]
+
+        def asking(lookup: Lookup) -> Asking:
+            return Asking(
+                prompts=lambda inputs: library.prompts(lookup, self.instruction, inputs),
+                max_tokens=limit,
+            )
+
+        total = rounds(len(candidates), len(dev))
+        with self.progress.task(f"rag: {len(candidates)} settings", total=total) as advance:
+            choice = choose(
+                candidates,
+                lambda lookup, some: asking(lookup).ask(
+                    self.engine, self.name, [e.input for e in some], seed=0
+                ),
+                dev,
+                metric=self.metric,
+                budget_tokens=self.budget_tokens,
+                advance=advance,
+            )
+        best = choice.candidate.value
+        return Asked(
+            engine=self.engine,
+            asking=asking(best),
+            fit=Fit(
+                contender=self.name,
+                settings={**best.settings, "retrieval": library.recall(best, [*train, *dev])},
+                seconds=time.perf_counter() - began,
+                tokens=choice.tokens,
+                dev_scores={0: choice.dev_scores},
+                trials=choice.trials,
+            ),
+        )
+
+
+def best_lookup(library: Library, train: Sequence[Example], *, most_words: int) -> Lookup:
+    """The look-up whose passages hold most of the targets' words; the shortest on near ties.
+
+    Args:
+        library: the documents.
+        train: rows to judge by.
+        most_words: words of all passages together at most.
+    """
+    options = [
+        Lookup(words=words, k=k, mode=mode)
+        for words, k in SIZES
+        for mode in library.modes
+        if words * k <= most_words
+    ]
+    shares = [library.answer_share(lookup, train) for lookup in options]
+    good_enough = max(shares) - 0.01
+    return next(o for o, share in zip(options, shares, strict=True) if share >= good_enough)
+
+
+def _with_passages(instruction: str, passages: Sequence[str], item: Input) -> tuple[Message, ...]:
+    *turns, last = instructed(instruction, item)
+    shown = "\n\n".join(passages)
+    text = f"{shown}\n\nQuestion: {last.content}" if passages else last.content
+    return (*turns, replace(last, content=text))

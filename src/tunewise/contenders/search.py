@@ -1,0 +1,137 @@
+"""Chooses among ways to ask by successive halving on dev, within a budget of tokens.
+
+Every candidate answers a quarter of dev, the better half goes on to half of dev, the best of those
+to all of it (Jamieson & Talwalkar 2016, arXiv:1502.07943). Knows nothing of what candidates are.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from tunewise.contenders.asking import dev_scores, spent
+from tunewise.evaluation.scorers import Metric, quality
+from tunewise.types import Answer, Example, JsonValue
+
+T = TypeVar("T")
+
+SHARES = (0.25, 0.5, 1.0)
+"""Part of dev that each round answers."""
+FEWEST = 12
+"""Dev examples of the first round at least, as far as there are so many."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate(Generic[T]):
+    """One setting that takes part."""
+
+    value: T
+    settings: Mapping[str, JsonValue]
+    """What it is, for a reader."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Generic[T]):
+    """The winner of a search."""
+
+    candidate: Candidate[T]
+    dev_scores: tuple[float | None, ...]
+    """Of the winner, on every dev example in dev order."""
+    tokens: Mapping[str, int]
+    """Spent by all candidates together."""
+    trials: tuple[Mapping[str, JsonValue], ...]
+    """Every candidate with its dev quality and the number of dev examples it saw."""
+    exhausted: bool
+    """Whether the budget ended the search early."""
+
+
+@dataclass
+class _Trial(Generic[T]):
+    candidate: Candidate[T]
+    answers: dict[str, Answer] = field(default_factory=dict[str, Answer])
+    quality: float = 0.0
+
+
+def choose(
+    candidates: Sequence[Candidate[T]],
+    ask: Callable[[T, Sequence[Example]], list[Answer]],
+    dev: Sequence[Example],
+    *,
+    metric: Metric,
+    budget_tokens: int,
+    advance: Callable[[int], None] = lambda units: None,
+) -> Choice[T]:
+    """The candidate with the best dev quality; the earlier one on ties.
+
+    Args:
+        candidates: in order of preference (simplest first), at least one.
+        ask: (value, examples) -> one answer each.
+        dev: at least one example.
+        metric: what to maximise.
+        budget_tokens: prompt and completion tokens; when they are used up, the round at hand is
+            the last but for the winner's own answers to the rest of dev.
+        advance: told of each answer asked for.
+    """
+    order = sorted(dev, key=lambda e: hashlib.sha256(e.id.encode()).digest())
+    trials = [_Trial(candidate=candidate) for candidate in candidates]
+    left = trials
+    exhausted = False
+    for share in SHARES:
+        seen = order[: max(math.ceil(share * len(order)), min(FEWEST, len(order)))]
+        for trial in left:
+            _extend(trial, seen, ask, metric, advance)
+        left = sorted(left, key=lambda trial: -trial.quality)
+        if share < SHARES[-1]:
+            left = left[: max(1, math.ceil(len(left) / 2))]
+        exhausted = _total(trials) >= budget_tokens
+        if exhausted:
+            left = left[:1]
+    winner = left[0]
+    _extend(winner, order, ask, metric, advance)
+    answers = [winner.answers[example.id] for example in dev]
+    return Choice(
+        candidate=winner.candidate,
+        dev_scores=dev_scores(metric, answers, dev),
+        tokens=spent([answer for trial in trials for answer in trial.answers.values()]),
+        trials=tuple(
+            {
+                **trial.candidate.settings,
+                "dev": round(trial.quality, 4),
+                "dev_examples": len(trial.answers),
+            }
+            for trial in trials
+        ),
+        exhausted=exhausted,
+    )
+
+
+def rounds(candidates: int, dev: int) -> int:
+    """Answers that `choose` will ask for: what its progress counts to."""
+    total, left, seen = 0, candidates, 0
+    for share in SHARES:
+        size = max(math.ceil(share * dev), min(FEWEST, dev))
+        total += left * (size - seen)
+        left, seen = max(1, math.ceil(left / 2)), size
+    return total
+
+
+def _extend(
+    trial: _Trial[T],
+    examples: Sequence[Example],
+    ask: Callable[[T, Sequence[Example]], list[Answer]],
+    metric: Metric,
+    advance: Callable[[int], None],
+) -> None:
+    new = [example for example in examples if example.id not in trial.answers]
+    if not new:
+        return
+    for answer in ask(trial.candidate.value, new):
+        trial.answers[answer.example_id] = answer
+    texts = [trial.answers[example.id].text for example in examples]
+    trial.quality = quality(metric, texts, [example.target for example in examples])
+    advance(len(new))
+
+
+def _total(trials: Sequence[_Trial[T]]) -> int:
+    return sum(answer.usage.total for trial in trials for answer in trial.answers.values())

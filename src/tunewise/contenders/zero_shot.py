@@ -1,0 +1,53 @@
+"""The instruction alone, in the person's own words. Nothing is chosen."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tunewise.contenders.asking import (
+    Asked,
+    Asking,
+    Prompt,
+    answer_limit,
+    dev_scores,
+    instructed,
+    spent,
+)
+from tunewise.evaluation.scorers import Metric
+from tunewise.models.engine import Engine
+from tunewise.progress import Progress
+from tunewise.types import Example, Fit, Input
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroShot:
+    """Asks with the instruction as the system turn."""
+
+    engine: Engine
+    metric: Metric
+    instruction: str
+    progress: Progress
+    name: str = "zero_shot"
+
+    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> Asked:
+        """Only looks how long answers are, and answers dev."""
+        began = time.perf_counter()
+
+        def prompts(inputs: Sequence[Input]) -> list[Prompt]:
+            return [Prompt(messages=instructed(self.instruction, item)) for item in inputs]
+
+        asking = Asking(prompts=prompts, max_tokens=answer_limit(self.engine, train))
+        with self.progress.task(f"{self.name}: dev", total=len(dev)) as advance:
+            answers = asking.ask(self.engine, self.name, [e.input for e in dev], seed=0)
+            advance(len(dev))
+        return Asked(
+            engine=self.engine,
+            asking=asking,
+            fit=Fit(
+                contender=self.name,
+                settings={"instruction": self.instruction},
+                seconds=time.perf_counter() - began,
+                tokens=spent(answers),
+                dev_scores={0: dev_scores(self.metric, answers, dev)},
+            ),
+        )

@@ -1,0 +1,49 @@
+"""From a project to checked, split examples: reading, checking, inferring and splitting in order.
+
+Knows nothing of models or contenders.
+"""
+
+from dataclasses import dataclass
+
+from tunewise.data.check import Report, check_data
+from tunewise.data.read import read_data
+from tunewise.data.split import split_data
+from tunewise.errors import UserError
+from tunewise.project import Project, infer_task
+from tunewise.types import Splits
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A project whose task is complete, with its examples."""
+
+    project: Project
+    splits: Splits
+    report: Report
+    """Warnings and notes; its errors are raised, not returned."""
+    notes: tuple[str, ...]
+    """What was inferred and how the split came about, one line each."""
+
+
+def prepare(project: Project) -> Prepared:
+    """Reads, splits and checks a project's examples.
+
+    What is inferred about the task is inferred from train and dev alone.
+
+    Raises:
+        UserError: rows that cannot be read, faults in the data, or too few rows; all together.
+    """
+    parts = read_data(project.data)
+    division = split_data(parts, project.data, limit=project.contenders.limit)
+    splits = division.splits
+    inference = infer_task(project, [*splits.train, *splits.dev])
+    report = check_data(parts, inference.project.task)
+    if report.errors:
+        raise UserError.together([f"{f.where}: {f.message}" for f in report.errors])
+    inferred = (inference.reason,) if inference.reason else ()
+    return Prepared(
+        project=inference.project,
+        splits=splits,
+        report=report,
+        notes=(*inferred, *division.notes),
+    )

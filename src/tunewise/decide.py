@@ -1,0 +1,337 @@
+"""The main job on one page: from a project to a verdict that can be defended.
+
+Contenders are fitted on train and dev; incumbent, challenger and the one comparison between them
+are written down; only then is test opened, once.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunewise.contenders.base import Contender, Fitted, NotApplicable
+from tunewise.contenders.line_up import LineUp, budget_tokens, line_up
+from tunewise.data.prepare import Prepared, prepare
+from tunewise.evaluation.latency import REQUESTS, WARM_UP, Latency, measure_latency
+from tunewise.evaluation.run import AnswerFile, collect
+from tunewise.evaluation.scorers import CRASHED, Metric, metric_named, score_answers, side_metrics
+from tunewise.files import write_json, write_lines
+from tunewise.models.choose import Opened, open_ceiling, open_engine
+from tunewise.models.engine import Engine
+from tunewise.models.journal import JournalEngine
+from tunewise.outcome import Entry, Finished, document
+from tunewise.plan import Measured, Plan
+from tunewise.progress import Progress
+from tunewise.project import Project
+from tunewise.report.html import write_html
+from tunewise.report.read import read_run
+from tunewise.runs import RunFolder, note_use, open_run
+from tunewise.shipping import ship
+from tunewise.types import Answer, Example
+from tunewise.verdict import Demands, choose_plan, decide, futile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fits:
+    """What fitting on train and dev gave."""
+
+    fitted: Mapping[str, Fitted]
+    skipped: Mapping[str, str]
+    """Contender -> why it did not run."""
+    plan: Plan
+    futile: bool
+    """Whether dev showed that training is not worth further seeds."""
+    notes: tuple[str, ...]
+
+
+def run_decide(
+    project: Project,
+    *,
+    progress: Progress,
+    out: Path | None = None,
+    resume: bool = False,
+    reproduce: str = "",
+) -> Path:
+    """Fits, judges and decides; everything it finds lies in the run folder it returns.
+
+    Args:
+        project: from `load_project`.
+        progress: told what is being done.
+        out: the run folder; None: a new one under the project's `runs/`.
+        resume: go on with the newest interrupted run of the same project and data.
+        reproduce: the command line, for the report.
+
+    Raises:
+        UserError: a fault in the data, the model, an endpoint or the run folder.
+    """
+    prepared = prepare(project)
+    project = prepared.project
+    for note in (*prepared.notes, *(f"{w.where}: {w.message}" for w in prepared.report.warnings)):
+        progress.note(note)
+    metric = metric_named(str(project.task.metric), project.task.labels, folder=project.root)
+    ceilings = {e.name: open_ceiling(e) for e in project.contenders.endpoints}
+    opened = open_engine(project.model, progress=progress)
+    run = open_run(project, prepared.splits, out=out, resume=resume)
+    run.event("start", resumed=resume)
+    engines: list[Engine] = []
+    try:
+        engine = JournalEngine(opened.engine, run.file("fit-answers.jsonl"))
+        engines = [engine]
+        engines += [JournalEngine(c, run.file(f"fit-{n}.jsonl")) for n, c in ceilings.items()]
+        field = line_up(
+            project,
+            engine=engine,
+            model=opened.model,
+            metric=metric,
+            folder=run.file("training"),
+            progress=progress,
+            ceilings=dict(zip(ceilings, engines[1:], strict=True)),
+        )
+        fits = fit_all(field, prepared, run, progress)
+        look = note_use(run, prepared.splits.test)
+        entries = examine(fits, field, prepared, run, metric, engines, progress)
+        return conclude(fits, entries, field, prepared, run, metric, opened, look, reproduce)
+    finally:
+        for one in engines or [opened.engine]:
+            one.close()
+        run.release()
+
+
+def fit_all(field: LineUp, prepared: Prepared, run: RunFolder, progress: Progress) -> Fits:
+    """Fits everyone on train and dev, decides who trains further seeds, and writes plan.json."""
+    train, dev = prepared.splits.train, prepared.splits.dev
+    minimum_gain = prepared.project.decision.minimum_gain
+    seeds = prepared.project.training.seeds
+    fitted: dict[str, Fitted] = {}
+    skipped = dict(field.skipped)
+    notes: list[str] = []
+
+    def fit(contender: Contender) -> None:
+        try:
+            fitted[contender.name] = contender.fit(train, dev)
+            run.event("fitted", contender=contender.name)
+        except NotApplicable as reason:
+            skipped[contender.name] = reason.reason
+            progress.note(f"{contender.name}: skipped, {reason.reason}")
+
+    def plan() -> Plan:
+        measured = [_on_dev(name, one, field) for name, one in fitted.items()]
+        return choose_plan(measured, minimum_gain=minimum_gain, seeds_wanted=seeds)
+
+    with progress.task(
+        "fitting contenders on train and dev", total=len(field.untrained) + len(field.trained)
+    ) as advance:
+        for contender in field.untrained.values():
+            fit(contender)
+            advance(1)
+        incumbent = plan().incumbent if fitted else None
+        for contender in field.trained.values():
+            fit(contender)
+            advance(1)
+    challenger = plan().challenger if fitted else None
+    hopeless = False
+    if challenger is not None and seeds > 1:
+        first = fitted[challenger]
+        if incumbent is not None:
+            hopeless = futile(
+                _array(first.fit.dev_scores[first.seeds[0]]),
+                _array(fitted[incumbent].fit.dev_scores[0]),
+                minimum_gain,
+            )
+        others = [n for n in field.trained if n in fitted and n != challenger]
+        if hopeless:
+            notes.append(
+                f"Seeds 2 to {seeds} were skipped: dev already shows that {challenger} does not "
+                f"gain {minimum_gain:g} over {incumbent}."
+            )
+        else:
+            fitted[challenger] = field.trained[challenger].replicate(first, train, dev, seeds=seeds)
+        notes += [
+            f"{name} was trained once: {challenger} does better on dev, so that further seeds of "
+            f"{name} could not change the verdict."
+            for name in others
+            if not hopeless
+        ]
+    final = plan()
+    write_json(run.file("plan.json"), {**asdict(final), "futile": hopeless})
+    run.event("planned", incumbent=final.incumbent, challenger=final.challenger)
+    return Fits(fitted=fitted, skipped=skipped, plan=final, futile=hopeless, notes=tuple(notes))
+
+
+def examine(
+    fits: Fits,
+    field: LineUp,
+    prepared: Prepared,
+    run: RunFolder,
+    metric: Metric,
+    engines: Sequence[Engine],
+    progress: Progress,
+) -> list[Entry]:
+    """Opens test: every contender and seed answers it once, then latency is measured."""
+    test = prepared.splits.test
+    inputs = [example.input for example in test]
+    file = AnswerFile(run.file("answers.jsonl"))
+    run.event("test opened")
+    answers = {
+        name: {seed: collect(fitted, name, seed, inputs, file, progress) for seed in fitted.seeds}
+        for name, fitted in fits.fitted.items()
+    }
+    entries: list[Entry] = []
+    for name, fitted in fits.fitted.items():
+        seed = fits.plan.ships[name]
+        latency = _latency(name, fitted, seed, prepared, engines, progress)
+        entries.append(
+            Entry(
+                name=name,
+                fit=fitted.fit,
+                trained=name in field.trained,
+                ceiling=not field.ceilings.get(name, True),
+                shipped_seed=seed,
+                answers=answers[name],
+                measured=_measured(
+                    name, answers[name], test, field, metric, latency_p50_ms=latency.p50
+                ),
+                latency=latency,
+                retrieval=cast("Mapping[str, object]", fitted.fit.settings.get("retrieval") or {}),
+            )
+        )
+    return entries
+
+
+def conclude(
+    fits: Fits,
+    entries: Sequence[Entry],
+    field: LineUp,
+    prepared: Prepared,
+    run: RunFolder,
+    metric: Metric,
+    opened: Opened,
+    look: int,
+    reproduce: str,
+) -> Path:
+    """Applies the rule, writes scores, verdict and report, and ships the challenger's adapter."""
+    project, test = prepared.project, prepared.splits.test
+    _write_scores(entries, prepared, run, metric)
+    groups = [example.group for example in test]
+    verdict = decide(
+        fits.plan,
+        [entry.measured for entry in entries],
+        metric=metric.name,
+        binary=metric.binary,
+        demands=Demands(
+            minimum_gain=project.decision.minimum_gain,
+            minimum_quality=project.decision.minimum_quality,
+            maximum_latency_ms=project.decision.maximum_latency_ms,
+        ),
+        groups=groups if any(groups) else None,
+        look=look,
+    )
+    for entry in entries:
+        if entry.trained:
+            ship(entry, run, project)
+    budget = f"Each contender could spend {budget_tokens(project):,} tokens on fitting."
+    finished = Finished(
+        project=project,
+        splits=prepared.splits,
+        metric=metric,
+        plan=fits.plan,
+        futile=fits.futile,
+        look=look,
+        entries=entries,
+        skipped=fits.skipped,
+        verdict=verdict,
+        engine=opened.engine.name,
+        engine_why=opened.why,
+        notes=(*prepared.notes, *field.notes, *fits.notes, budget),
+        reproduce=reproduce,
+    )
+    write_json(run.file("verdict.json"), document(finished))
+    write_html(read_run(run.path))
+    run.event("decided", outcome=verdict.outcome)
+    return run.path
+
+
+def _on_dev(name: str, fitted: Fitted, field: LineUp) -> Measured:
+    return Measured(
+        name=name,
+        trained=name in field.trained,
+        ceiling=not field.ceilings.get(name, True),
+        scores={seed: _array(values) for seed, values in fitted.fit.dev_scores.items()},
+    )
+
+
+def _measured(
+    name: str,
+    answers: Mapping[int, Sequence[Answer]],
+    test: Sequence[Example],
+    field: LineUp,
+    metric: Metric,
+    *,
+    latency_p50_ms: float,
+) -> Measured:
+    targets = [example.target for example in test]
+    aggregate = metric.aggregate
+
+    def of_rows(seed: int, rows: NDArray[np.int64]) -> float:
+        if aggregate is None:
+            raise ValueError(f"{metric.name} is a mean")
+        texts = [CRASHED if a.text is None else a.text for a in answers[seed]]
+        chosen = [int(row) for row in rows]
+        return aggregate([texts[row] for row in chosen], [targets[row] for row in chosen])
+
+    by_id = {example.id: example.target for example in test}
+    return Measured(
+        name=name,
+        trained=name in field.trained,
+        ceiling=not field.ceilings.get(name, True),
+        scores={
+            seed: _array([score.value for score in score_answers(metric, given, by_id)])
+            for seed, given in answers.items()
+        },
+        aggregate=None
+        if aggregate is None
+        else {seed: lambda rows, seed=seed: of_rows(seed, rows) for seed in answers},
+        latency_p50_ms=latency_p50_ms,
+    )
+
+
+def _latency(
+    name: str,
+    fitted: Fitted,
+    seed: int,
+    prepared: Prepared,
+    engines: Sequence[Engine],
+    progress: Progress,
+) -> Latency:
+    inputs = [example.input for example in prepared.splits.test]
+    total = min(REQUESTS, len(inputs)) + min(WARM_UP, len(inputs))
+    with progress.task(f"{name}: latency", total=total) as advance, ExitStack() as stack:
+        for engine in engines:
+            stack.enter_context(engine.serving())
+        return measure_latency(fitted, inputs, seed=seed, advance=advance)
+
+
+def _array(values: Sequence[float | None]) -> NDArray[np.float64]:
+    """(n,) scores, NaN where the answer crashed."""
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _write_scores(
+    entries: Sequence[Entry], prepared: Prepared, run: RunFolder, metric: Metric
+) -> None:
+    targets = {example.id: example.target for example in prepared.splits.test}
+    metrics = [metric, *side_metrics(prepared.project.task.kind or "generation", metric)]
+    write_lines(
+        run.file("scores.jsonl"),
+        [
+            asdict(score)
+            for entry in entries
+            for answers in entry.answers.values()
+            for one in metrics
+            for score in score_answers(one, answers, targets)
+        ],
+    )

@@ -1,0 +1,55 @@
+"""Writes and reads the files of a run so that a kill at any moment leaves them whole.
+
+Knows nothing of what is in them.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+
+def append_lines(file: Path, records: Sequence[dict[str, Any]]) -> None:
+    """Appends JSON lines in one write, and syncs: after a kill they are there, or none is."""
+    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        left = text.encode("utf-8", errors="surrogatepass")
+        while left:
+            left = left[os.write(handle, left) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """The records of a file of JSON lines. A half-written last line is cut off the file."""
+    if not file.exists():
+        return []
+    raw = file.read_bytes()
+    whole = raw.rfind(b"\n") + 1
+    if whole < len(raw):
+        os.truncate(file, whole)
+    lines = raw[:whole].decode("utf-8", errors="surrogatepass").split("\n")
+    return [cast("dict[str, Any]", json.loads(line)) for line in lines if line]
+
+
+def write_text(file: Path, text: str) -> None:
+    """Replaces `file` atomically: beside it, synced, renamed."""
+    beside = file.with_name(f".{file.name}.new")
+    with beside.open("w", encoding="utf-8", errors="surrogatepass") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    beside.rename(file)
+
+
+def write_json(file: Path, value: object) -> None:
+    """Replaces `file` atomically with indented JSON; numbers that JSON lacks are refused."""
+    write_text(file, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_lines(file: Path, records: Sequence[dict[str, Any]]) -> None:
+    """Replaces `file` atomically with JSON lines."""
+    write_text(file, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records))

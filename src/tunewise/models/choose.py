@@ -1,0 +1,102 @@
+"""Opens the engine that a project asks for, and says why it is that one.
+
+Knows nothing of contenders.
+"""
+
+import importlib.util
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from tunewise.errors import UserError
+from tunewise.models.catalog import LocalModel, open_model
+from tunewise.models.engine import Engine, Request
+from tunewise.models.openvino import OpenVinoEngine
+from tunewise.models.scripted import ScriptedEngine
+from tunewise.models.transformers import TransformersEngine
+from tunewise.progress import Progress
+from tunewise.project import Endpoint
+from tunewise.project import Model as Settings
+
+if TYPE_CHECKING:
+    from tunewise.models.openai import OpenAIEngine
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opened:
+    """An engine ready to answer."""
+
+    engine: Engine
+    model: LocalModel | None
+    """The base model on this machine; None when it runs elsewhere and cannot be trained here."""
+    why: str
+    """Half a sentence: why this engine."""
+
+
+def open_engine(settings: Settings, *, progress: Progress) -> Opened:
+    """The engine of a project's [model] table.
+
+    Raises:
+        UserError: the model or endpoint cannot be used, or an extra is not installed.
+    """
+    if settings.engine == "openai":
+        engine = open_endpoint(
+            model=settings.base,
+            base_url=settings.base_url,
+            api_key_env=settings.api_key_env,
+            concurrency=settings.concurrency,
+        )
+        return Opened(engine=engine, model=None, why=f"set in [model]: {settings.base_url}")
+    if settings.engine == "scripted":
+        return Opened(engine=ScriptedEngine(_echo), model=None, why="set in [model]")
+    model = open_model(settings.base, progress=progress)
+    if settings.engine == "transformers":
+        return Opened(engine=TransformersEngine(model), model=model, why="set in [model]")
+    if settings.engine == "openvino":
+        if model.gguf is None:
+            raise UserError(
+                f"model.engine: openvino cannot run {settings.base}: {model.no_gguf}. "
+                'Use engine = "transformers" or "auto".'
+            )
+        return Opened(engine=OpenVinoEngine(model), model=model, why="set in [model]")
+    if torch.cuda.is_available():
+        return Opened(engine=TransformersEngine(model), model=model, why="a GPU is there")
+    if model.gguf is None:
+        return Opened(engine=TransformersEngine(model), model=model, why=str(model.no_gguf))
+    why = f"no GPU, and its GGUF reader knows the family {model.family}"
+    return Opened(engine=OpenVinoEngine(model), model=model, why=why)
+
+
+def open_ceiling(endpoint: Endpoint) -> "OpenAIEngine":
+    """The engine of a `[contenders.NAME]` table, tried with one request.
+
+    Raises:
+        UserError: the endpoint refuses, or the extra is not installed.
+    """
+    return open_endpoint(
+        model=endpoint.model,
+        base_url=endpoint.base_url,
+        api_key_env=endpoint.api_key_env,
+        concurrency=endpoint.concurrency,
+    )
+
+
+def open_endpoint(
+    *, model: str, base_url: str, api_key_env: str, concurrency: int
+) -> "OpenAIEngine":
+    """An OpenAI-compatible endpoint, tried with one request."""
+    if importlib.util.find_spec("openai") is None:
+        raise UserError("The openai client is not installed. Run `pip install 'tunewise[openai]'`.")
+    from tunewise.models.openai import OpenAIEngine  # noqa: PLC0415 - the extra's gate
+
+    engine = OpenAIEngine(
+        model=model, base_url=base_url, key_variable=api_key_env, concurrency=concurrency
+    )
+    engine.check()
+    return engine
+
+
+def _echo(request: Request) -> str:
+    """What the scripted engine of a dry project says: the last turn."""
+    return request.messages[-1].content

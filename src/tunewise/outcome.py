@@ -1,0 +1,182 @@
+"""Turns what a run measured into the contracted verdict.json. Decides nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import Any
+
+from tunewise.evaluation.latency import Latency
+from tunewise.evaluation.scorers import Metric, quality, side_metrics
+from tunewise.plan import Measured, Plan
+from tunewise.project import Kind, Prices, Project
+from tunewise.statistics.intervals import Interval
+from tunewise.types import Answer, Fit, Splits, Verdict
+from tunewise.verdict import quality as quality_interval
+
+SCHEMA = 1
+NOT_MEASURED = (
+    "Retention (what general ability the training cost) was not measured in this version.",
+    "Cost over time was not measured in this version; rule 2 (as good and cheaper) was not used.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """Everything measured about one contender that ran."""
+
+    name: str
+    fit: Fit
+    trained: bool
+    ceiling: bool
+    shipped_seed: int
+    answers: Mapping[int, Sequence[Answer]]
+    """seed -> its test answers, in test order."""
+    measured: Measured
+    latency: Latency
+    retrieval: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A run about to be written down."""
+
+    project: Project
+    splits: Splits
+    metric: Metric
+    plan: Plan
+    futile: bool
+    look: int
+    entries: Sequence[Entry]
+    skipped: Mapping[str, str]
+    verdict: Verdict
+    engine: str
+    engine_why: str
+    notes: Sequence[str]
+    reproduce: str
+
+
+def document(run: Finished) -> dict[str, Any]:
+    """verdict.json as a dictionary; see design section 5 for its contract."""
+    task, verdict = run.project.task, run.verdict
+    test = run.splits.test
+    groups = {example.group or example.id for example in test}
+    challenger = run.plan.challenger
+    return {
+        "schema": SCHEMA,
+        "outcome": verdict.outcome,
+        "recommended": verdict.recommended,
+        "reason": verdict.reason,
+        "rule": verdict.rule,
+        "metric": run.metric.name,
+        "n_test": len(test),
+        "test_set_uses": run.look,
+        "task": {"instruction": task.instruction, "kind": task.kind, "metric": task.metric},
+        "contenders": [
+            *(_contender(entry, run) for entry in run.entries),
+            *({"name": name, "skipped": why} for name, why in run.skipped.items()),
+        ],
+        "comparisons": [asdict(comparison) for comparison in verdict.comparisons],
+        "constraints": [asdict(constraint) for constraint in verdict.constraints],
+        "plan": {
+            "incumbent": run.plan.incumbent,
+            "challenger": challenger,
+            "shipped_seed": run.plan.ships.get(challenger) if challenger else None,
+            "futile": run.futile,
+            "written_before_test": True,
+        },
+        "splits": {
+            "train": len(run.splits.train),
+            "dev": len(run.splits.dev),
+            "test": len(test),
+            "groups": len(groups),
+            "fingerprint": run.splits.fingerprint,
+        },
+        "model": {
+            "base": run.project.model.base,
+            "engine": run.engine,
+            "why": run.engine_why,
+        },
+        "decision": asdict(run.project.decision),
+        "retention": {},
+        "economics": {},
+        "learning_curve": {},
+        "examples_needed": verdict.examples_needed,
+        "notes": [*run.notes, *NOT_MEASURED],
+        "reproduce": run.reproduce,
+    }
+
+
+def _contender(entry: Entry, run: Finished) -> dict[str, Any]:
+    answers = entry.answers[entry.shipped_seed]
+    groups = [example.group for example in run.splits.test]
+    grouped = groups if any(groups) else None
+    found = quality_interval(
+        entry.measured, binary=run.metric.binary, seed=entry.shipped_seed, groups=grouped
+    )
+    errors = sum(answer.text is None for answer in answers)
+    answered = None
+    if 0 < errors < len(answers):
+        answered = quality_interval(
+            entry.measured,
+            binary=run.metric.binary,
+            seed=entry.shipped_seed,
+            groups=grouped,
+            answered_only=True,
+        ).value
+    tokens = {
+        "prompt": fmean(answer.usage.prompt_tokens for answer in answers),
+        "cached": entry.latency.cached_tokens,
+        "completion": fmean(answer.usage.completion_tokens for answer in answers),
+    }
+    targets = [example.target for example in run.splits.test]
+    kind: Kind = run.project.task.kind or "generation"
+    return {
+        "name": entry.name,
+        "quality": {
+            "value": found.value,
+            "low": found.low if isinstance(found, Interval) else None,
+            "high": found.high if isinstance(found, Interval) else None,
+            "method": found.method if isinstance(found, Interval) else found.reason,
+        },
+        "seeds": len(entry.answers),
+        "by_seed": {
+            str(seed): entry.measured.quality(seed) for seed in sorted(entry.measured.scores)
+        },
+        "errors": errors,
+        "without_errors": answered,
+        "secondary": {
+            side.name: quality(side, [answer.text for answer in answers], targets)
+            for side in side_metrics(kind, run.metric)
+        },
+        "trained": entry.trained,
+        "ceiling": entry.ceiling,
+        "dev": run.plan.dev_quality[entry.name],
+        "tokens": tokens,
+        "latency_ms": {
+            "p50": entry.latency.p50,
+            "p95": entry.latency.p95,
+            "n": entry.latency.n,
+            "first_token_p50": entry.latency.first_token_p50,
+        },
+        "cost": _cost(tokens, run.project.prices),
+        "retrieval": dict(entry.retrieval),
+        "fit": {
+            "seconds": entry.fit.seconds,
+            "settings": {k: v for k, v in entry.fit.settings.items() if k != "retrieval"},
+            "tokens": dict(entry.fit.tokens),
+            "trials": [dict(trial) for trial in entry.fit.trials],
+        },
+    }
+
+
+def _cost(tokens: Mapping[str, float], prices: Prices) -> dict[str, Any]:
+    """Price of 1,000 requests by tokens; empty when no prices are given."""
+    if prices.prompt_tokens is None or prices.completion_tokens is None:
+        return {}
+    cached_price = prices.prompt_tokens if prices.cached_tokens is None else prices.cached_tokens
+    millionths = (
+        (tokens["prompt"] - tokens["cached"]) * prices.prompt_tokens
+        + tokens["cached"] * cached_price
+        + tokens["completion"] * prices.completion_tokens
+    )
+    return {"per_1000_requests": millionths / 1000, "currency": prices.currency}

@@ -1,0 +1,292 @@
+"""Turns `tunewise.toml` and `key=value` overrides into tables whose values are read by type.
+
+Faults are collected with the line their key stands on. It knows nothing of what the keys mean,
+nor of which of them belong together.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from tunewise.errors import UserError
+from tunewise.settings import AUTO
+
+FILE_NAME = "tunewise.toml"
+_MISSING = object()
+
+Key = tuple[str, ...]
+"""The parts of a dotted key."""
+
+
+class Faults:
+    """Collects faults of one configuration, each with the line its key stands on."""
+
+    def __init__(self, source: Path, text: str) -> None:
+        self.source = source
+        self.lines = _key_lines(text)
+        self.overridden: set[Key] = set()
+        self._found: list[tuple[int, str]] = []
+
+    def add(self, key: Key, what: str) -> None:
+        """Notes that `key` is wrong: `what` says what is wrong and what to do."""
+        name = ".".join(key)
+        inside = any(key[:n] in self.overridden for n in range(1, len(key) + 1))
+        around = any(other[: len(key)] == key for other in self.overridden)
+        if inside or (around and key not in self.lines):
+            self._found.append((0, f"--set {name}: {what}"))
+            return
+        known = (key[:n] for n in range(len(key), 0, -1) if key[:n] in self.lines)
+        line = self.lines.get(next(known, ()), 1)
+        self._found.append((line, f"{self.source}:{line}: {name}: {what}"))
+
+    def raise_any(self) -> None:
+        """Raises all faults as one UserError, in the order of the file."""
+        if self._found:
+            raise UserError.together([what for _, what in sorted(self._found)])
+
+
+class Table:
+    """Reads typed values out of one table; what is wrong goes to `faults`, a default comes back."""
+
+    def __init__(self, values: Mapping[str, object], path: Key, root: Path, faults: Faults):
+        self.values = values
+        self.path = path
+        self.root = root
+        self.faults = faults
+        self.asked: list[str] = []
+
+    def fault(self, key: str, what: str) -> None:
+        """Notes that `key` of this table is wrong: `what` says what is wrong and what to do."""
+        self.faults.add((*self.path, key), what)
+
+    def _get(self, key: str) -> object:
+        self.asked.append(key)
+        return self.values.get(key, _MISSING)
+
+    def text(self, key: str) -> str | None:
+        """A text that is not blank."""
+        value = self._get(key)
+        if value is _MISSING:
+            return None
+        if not isinstance(value, str) or not value.strip():
+            self.fault(key, f"must be a text, not {_shown(value)}. Write it in quotes.")
+            return None
+        return value
+
+    def choice(self, key: str, allowed: Sequence[str], default: str) -> str:
+        """One of the words allowed."""
+        value = self.text(key)
+        if value is None or value in allowed:
+            return value or default
+        self.fault(key, f'"{value}" is unknown. {suggest(value, allowed)}')
+        return default
+
+    def number(self, key: str, low: float, high: float) -> float | None:
+        """A number from low to high."""
+        value = self._get(key)
+        if value is _MISSING:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self.fault(key, f"must be a number, not {_shown(value)}. Write one without quotes.")
+        elif not low <= value <= high:
+            self.fault(key, f"is out of range. Choose from {low:g} to {high:g}.")
+        else:
+            return float(value)
+        return None
+
+    def integer(self, key: str, low: int, high: int) -> int | None:
+        """A whole number from low to high."""
+        value = self._get(key)
+        if value is _MISSING:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.fault(key, f"must be a whole number, not {_shown(value)}. Write it as 3.")
+        elif not low <= value <= high:
+            self.fault(key, f"is out of range. Choose from {low} to {high}.")
+        else:
+            return value
+        return None
+
+    def is_auto(self, key: str) -> bool:
+        """Whether the key says "auto", or nothing."""
+        automatic = self.values.get(key, AUTO) == AUTO
+        if automatic:
+            self.asked.append(key)
+        return automatic
+
+    def flag(self, key: str) -> bool:
+        """True or false; nothing is false."""
+        value = self._get(key)
+        if value is _MISSING or isinstance(value, bool):
+            return value is True
+        self.fault(key, f"must be true or false, not {_shown(value)}. Write it without quotes.")
+        return False
+
+    def texts(self, key: str) -> tuple[str, ...] | None:
+        """A list of texts, none blank and none twice."""
+        value = self._get(key)
+        if value is _MISSING:
+            return None
+        items = cast(list[object], value) if isinstance(value, list) else [None]
+        words = tuple(item for item in items if isinstance(item, str) and item.strip())
+        if len(words) < len(items):
+            self.fault(key, 'must be a list of texts, none empty. Write it as ["a", "b"].')
+            return None
+        if repeated := [word for word, n in Counter(words).items() if n > 1]:
+            self.fault(key, f'names "{repeated[0]}" more than once. Remove the repetition.')
+        return words
+
+    def place(self, key: str) -> Path | None:
+        """A file or folder that must exist; comes back absolute."""
+        value = self.text(key)
+        return None if value is None else self.existing(key, value)
+
+    def existing(self, key: str, value: str) -> Path | None:
+        """The absolute path of `value`, the text under `key`, which must exist."""
+        # What is typed at a prompt is relative to where the person stands.
+        starts = [self.root]
+        if (*self.path, key) in self.faults.overridden:
+            starts.insert(0, Path.cwd())
+        tried = [os.path.abspath(start / os.path.expanduser(value)) for start in starts]
+        found = next((Path(name) for name in tried if os.path.exists(name)), None)
+        if found is None:
+            self.fault(key, f"{tried[0]} does not exist. Check the name and the folder.")
+        return found
+
+    def close(self) -> None:
+        """Reports the keys that nobody asked for."""
+        for key in self.values.keys() - set(self.asked):
+            self.fault(key, f"unknown key. {suggest(key, self.asked)}")
+
+
+class ProjectFile(NamedTuple):
+    """What a project is read from."""
+
+    source: Path
+    """The file itself, where a folder was named."""
+    text: str
+    """Its TOML; empty for a data file."""
+    values: dict[str, object]
+    """The tables and keys at its top."""
+
+
+def read_project_file(path: Path) -> ProjectFile:
+    """Reads a folder's `tunewise.toml`, that file, or the name of a data file as a project of it.
+
+    Raises:
+        UserError: it does not exist, cannot be read, or is not TOML.
+    """
+    if not os.path.exists(path):
+        raise UserError(f"{path}: does not exist. Name a project folder or a data file.")
+    source = path / FILE_NAME if os.path.isdir(path) else path
+    if not os.path.isfile(source):
+        raise UserError(
+            f"{path}: holds no {FILE_NAME}. Write one there, or name a data file "
+            "such as examples.jsonl instead."
+        )
+    if source.suffix != ".toml":
+        return ProjectFile(source, "", {"data": {"examples": source.name}})
+    text = ""
+    try:
+        text = source.read_bytes().decode("utf-8-sig")
+        return ProjectFile(source, text, tomllib.loads(text))
+    except OSError as error:
+        raise UserError(f"{source}: cannot be read ({error.strerror}). Check its rights.") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{source}:{line}: is not UTF-8. Save the file as UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
+        where = re.search(r"\(at line (\d+), column \d+\)$", str(error))
+        line = int(where.group(1)) if where else text.count("\n") + 1
+        what = re.sub(r" \(at .*\)$", "", str(error))
+        raise UserError(f"{source}:{line}: is not TOML: {what}. Mend that line.") from None
+    except (ValueError, RecursionError):
+        raise UserError(
+            f"{source}: holds a number too long or lists too deep to read. Shorten it."
+        ) from None
+
+
+def apply_override(
+    override: str, values: dict[str, object], faults: Faults, text_keys: Collection[Key]
+) -> None:
+    """Writes one `key=value` into the tables.
+
+    Args:
+        override: the value is TOML; what is no TOML value is taken as text.
+        values: the tables, which change.
+        faults: gets a value that cannot be taken, and which keys were overridden.
+        text_keys: keys whose value is a text whatever it looks like, such as `2024`.
+
+    Raises:
+        UserError: the override is not written as key=value (exit code 2).
+    """
+    name, equals, raw = override.partition("=")
+    key = tuple(part.strip() for part in name.split("."))
+    if not equals or not all(key):
+        raise UserError(
+            f'--set {override}: must be key=value, such as "training.epochs=2".', exit_code=2
+        )
+    faults.overridden.add(key)
+    value: object = raw
+    try:
+        parsed = tomllib.loads(f"value = {raw}")
+        raw.encode()
+    except UnicodeEncodeError:
+        return faults.add(key, "holds bytes that are no UTF-8. Type it again.")
+    except (ValueError, RecursionError):
+        parsed = {}
+    typed = parsed.keys() == {"value"}
+    if typed and (key not in text_keys or isinstance(parsed["value"], str)):
+        value = parsed["value"]
+    table = values
+    for part in key[:-1]:
+        inner = table.setdefault(part, {})
+        if not isinstance(inner, dict):
+            return faults.add(key, f'"{part}" is no table. Check the key.')
+        table = cast(dict[str, object], inner)
+    table[key[-1]] = value
+    return None
+
+
+def _key_lines(text: str) -> dict[Key, int]:
+    """The line on which each key or table header first stands; tomllib does not tell."""
+    lines: dict[Key, int] = {}
+    table: Key = ()
+    inside: str | None = None
+    for number, line in enumerate(text.split("\n"), 1):
+        if inside is None:
+            if header := re.match(r"\s*\[+([^\]]+)\]", line):
+                table = _key_parts(header.group(1))
+                lines.setdefault(table, number)
+            elif entry := re.match(r"""\s*((?:[\w.-]|"[^"]*"|'[^']*'|\s)+?)\s*=""", line):
+                lines.setdefault((*table, *_key_parts(entry.group(1))), number)
+        for quotes in re.findall(r'"""|' + "'''", line):
+            inside = quotes if inside is None else None if inside == quotes else inside
+    return lines
+
+
+def _key_parts(dotted: str) -> Key:
+    return tuple(part.strip().strip("\"'") for part in dotted.split("."))
+
+
+def suggest(word: str, known: Sequence[str]) -> str:
+    """What to do about an unknown word: the known one it is near to, or all of them."""
+    near = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    return f'Did you mean "{near[0]}"?' if near else f"Choose from: {', '.join(known)}."
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str):
+        return f'"{value[:40]}"'
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, list):
+        return "a list"
+    return "a table" if isinstance(value, dict) else str(value)

@@ -1,0 +1,217 @@
+"""The folder of a run: where its files lie, who holds it, and how often test rows were used.
+
+Knows nothing of contenders or verdicts.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import secrets
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, cast
+
+from filelock import FileLock, Timeout
+
+from tunewise import __version__
+from tunewise.errors import UserError
+from tunewise.files import append_lines, read_lines, write_json, write_text
+from tunewise.project import Project, resolved_toml
+from tunewise.types import Example, Splits
+
+RUNS = "runs"
+USES = "test-uses.jsonl"
+_LIBRARIES = ("torch", "transformers", "peft", "openvino", "openvino-genai", "numpy", "scipy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFolder:
+    """One run on disk. Held by one process at a time."""
+
+    path: Path
+    project: Project
+    lock: FileLock
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        return self.path.name
+
+    def file(self, name: str) -> Path:
+        """A file in it."""
+        return self.path / name
+
+    def event(self, kind: str, **fields: object) -> None:
+        """Appends one line to events.jsonl."""
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        append_lines(self.file("events.jsonl"), [{"time": stamp, "event": kind, **fields}])
+
+    def release(self) -> None:
+        """Lets another process have it."""
+        self.lock.release()
+
+
+def open_run(project: Project, splits: Splits, *, out: Path | None, resume: bool) -> RunFolder:
+    """A new run folder, or the newest unfinished one of the same project and data.
+
+    Args:
+        project: complete; its resolved form decides what may be resumed.
+        splits: their fingerprint decides, too.
+        out: the folder itself; None: a new name under `runs/` in the project.
+        resume: go on with an interrupted run.
+
+    Raises:
+        UserError: nothing to resume, the folder is in use or taken, or cannot be written.
+    """
+    parent = out.parent if out else project.root / RUNS
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        if resume:
+            path = _resumable(project, splits, [out] if out else sorted(parent.glob("*")))
+        else:
+            path = out or parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+            if path.exists() and any(path.iterdir()):
+                raise UserError(
+                    f"{path}: a run lies here already. Add --resume to go on with it, or name "
+                    "another folder with --out."
+                )
+            path.mkdir(exist_ok=True)
+        lock = FileLock(path / ".lock")
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise UserError(
+            "Another process is working in this run folder. Wait for it, or end it."
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"{parent}: a run folder cannot be made here: {error.strerror}. "
+            "Name a folder you may write to with --out."
+        ) from error
+    run = RunFolder(path=path, project=project, lock=lock)
+    if not run.file("splits.json").exists():
+        write_text(run.file("project.toml"), resolved_toml(project))
+        write_json(run.file("environment.json"), _environment())
+        append_lines(run.file("test.jsonl"), [_shown(example) for example in splits.test])
+        write_json(
+            run.file("splits.json"),
+            {
+                "seed": splits.seed,
+                "fingerprint": splits.fingerprint,
+                **{
+                    part: [example.id for example in rows]
+                    for part, rows in (
+                        ("train", splits.train),
+                        ("dev", splits.dev),
+                        ("test", splits.test),
+                    )
+                },
+            },
+        )
+    return run
+
+
+def note_use(run: RunFolder, test: Sequence[Example]) -> int:
+    """Writes down that this run opens these test rows.
+
+    Returns:
+        How often the most used of them has been opened, this run included: the look of design
+        section 6. A run that resumes counts once.
+    """
+    folder = run.project.root / RUNS
+    folder.mkdir(exist_ok=True)
+    file = folder / USES
+    rows = [_row_hash(example) for example in test]
+    with FileLock(folder / f".{USES}.lock"):
+        records = read_lines(file)
+        uses = Counter(
+            row
+            for record in records
+            if record["run"] != str(run.path)
+            for row in cast("list[str]", record["rows"])
+        )
+        if all(record["run"] != str(run.path) for record in records):
+            append_lines(file, [{"run": str(run.path), "rows": rows}])
+    return 1 + max((uses[row] for row in rows), default=0)
+
+
+def _resumable(project: Project, splits: Splits, paths: Sequence[Path]) -> Path:
+    wanted = resolved_toml(project)
+    for path in reversed(paths):
+        if not (path / "splits.json").is_file() or (path / "verdict.json").exists():
+            continue
+        known = cast("dict[str, Any]", json.loads((path / "splits.json").read_text("utf-8")))
+        same_data = known.get("fingerprint") == splits.fingerprint
+        if same_data and (path / "project.toml").read_text("utf-8") == wanted:
+            return path
+    raise UserError(
+        "There is no interrupted run of this project with the same settings and data to resume. "
+        "Run without --resume to start a new one."
+    )
+
+
+def _shown(example: Example) -> dict[str, Any]:
+    return {"id": example.id, "input": example.input.text, "target": example.target}
+
+
+def _row_hash(example: Example) -> str:
+    turns = [[turn.role, turn.content] for turn in example.messages]
+    text = json.dumps([turns, example.target], ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()[:16]
+
+
+def _environment() -> dict[str, object]:
+    return {
+        "tunewise": __version__,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "libraries": {name: metadata.version(name) for name in _LIBRARIES},
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """A run as a list shows it."""
+
+    id: str
+    path: Path
+    outcome: str | None
+    """None: interrupted, or still going on."""
+
+
+def list_runs(project: Path) -> list[Listed]:
+    """The runs under a project folder, the newest first."""
+    paths = sorted((project / RUNS).glob("*/splits.json"), reverse=True)
+    return [
+        Listed(id=path.parent.name, path=path.parent, outcome=_outcome(path.parent))
+        for path in paths
+    ]
+
+
+def remove_run(path: Path) -> None:
+    """Deletes a run folder.
+
+    Raises:
+        UserError: it is no run folder, or another process works in it.
+    """
+    if not (path / "splits.json").is_file():
+        raise UserError(f"{path} is no run folder. `tunewise runs list PROJECT` shows them.")
+    try:
+        with FileLock(path / ".lock", blocking=False):
+            shutil.rmtree(path)
+    except Timeout:
+        raise UserError(f"{path}: another process is working in it. End it first.") from None
+
+
+def _outcome(path: Path) -> str | None:
+    verdict = path / "verdict.json"
+    if not verdict.is_file():
+        return None
+    return str(cast("dict[str, Any]", json.loads(verdict.read_text("utf-8")))["outcome"])

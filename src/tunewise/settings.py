@@ -1,0 +1,200 @@
+"""The settings of a project as frozen records: their names, units and defaults.
+
+They know nothing of files, of checking, or of what a contender, a model or a metric does.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from tunewise.types import Kind
+
+CONTENDERS = (
+    "constant",
+    "zero_shot",
+    "prompt",
+    "few_shot",
+    "classifier",
+    "rag",
+    "fine_tune",
+    "fine_tune_rag",
+)
+"""Built-in contenders, simplest first."""
+METRICS = (
+    "accuracy",
+    "macro_f1",
+    "exact_match",
+    "json_fields",
+    "token_f1",
+    "rouge_l",
+    "chrf",
+)
+ENGINES = ("auto", "openvino", "transformers", "openai", "scripted")
+ADAPTERS = ("lora", "rslora", "dora")
+KINDS: tuple[Kind, ...] = get_args(Kind)
+DEFAULT_METRICS: Mapping[Kind, str] = {
+    "classification": "accuracy",
+    "extraction": "json_fields",
+    "generation": "rouge_l",
+    "qa": "token_f1",
+}
+STARTER_MODEL = "smollm2-135m-instruct"
+OPENAI_URL = "https://api.openai.com/v1"
+AUTO: Literal["auto"] = "auto"
+
+Auto = Literal["auto"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """What is asked of the model. `infer_task` fills what is None."""
+
+    instruction: str = ""
+    """What a person would tell the model; empty when the rows say it themselves."""
+    kind: Kind | None = None
+    labels: tuple[str, ...] | None = None
+    """The closed set of answers of a classification."""
+    metric: str | None = None
+    """One of `METRICS`, or `module:function`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Data:
+    """Where the rows lie: either `examples`, or `train` and `test` (and perhaps `dev`)."""
+
+    examples: Path | None = None
+    """One file that Tunewise splits."""
+    train: Path | None = None
+    dev: Path | None = None
+    test: Path | None = None
+    documents: Path | None = None
+    """A file or folder to retrieve from."""
+    group: str | None = None
+    """Name of the column that says which rows belong together."""
+    input: str | None = None
+    """Name of the column with the input; None: recognised."""
+    output: str | None = None
+    """Name of the column with the answer; None: recognised."""
+    test_size: float | None = None
+    """Share of the examples sealed for the test, 0.05 to 0.8; None: 0.30."""
+    limit_train: int | None = None
+    """Rows of train used at most."""
+    limit_test: int | None = None
+    """Rows of test used at most."""
+    seed: int = 0
+    """Salt of the hash that decides membership."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Model:
+    """The base model and what runs it."""
+
+    base: str = STARTER_MODEL
+    """A catalog name, a hub id, or the absolute path of a folder or GGUF file."""
+    engine: str = AUTO
+    """One of `ENGINES`."""
+    base_url: str = OPENAI_URL
+    """Address of the endpoint; used by the engine `openai` only, as are the two below."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the key."""
+    concurrency: int = 4
+    """Requests in flight at most."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoint:
+    """A `[contenders.NAME]` table: a model behind an OpenAI-compatible API."""
+
+    name: str
+    model: str
+    type: Literal["openai"] = "openai"
+    base_url: str = OPENAI_URL
+    candidate: bool = False
+    """Whether it may be recommended; False: a ceiling, shown only."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the key."""
+    concurrency: int = 4
+    """Requests in flight at most."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contenders:
+    """Who takes part."""
+
+    use: tuple[str, ...] = CONTENDERS
+    """Built-in contenders, simplest first."""
+    variants: tuple[str, ...] = ()
+    """A person's own instructions, tried by the contender `prompt` beside its own."""
+    budget_tokens: int | Auto = AUTO
+    """Tokens that each contender may spend on fitting: prefilled, generated and trained."""
+    limit: int | None = None
+    """Examples used at most, all splits together."""
+    endpoints: tuple[Endpoint, ...] = ()
+    """The `[contenders.NAME]` tables that take part."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Training:
+    """How a fine-tune is trained. What is `auto` is chosen on dev or from the data."""
+
+    method: str = "sft"
+    adapter: str = "lora"
+    """One of `ADAPTERS`."""
+    rank: int = 16
+    """r, the inner dimension of the adapter."""
+    alpha: float | Auto = AUTO
+    """The adapter's update is scaled by alpha / rank (rslora: alpha / sqrt(rank))."""
+    learning_rate: float | Auto = AUTO
+    epochs: int | Auto = AUTO
+    batch_tokens: int | Auto = AUTO
+    """Tokens in one optimiser step, padding included."""
+    seeds: int = 3
+    """Trainings that differ only in their seed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """What a difference must be worth, and what the winner must keep to."""
+
+    minimum_gain: float = 0.05
+    """Smaller differences in quality are not worth a training."""
+    minimum_quality: float | None = None
+    """Quality that whatever is recommended must reach."""
+    retention_margin: float = 0.03
+    """General ability that may be lost."""
+    maximum_latency_ms: float | None = None
+    """Median latency of one request, milliseconds."""
+    monthly_requests: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prices:
+    """What tokens and machines cost; None: not given."""
+
+    currency: str = "USD"
+    prompt_tokens: float | None = None
+    """Per million prompt tokens."""
+    cached_tokens: float | None = None
+    """Per million prompt tokens taken from a cache."""
+    completion_tokens: float | None = None
+    """Per million tokens generated."""
+    training_hour: float | None = None
+    """Per hour of training."""
+    hosting_hour: float | None = None
+    """Per hour of serving."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Project:
+    """A checked project. Every path is absolute."""
+
+    root: Path
+    """Folder that relative paths start from; runs are kept under it."""
+    task: Task
+    data: Data
+    model: Model
+    contenders: Contenders
+    training: Training
+    decision: Decision
+    prices: Prices

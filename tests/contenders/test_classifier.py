@@ -1,0 +1,202 @@
+import importlib.util
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tunewise.contenders.base import NotApplicable
+from tunewise.contenders.classifier import Classifier, closed_columns
+from tunewise.errors import UserError
+from tunewise.evaluation.scorers import metric_named, quality
+from tunewise.retrieval.embed import load_embedder
+from tunewise.types import Example, Message, Usage
+
+BANKING = Path("/work/shared/data/banking77")
+
+
+class WordEmbedder:
+    """One dimension for each of a few words, and one for none of them."""
+
+    name = "words"
+    words = ("money", "parcel", "tent", "now", "please")
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        rows = [[float(word in text) for word in self.words] + [0.1] for text in texts]
+        matrix = np.array(rows, dtype=np.float32).reshape(len(texts), len(self.words) + 1)
+        return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+
+
+def example(number: int, text: str, target: str) -> Example:
+    return Example(id=str(number), messages=(Message(role="user", content=text),), target=target)
+
+
+LABELLED = [
+    example(n, f"{text} {n}", label)
+    for n, (text, label) in enumerate([("my money", "refund"), ("the parcel", "delivery")] * 6)
+]
+
+
+def tickets() -> list[Example]:
+    rows = [
+        ("money now", "refund", "high", None),
+        ("money please", "refund", "low", None),
+        ("parcel tent now", "delivery", "high", "tent"),
+        ("parcel please", "delivery", "low", None),
+        ("money tent please", "refund", "low", "tent"),
+        ("parcel now", "delivery", "high", None),
+    ] * 3
+    return [
+        example(
+            n,
+            text,
+            json.dumps({"category": category, "urgency": urgency, "product": product}),
+        )
+        for n, (text, category, urgency, product) in enumerate(rows)
+    ]
+
+
+def test_labels_are_learned_from_the_texts() -> None:
+    contender = Classifier(metric=metric_named("accuracy"), load=WordEmbedder)
+    fitted = contender.fit(LABELLED[:8], LABELLED[8:])
+    new = [example(90, "where is the parcel", "").input, example(91, "i want money", "").input]
+    answers = fitted.answer(new, seed=0)
+    assert [answer.text for answer in answers] == ["delivery", "refund"]
+    assert [answer.example_id for answer in answers] == ["90", "91"]
+    assert fitted.seeds == (0,)
+    assert fitted.fit.dev_scores == {0: (1.0, 1.0, 1.0, 1.0)}
+
+
+def test_an_answer_costs_no_tokens_and_its_time_is_measured() -> None:
+    times = iter([0.0, 1.0, 10.0, 10.25])
+    contender = Classifier(
+        metric=metric_named("accuracy"), load=WordEmbedder, clock=lambda: next(times)
+    )
+    fitted = contender.fit(LABELLED, LABELLED[:2])
+    (answer,) = fitted.answer([LABELLED[0].input], seed=0)
+    assert fitted.fit.seconds == 1.0
+    assert answer.seconds == 0.25
+    assert answer.usage == Usage()
+    assert fitted.fit.tokens == {"prefilled": 0, "generated": 0, "trained": 0}
+
+
+def test_json_answers_have_a_classifier_for_each_field_and_the_field_order_of_train() -> None:
+    rows = tickets()
+    fitted = Classifier(metric=metric_named("json_fields"), load=WordEmbedder).fit(rows, rows[:6])
+    (answer,) = fitted.answer([example(90, "tent parcel please", "").input], seed=0)
+    assert answer.text == '{"category": "delivery", "urgency": "low", "product": "tent"}'
+    assert fitted.fit.settings["values"] == {"category": 2, "urgency": 2, "product": 2}
+
+
+def test_a_field_that_some_rows_lack_can_be_left_out_of_an_answer() -> None:
+    rows = [
+        example(n, text, target)
+        for n, (text, target) in enumerate(
+            [("tent", '{"ok": true, "product": "tent"}'), ("parcel", '{"ok": true}')] * 5
+        )
+    ]
+    fitted = Classifier(metric=metric_named("json_fields"), load=WordEmbedder).fit(rows, rows[:2])
+    answers = fitted.answer([rows[0].input, rows[1].input], seed=0)
+    assert [answer.text for answer in answers] == [
+        '{"ok": true, "product": "tent"}',
+        '{"ok": true}',
+    ]
+
+
+def test_the_strength_is_chosen_on_dev_and_every_trial_is_shown() -> None:
+    # "now" and "please" mislead in train: only a weak penalty lets the rare word "tent" win.
+    train = [example(n, "money now", "refund") for n in range(12)]
+    train += [example(20 + n, "money now tent", "return") for n in range(3)]
+    dev = [example(30, "money now tent", "return"), example(31, "money now", "refund")]
+    fitted = Classifier(metric=metric_named("accuracy"), load=WordEmbedder).fit(train, dev)
+    values = {trial["C"]: trial["dev_quality"] for trial in fitted.fit.trials}
+    assert values[1.0] == 0.5
+    assert values[300.0] == 1.0
+    best = min(strength for strength, value in values.items() if value == 1.0)
+    assert fitted.fit.settings["C"] == best
+    assert fitted.fit.dev_scores == {0: (1.0, 1.0)}
+
+
+def test_no_inputs_give_no_answers() -> None:
+    fitted = Classifier(metric=metric_named("accuracy"), load=WordEmbedder).fit(LABELLED, [])
+    assert fitted.answer([], seed=0) == []
+
+
+# --- closed sets
+
+
+def test_free_texts_are_not_a_closed_set() -> None:
+    with pytest.raises(NotApplicable) as fault:
+        closed_columns([f"an answer of its own {n}" for n in range(30)])
+    assert fault.value.reason == "answers are not from a closed set"
+
+
+def test_a_few_repeated_answers_among_free_texts_do_not_make_a_closed_set() -> None:
+    with pytest.raises(NotApplicable):
+        closed_columns(["yes"] * 40 + [f"text {n}" for n in range(10)])
+
+
+def test_rare_labels_are_closed_when_the_project_declares_them() -> None:
+    targets = ["a", "b", "c"]
+    with pytest.raises(NotApplicable):
+        closed_columns(targets)
+    assert closed_columns(targets, ["a", "b", "c"]) == {"": targets}
+
+
+def test_the_reason_names_the_field_that_is_not_closed() -> None:
+    free = [json.dumps({"kind": "x", "note": f"text {n}"}) for n in range(30)]
+    with pytest.raises(NotApplicable, match="values of the field 'note' are not from a closed set"):
+        closed_columns(free)
+    nested = [json.dumps({"kind": "x", "slots": {}})] * 30
+    with pytest.raises(NotApplicable, match="the field 'slots' holds lists or objects"):
+        closed_columns(nested)
+
+
+def test_values_keep_their_types() -> None:
+    columns = closed_columns(['{"a": 1}', '{"a": "1"}', '{"a": true}', '{"a": null}'] * 3)
+    assert Counter(columns["a"]) == {"1": 3, '"1"': 3, "true": 3, "null": 3}
+
+
+def test_without_the_extra_it_does_not_apply_and_says_what_to_install() -> None:
+    def missing() -> WordEmbedder:
+        raise UserError("Run: pip install 'tunewise[dense]'")
+
+    contender = Classifier(metric=metric_named("accuracy"), load=missing)
+    with pytest.raises(NotApplicable, match=r"pip install 'tunewise\[dense\]'"):
+        contender.fit(LABELLED, [])
+
+
+# --- real embeddings
+
+
+@pytest.mark.skipif(not BANKING.is_dir(), reason="the shared data set banking77 is not here")
+@pytest.mark.skipif(
+    importlib.util.find_spec("sentence_transformers") is None,
+    reason="the extra `dense` is not installed",
+)
+def test_ten_intents_of_a_bank_are_told_apart_from_ten_examples_each() -> None:
+    def rows(name: str) -> list[tuple[str, str]]:
+        lines = (BANKING / name).read_text(encoding="utf-8").splitlines()
+        turns = [json.loads(line)["messages"] for line in lines]
+        return [(asked["content"], said["content"]) for asked, said in turns]
+
+    labels = sorted(Counter(label for _, label in rows("train.jsonl")))[:10]
+
+    def take(name: str, each: int) -> list[Example]:
+        seen: Counter[str] = Counter()
+        chosen: list[Example] = []
+        for number, (text, label) in enumerate(rows(name)):
+            if label in labels and seen[label] < each:
+                seen[label] += 1
+                chosen.append(example(number, text, label))
+        return chosen
+
+    train, test = take("train.jsonl", 12), take("test.jsonl", 8)
+    metric = metric_named("accuracy", labels)
+    contender = Classifier(metric=metric, labels=labels, load=load_embedder)
+    fitted = contender.fit(train[:100], train[100:])
+    answers = fitted.answer([row.input for row in test], seed=0)
+    assert quality(metric, [one.text for one in answers], [row.target for row in test]) >= 0.8

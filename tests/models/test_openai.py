@@ -1,0 +1,344 @@
+import functools
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from tunewise.errors import UserError
+from tunewise.models.engine import Request, Sampling
+from tunewise.models.openai import OpenAIEngine
+from tunewise.types import Failure, Generation, Message
+
+Reply = tuple[int, dict[str, str], str]
+"""Status, headers, body."""
+
+KEY = "sk-a-secret-that-nobody-may-see"
+
+
+def completion(text: str | None = "refund", finish: str = "stop", **more: object) -> Reply:
+    body = {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m",
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": finish,
+                "message": {"role": "assistant", "content": text},
+            }
+        ],
+        **more,
+    }
+    return 200, {"Content-Type": "application/json"}, json.dumps(body)
+
+
+def refusal(status: int, message: str, **headers: str) -> Reply:
+    body = json.dumps({"error": {"message": message}})
+    return status, {"Content-Type": "application/json", **headers}, body
+
+
+class Endpoint:
+    """A real HTTP server on this machine that answers by a function of the request's JSON."""
+
+    def __init__(self) -> None:
+        self.reply: Callable[[dict], Reply] = lambda asked: completion()
+        self.bodies: list[dict] = []
+        self.headers: list[dict[str, str]] = []
+        self.times: list[float] = []
+        self.at_once = 0
+        self.most_at_once = 0
+        lock, endpoint = threading.Lock(), self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with lock:
+                    endpoint.bodies.append(asked)
+                    endpoint.headers.append({k.lower(): v for k, v in self.headers.items()})
+                    endpoint.times.append(time.monotonic())
+                    endpoint.at_once += 1
+                    endpoint.most_at_once = max(endpoint.most_at_once, endpoint.at_once)
+                status, headers, body = endpoint.reply(asked)
+                with lock:
+                    endpoint.at_once -= 1
+                try:
+                    self.send_response(status)
+                    for name, value in headers.items():
+                        self.send_header(name, value)
+                    self.send_header("Content-Length", str(len(body.encode())))
+                    self.end_headers()
+                    self.wfile.write(body.encode())
+                except (BrokenPipeError, ConnectionResetError):
+                    pass  # the client gave up on us, as it should
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+        serve = functools.partial(self.server.serve_forever, poll_interval=0.01)
+        threading.Thread(target=serve, daemon=True).start()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    running = Endpoint()
+    yield running
+    running.server.shutdown()
+    running.server.server_close()
+
+
+def engine(endpoint: Endpoint, **settings: object) -> OpenAIEngine:
+    given = {"max_retries": 1, "timeout_seconds": 5.0, **settings}
+    return OpenAIEngine(model="m", base_url=endpoint.url, **given)
+
+
+def ask(text: str = "where is my money", max_tokens: int = 32) -> Request:
+    return Request(
+        messages=(
+            Message(role="system", content="Classify."),
+            Message(role="user", content=text),
+        ),
+        sampling=Sampling(max_tokens=max_tokens),
+    )
+
+
+def only(made: list[Generation | Failure]) -> Generation | Failure:
+    assert len(made) == 1
+    return made[0]
+
+
+def test_an_answer_comes_back_with_its_tokens_cached_ones_included(endpoint: Endpoint) -> None:
+    usage = {
+        "prompt_tokens": 90,
+        "completion_tokens": 3,
+        "total_tokens": 93,
+        "prompt_tokens_details": {"cached_tokens": 64},
+    }
+    endpoint.reply = lambda asked: completion("refund", usage=usage)
+    made = only(engine(endpoint).generate([ask()]))
+    assert isinstance(made, Generation)
+    assert made.text == "refund"
+    assert made.finish_reason == "stop"
+    assert (made.usage.prompt_tokens, made.usage.cached_tokens) == (90, 64)
+    assert made.usage.completion_tokens == 3
+    assert made.seconds > 0
+
+
+def test_the_request_is_greedy_and_carries_the_conversation_and_the_limit(
+    endpoint: Endpoint,
+) -> None:
+    engine(endpoint).generate([ask(max_tokens=7)])
+    assert endpoint.bodies == [
+        {
+            "model": "m",
+            "messages": [
+                {"role": "system", "content": "Classify."},
+                {"role": "user", "content": "where is my money"},
+            ],
+            "max_tokens": 7,
+            "temperature": 0.0,
+        }
+    ]
+
+
+def test_an_answer_that_was_cut_says_so(endpoint: Endpoint) -> None:
+    endpoint.reply = lambda asked: completion("ref", finish="length")
+    made = only(engine(endpoint).generate([ask()]))
+    assert isinstance(made, Generation)
+    assert made.finish_reason == "length"
+
+
+def test_without_a_count_from_the_endpoint_tokens_are_estimated(endpoint: Endpoint) -> None:
+    one = engine(endpoint)
+    made = only(one.generate([ask()]))
+    assert isinstance(made, Generation)
+    # "Classify." has 9 characters, the question 17, and each turn counts 4 more.
+    assert made.usage.prompt_tokens == 4 + 2 + 4 + 4
+    assert made.usage.completion_tokens == len("refund") // 4
+
+
+def test_429_is_tried_again_after_the_time_the_endpoint_asks_for(endpoint: Endpoint) -> None:
+    replies = iter([refusal(429, "slow down", **{"Retry-After": "1"}), completion("refund")])
+    endpoint.reply = lambda asked: next(replies)
+    made = only(engine(endpoint).generate([ask()]))
+    assert isinstance(made, Generation)
+    first, second = endpoint.times
+    assert 1.0 <= second - first < 3.0
+
+
+def test_a_server_error_that_stays_fails_that_request_alone(endpoint: Endpoint) -> None:
+    def reply(asked: dict) -> Reply:
+        broken = asked["messages"][-1]["content"] == "break"
+        return refusal(500, "out of memory") if broken else completion("refund")
+
+    endpoint.reply = reply
+    made = engine(endpoint).generate([ask("one"), ask("break"), ask("two")])
+    assert [type(one) for one in made] == [Generation, Failure, Generation]
+    assert isinstance(made[1], Failure)
+    assert made[1].message == "the server failed (out of memory). Try later."
+    assert len(endpoint.bodies) == 4  # one request was tried twice
+
+
+def test_an_endpoint_that_hangs_fails_in_the_time_allowed(endpoint: Endpoint) -> None:
+    released = threading.Event()
+
+    def hang(asked: dict) -> Reply:
+        released.wait(10)
+        return completion()
+
+    endpoint.reply = hang
+    began = time.monotonic()
+    made = only(engine(endpoint, timeout_seconds=0.3, max_retries=0).generate([ask()]))
+    released.set()
+    assert isinstance(made, Failure)
+    assert made.message.startswith("no answer in time")
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["{broken", "<html>Sign in</html>", "[]", "{}", '{"choices": []}', '{"choices": [{}]}'],
+)
+def test_what_is_no_chat_completion_is_a_failure(endpoint: Endpoint, body: str) -> None:
+    endpoint.reply = lambda asked: (200, {"Content-Type": "application/json"}, body)
+    made = only(engine(endpoint, max_retries=0).generate([ask()]))
+    assert isinstance(made, Failure)
+    assert "no chat completion" in made.message
+
+
+def test_a_page_instead_of_json_is_a_failure(endpoint: Endpoint) -> None:
+    endpoint.reply = lambda asked: (200, {"Content-Type": "text/html"}, "<html>Sign in</html>")
+    made = only(engine(endpoint, max_retries=0).generate([ask()]))
+    assert isinstance(made, Failure)
+    assert "no chat completion" in made.message
+
+
+def test_a_filtered_answer_is_a_failure(endpoint: Endpoint) -> None:
+    endpoint.reply = lambda asked: completion("", finish="content_filter")
+    assert isinstance(only(engine(endpoint).generate([ask()])), Failure)
+
+
+def test_an_answer_without_text_is_a_failure_but_an_empty_one_is_an_answer(
+    endpoint: Endpoint,
+) -> None:
+    endpoint.reply = lambda asked: completion(None)
+    assert isinstance(only(engine(endpoint).generate([ask()])), Failure)
+    endpoint.reply = lambda asked: completion("")
+    empty = only(engine(endpoint).generate([ask()]))
+    assert isinstance(empty, Generation)
+    assert empty.text == ""
+
+
+def test_no_more_requests_are_under_way_than_allowed_and_answers_keep_their_order(
+    endpoint: Endpoint,
+) -> None:
+    def reply(asked: dict) -> Reply:
+        text = asked["messages"][-1]["content"]
+        time.sleep(0.05 if text == "0" else 0.02)
+        return completion(text)
+
+    endpoint.reply = reply
+    made = engine(endpoint, concurrency=3).generate([ask(str(number)) for number in range(9)])
+    assert [one.text for one in made if isinstance(one, Generation)] == list("012345678")
+    assert endpoint.most_at_once == 3
+
+
+def test_a_prompt_that_cannot_fit_is_not_sent(endpoint: Endpoint) -> None:
+    made = only(engine(endpoint, context_tokens=100).generate([ask("word " * 200)]))
+    assert isinstance(made, Failure)
+    assert "do not fit into 100 tokens" in made.message
+    assert endpoint.bodies == []
+
+
+def test_a_model_that_knows_the_limit_by_its_newer_name_is_asked_by_it(
+    endpoint: Endpoint,
+) -> None:
+    def reply(asked: dict) -> Reply:
+        if "max_tokens" in asked:
+            return refusal(
+                400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+            )
+        return completion("refund")
+
+    endpoint.reply = reply
+    one = engine(endpoint)
+    assert isinstance(only(one.generate([ask()])), Generation)
+    assert isinstance(only(one.generate([ask()])), Generation)
+    assert ["max_tokens" in body for body in endpoint.bodies] == [True, False, False]
+
+
+def test_a_refused_request_says_what_the_endpoint_said(endpoint: Endpoint) -> None:
+    endpoint.reply = lambda asked: refusal(400, "the context window is 4096 tokens")
+    made = only(engine(endpoint).generate([ask()]))
+    assert isinstance(made, Failure)
+    assert "refuses the request (the context window is 4096 tokens)" in made.message
+
+
+def test_the_key_comes_from_the_environment_and_shows_in_no_message(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    endpoint.reply = lambda asked: refusal(401, f"Incorrect API key provided: {KEY}")
+    one = engine(endpoint, key_variable="MY_KEY")
+    made = only(one.generate([ask()]))
+    assert endpoint.headers[0]["authorization"] == f"Bearer {KEY}"
+    assert isinstance(made, Failure)
+    assert made.message == (
+        "refuses the key (Incorrect API key provided: [key]). Check the variable MY_KEY."
+    )
+    assert KEY not in repr(one)
+    assert KEY not in repr(vars(one))
+
+
+def test_an_endpoint_elsewhere_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MY_KEY", raising=False)
+    with pytest.raises(UserError, match="the environment variable MY_KEY is not set"):
+        OpenAIEngine(model="m", base_url="https://models.example.org/v1", key_variable="MY_KEY")
+
+
+def test_an_address_that_is_none_is_said_so() -> None:
+    with pytest.raises(UserError, match="'models' is no address of an endpoint"):
+        OpenAIEngine(model="m", base_url="models")
+
+
+def test_a_check_passes_where_the_endpoint_answers(endpoint: Endpoint) -> None:
+    engine(endpoint).check()
+    assert endpoint.bodies[0]["messages"][-1]["content"] == "Say OK."
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "advice"),
+    [
+        (401, "bad key", "refuses the key (bad key). Check the variable OPENAI_API_KEY."),
+        (404, "no model m", "no such model or path (no model m). Check the model's name"),
+    ],
+)
+def test_a_check_of_an_endpoint_that_refuses_says_what_where_and_what_to_do(
+    endpoint: Endpoint, status: int, said: str, advice: str
+) -> None:
+    endpoint.reply = lambda asked: refusal(status, said)
+    with pytest.raises(UserError) as fault:
+        engine(endpoint).check()
+    assert str(fault.value).startswith(f"m at {endpoint.url}: ")
+    assert advice in str(fault.value)
+
+
+def test_a_check_of_a_server_that_does_not_run_says_so(endpoint: Endpoint) -> None:
+    endpoint.server.shutdown()
+    endpoint.server.server_close()
+    with pytest.raises(UserError, match=r"cannot be reached .* Check base_url"):
+        engine(endpoint, max_retries=0).check()
+
+
+def test_a_check_of_something_else_than_an_api_says_so(endpoint: Endpoint) -> None:
+    endpoint.reply = lambda asked: (200, {"Content-Type": "text/html"}, "<html>")
+    with pytest.raises(UserError, match="the answer is no chat completion"):
+        engine(endpoint).check()

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from tunewise.statistics.intervals import bonett_price
+from tunewise.statistics.power import further_rows, rows_for_power
+
+
+def test_rows_follow_connors_formula():
+    # (1.95996 · sqrt(0.2) + 0.84162 · sqrt(0.2 − 0.01))² / 0.01 = 154.6
+    assert rows_for_power(0.1, 0.2) == 155
+
+
+def test_that_many_rows_do_show_the_gain_in_about_80_of_100_projects():
+    rng = np.random.default_rng(1)
+    n = rows_for_power(0.1, 0.2)
+    draws = rng.multinomial(n, [0.15, 0.05, 0.8], size=2000).tolist()
+    shown = np.mean([bonett_price(a, b, n, degrees=n - 1).low > 0 for a, b, _ in draws])
+    assert shown == pytest.approx(0.8, abs=0.04)
+
+
+def test_a_small_test_with_a_clear_gain_needs_the_difference():
+    assert further_rows(60, 0.1, 0.2, minimum_gain=0.05) == 155 - 60
+
+
+def test_a_gain_near_zero_is_planned_for_showing_that_it_is_not_worth_it():
+    with_no_gain = further_rows(100, 0.0, 0.2, minimum_gain=0.05)
+    with_a_loss = further_rows(100, -0.03, 0.2, minimum_gain=0.05)
+    assert with_a_loss < with_no_gain
+
+
+def test_when_no_affordable_number_would_do_none_is_given():
+    assert further_rows(1000, 0.049999, 0.02, minimum_gain=0.05) is None
+
+
+def test_nothing_can_be_planned_for_no_difference():
+    with pytest.raises(ValueError, match="above 0"):
+        rows_for_power(0.0, 0.2)

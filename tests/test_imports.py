@@ -1,0 +1,46 @@
+"""Start-up stays quick: the heavy libraries are loaded when they are needed, not before."""
+
+import json
+import subprocess
+import sys
+
+HEAVY = ("torch", "transformers", "sentence_transformers", "peft", "openvino", "openvino_genai")
+
+LOADED = f"""
+import json, sys
+print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]), file=sys.stderr)
+"""
+
+HELP = """
+import sys
+sys.argv = ["tunewise", "--help"]
+from tunewise.cli import main
+try:
+    code = main()
+except SystemExit as stop:
+    code = stop.code
+assert not code, code
+"""
+
+
+def run(program: str) -> tuple[str, list[str]]:
+    """Runs the program in a fresh interpreter; its output, and the heavy libraries it loaded."""
+    done = subprocess.run(
+        [sys.executable, "-c", program + LOADED], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(done.stderr.splitlines()[-1])
+
+
+def test_importing_the_package_loads_no_heavy_library() -> None:
+    assert run("import tunewise")[1] == []
+
+
+def test_help_lists_the_commands_and_loads_no_heavy_library() -> None:
+    shown, loaded = run(HELP)
+    assert "decide" in shown
+    assert loaded == []
+
+
+def test_this_check_would_notice_a_heavy_library() -> None:
+    assert run("import tunewise, torch")[1] == ["torch"]
