@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/setup.stamp
 TORCH := $(shell sed -n 's/^  "\(torch==[^"]*\)",$$/\1/p' pyproject.toml)
+BENCH := .venv-bench
+BENCH_STAMP := $(BENCH)/setup.stamp
 UV_BIN := $(shell command -v uv || echo $(BIN)/uv)
 
 ifdef UV
@@ -17,7 +19,7 @@ else
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 endif
 
-.PHONY: help setup demo test test-slow check lock clean
+.PHONY: help setup demo test test-slow check lock bench-peers clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -62,6 +64,18 @@ lock: ## writes requirements.lock from pyproject.toml; LOCK_FLAGS=--upgrade take
 	$(UV_BIN) pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	  --all-extras --group starter --no-emit-package torch --generate-hashes --no-annotate \
 	  --custom-compile-command "make lock" --output-file requirements.lock $(LOCK_FLAGS)
+
+bench-peers: $(BENCH_STAMP) ## times decide against TRL and generate (over an hour); BENCH_FLAGS="--limit 60"
+	$(BENCH)/bin/python benchmarks/peers.py $(BENCH_FLAGS)
+
+$(BENCH_STAMP): requirements.lock benchmarks/requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(BENCH)
+	@echo '*' > $(BENCH)/.gitignore
+	$(BENCH)/bin/python -m pip install -qq --disable-pip-version-check $(TORCH_FLAGS) $(TORCH)
+	$(BENCH)/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes \
+	  -r requirements.lock -r benchmarks/requirements.lock
+	$(BENCH)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -e .
+	@touch $@
 
 clean: ## removes caches and build output; .venv and runs stay
 	rm -rf build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -6,7 +6,7 @@ are written down; only then is test opened, once.
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -156,7 +156,8 @@ def fit_all(field: LineUp, prepared: Prepared, run: RunFolder, progress: Progres
             for name in others
             if not hopeless
         ]
-    final = plan()
+    # Named while every trained contender had one seed: further seeds of its own do not undo it.
+    final = replace(plan(), challenger=challenger)
     write_json(run.file("plan.json"), {**asdict(final), "futile": hopeless})
     run.event("planned", incumbent=final.incumbent, challenger=final.challenger)
     return Fits(fitted=fitted, skipped=skipped, plan=final, futile=hopeless, notes=tuple(notes))

@@ -268,6 +268,7 @@ class FineTune:
         adapter = training.folder / f"epoch{epochs}"
         if len(training.epochs) < epochs:
             total = (epochs - len(training.epochs)) * training.epoch_tokens
+            self.engine.rest()
             where = f"{self.name}: training, rate {trial.rate:g}, {training.folder.name[-5:]}"
             with self.progress.task(f"{where}, to epoch {epochs}", total=total) as advance:
                 while len(training.epochs) < epochs:

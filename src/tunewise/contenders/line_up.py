@@ -27,6 +27,8 @@ from tunewise.retrieval.embed import Embedder, load_embedder
 
 BUDGET_TOKENS = 600_000
 """What `budget_tokens = "auto"` means: prefilled, generated and trained tokens a contender."""
+_SEARCHING = frozenset({"few_shot", "rag", "fine_tune_rag"})
+"""Contenders that look up examples or passages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,7 @@ def line_up(
     """
     task, use = project.task, project.contenders.use
     budget = budget_tokens(project)
-    embedder, notes = _embedder()
+    embedder, notes = _embedder() if _SEARCHING & set(use) else (None, ())
     library = None
     if project.data.documents is not None and {"rag", "fine_tune_rag"} & set(use):
         library = Library(read_documents(project.data.documents), embedder)

@@ -193,10 +193,10 @@ def _values(kind: Kind, labels: Sequence[str] | None, train: Sequence[Example]) 
 
 
 def _definitions(head: str, rows: Sequence[tuple[str, str]], labels: Sequence[str]) -> str:
-    """One line a label: the words that its inputs use far more often than the others do.
+    """One line a label: the five words that say most about it.
 
-    Words are ranked by their weighted log-odds (Monroe, Colaresi & Quinn 2008) without the prior:
-    count in the label's inputs times the log of how much more frequent the word is there.
+    Words are ranked by n^2 / N, where n inputs of the label and N inputs in all hold the word: how
+    many inputs it tells of, times how surely. Words of a single input of the label are left out.
     """
     if len(labels) > MOST_VALUES:
         return ""

@@ -81,13 +81,10 @@ def choose(
         seen = order[: max(math.ceil(share * len(order)), min(FEWEST, len(order)))]
         for trial in left:
             _extend(trial, seen, ask, metric, advance)
-        left = sorted(left, key=lambda trial: -trial.quality)
-        if share < SHARES[-1]:
-            left = left[: max(1, math.ceil(len(left) / 2))]
-        exhausted = _total(trials) >= budget_tokens
-        if exhausted:
-            left = left[:1]
-    winner = left[0]
+        last = share == SHARES[-1]
+        exhausted = exhausted or (not last and _total(trials) >= budget_tokens)
+        left = _best(left, 1 if exhausted or last else math.ceil(len(left) / 2))
+    (winner,) = left
     _extend(winner, order, ask, metric, advance)
     answers = [winner.answers[example.id] for example in dev]
     return Choice(
@@ -114,6 +111,12 @@ def rounds(candidates: int, dev: int) -> int:
         total += left * (size - seen)
         left, seen = max(1, math.ceil(left / 2)), size
     return total
+
+
+def _best(trials: Sequence[_Trial[T]], count: int) -> list[_Trial[T]]:
+    """The best `count`, the earlier ones on ties, in their former order."""
+    places = sorted(range(len(trials)), key=lambda n: -trials[n].quality)[:count]
+    return [trials[n] for n in sorted(places)]
 
 
 def _extend(

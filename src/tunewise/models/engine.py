@@ -62,6 +62,10 @@ class Engine(Protocol):
         """
         ...
 
+    def rest(self) -> None:
+        """Frees memory that the next request takes again: called before a training."""
+        ...
+
     def close(self) -> None:
         """Frees the model's memory. The engine answers nothing afterwards."""
         ...

@@ -17,11 +17,14 @@ def load_model(
     folder: Path, *, dtype: torch.dtype = torch.float32, gguf: str | None = None
 ) -> transformers.PreTrainedModel:
     """The causal language model in `folder`, or in its GGUF file `gguf`, in evaluation mode."""
+    transformers.utils.logging.disable_progress_bar()  # ours tells more
     load = cast(
         "Callable[..., transformers.PreTrainedModel]",
         transformers.AutoModelForCausalLM.from_pretrained,  # pyright: ignore[reportUnknownMemberType]
     )
     source: dict[str, Any] = {"gguf_file": gguf} if gguf else {"use_safetensors": True}
+    # Said, not left out: transformers would ask on the terminal.
+    source["trust_remote_code"] = False
     return load(str(folder), dtype=dtype, attn_implementation="sdpa", **source)
 
 
@@ -31,7 +34,8 @@ def load_tokenizer(folder: Path, *, gguf: str | None = None) -> ChatTokenizer:
         "Callable[..., ChatTokenizer]",
         transformers.AutoTokenizer.from_pretrained,  # pyright: ignore[reportUnknownMemberType]
     )
-    return load(str(folder), **({"gguf_file": gguf} if gguf else {}))
+    source: dict[str, Any] = {"gguf_file": gguf} if gguf else {}
+    return load(str(folder), trust_remote_code=False, **source)
 
 
 def save(thing: transformers.PreTrainedModel | ChatTokenizer, folder: Path) -> None:
@@ -42,8 +46,11 @@ def save(thing: transformers.PreTrainedModel | ChatTokenizer, folder: Path) -> N
 def end_token_ids(model_folder: Path, tokenizer: ChatTokenizer) -> frozenset[int]:
     """Tokens that end an answer: those of the generation config, and the tokenizer's own."""
     ids: set[int] = set()
-    config = cast("Any", transformers.GenerationConfig).from_pretrained(str(model_folder))
-    declared: object = config.eos_token_id
+    source = transformers.GenerationConfig
+    if not (model_folder / "generation_config.json").is_file():
+        source = transformers.AutoConfig
+    config = cast("Any", source).from_pretrained(str(model_folder))
+    declared: object = getattr(config, "eos_token_id", None)
     if isinstance(declared, int):
         ids.add(declared)
     elif isinstance(declared, list):

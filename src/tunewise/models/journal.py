@@ -65,6 +65,10 @@ class JournalEngine:
             finally:
                 self._serving = False
 
+    def rest(self) -> None:
+        """See `Engine.rest`."""
+        self._engine.rest()
+
     def close(self) -> None:
         """See `Engine.close`."""
         self._engine.close()

@@ -142,6 +142,9 @@ class OpenAIEngine:
         """See `Engine.serving`. The endpoint decides about its cache."""
         yield
 
+    def rest(self) -> None:
+        """See `Engine.rest`. The model is elsewhere."""
+
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()

@@ -27,7 +27,7 @@ from tunewise.types import Failure, Generation, Message, Usage
 CACHE_GIGABYTES = 1
 CACHE_BLOCK = 32
 """Prompt tokens are cached in whole blocks of this many (OpenVINO's on CPU)."""
-PIPELINES_KEPT = 2
+PIPELINES_KEPT = 1
 """Pipelines open at once; the one used longest ago is closed first."""
 # The plug-in would choose bf16 where the chip has it, and an 8-bit cache: both change answers.
 _PRECISE = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
@@ -83,6 +83,10 @@ class OpenVinoEngine:
             yield
         finally:
             self._serving = False
+
+    def rest(self) -> None:
+        """See `Engine.rest`: closes the pipelines; the next request opens one in a few seconds."""
+        self._pipelines.clear()
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -169,7 +173,7 @@ class _Pipeline:
         scheduler.enable_prefix_caching = prefix_cache
         scheduler.dynamic_split_fuse = True
         scheduler.max_num_batched_tokens = 512
-        scheduler.max_num_seqs = 64
+        scheduler.max_num_seqs = 32
         tokenizer = genai.Tokenizer(str(weights))
         self._pipe: Any = genai.ContinuousBatchingPipeline(
             str(weights), tokenizer, scheduler, "CPU", **_PRECISE

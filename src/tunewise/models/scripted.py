@@ -65,6 +65,9 @@ class ScriptedEngine:
         """See `Engine.serving`. A script knows no cache."""
         yield
 
+    def rest(self) -> None:
+        """See `Engine.rest`. A script holds no memory."""
+
     def close(self) -> None:
         """See `Engine.close`."""
         self._closed = True

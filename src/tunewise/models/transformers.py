@@ -12,11 +12,10 @@ from typing import Any, cast
 
 import torch
 import transformers
-from peft import PeftModel
 
 from tunewise.data.chat import prompt_tokens
 from tunewise.models import hub
-from tunewise.models.adapters import adapter_hash, check_adapter
+from tunewise.models.adapters import adapter_hash, attach_adapter, check_adapter
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engine import Request, Sampling
 from tunewise.types import Failure, Generation, Message, Usage
@@ -42,8 +41,12 @@ class TransformersEngine:
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         dtype = torch.bfloat16 if self._device.startswith("cuda") else torch.float32
         self._base = cast("Any", hub.load_model(model.folder, dtype=dtype)).to(self._device)
+        # A model's own habits (a repetition penalty, a top_k) would make its answers something
+        # else than greedy, and other than those of the other engines.
+        self._base.generation_config = transformers.GenerationConfig()
         self._tokenizer = hub.load_tokenizer(model.folder)
         self._ends = hub.end_token_ids(model.folder, self._tokenizer)
+        self._shares_prefixes = _sees_everything(self._base.config)
         self._adapted: Any = None
 
     def generate(self, requests: Sequence[Request]) -> list[Generation | Failure]:
@@ -83,6 +86,9 @@ class TransformersEngine:
         """See `Engine.serving`. There is no cache between requests here."""
         yield
 
+    def rest(self) -> None:
+        """See `Engine.rest`. Loading again would cost more than the memory is worth."""
+
     def close(self) -> None:
         """See `Engine.close`."""
         self._base = self._adapted = None
@@ -93,13 +99,9 @@ class TransformersEngine:
             return self._base if self._adapted is None else self._adapted.disable_adapter()
         check_adapter(adapter, self._model)
         name = adapter_hash(adapter)
-        if self._adapted is None:
-            self._adapted = cast("Any", PeftModel).from_pretrained(
-                self._base, str(adapter), adapter_name=name
-            )
-            self._adapted.eval()
-        elif name not in self._adapted.peft_config:
-            self._adapted.load_adapter(str(adapter), adapter_name=name)
+        if self._adapted is None or name not in self._adapted.peft_config:
+            onto = self._base if self._adapted is None else self._adapted
+            self._adapted = attach_adapter(onto, adapter, self._model, name=name).eval()
         self._adapted.set_adapter(name)
         return self._adapted
 
@@ -123,7 +125,7 @@ class TransformersEngine:
         self, model: Any, sampling: Sampling, prompts: Sequence[Sequence[int]]
     ) -> list[list[int]]:
         """New tokens of each row. Layout of a row: common prefix | padding | rest of the prompt."""
-        prefix = _common_prefix(prompts) if len(prompts) > 1 else 0
+        prefix = _common_prefix(prompts) if len(prompts) > 1 and self._shares_prefixes else 0
         prefix = prefix if prefix >= SHORTEST_PREFIX else 0
         longest = max(len(prompt) for prompt in prompts)
         pad = min(self._ends, default=0)
@@ -143,7 +145,7 @@ class TransformersEngine:
             "eos_token_id": sorted(self._ends),
         }
         if sampling.temperature > 0:
-            settings["temperature"] = sampling.temperature
+            settings |= {"temperature": sampling.temperature, "top_k": 0, "top_p": 1.0}
             torch.manual_seed(sampling.seed)  # pyright: ignore[reportUnknownMemberType]
         if prefix:
             cache = transformers.DynamicCache(config=cast("Any", self._base).config)
@@ -162,6 +164,14 @@ class TransformersEngine:
             finish_reason="length" if end is None else "stop",
             seconds=seconds,
         )
+
+
+def _sees_everything(config: Any) -> bool:
+    """Whether every layer attends to all tokens: the padding after a prefix fills windows."""
+    layers = cast("list[str] | None", getattr(config, "layer_types", None))
+    if layers is None:
+        return getattr(config, "sliding_window", None) is None
+    return set(layers) == {"full_attention"}
 
 
 def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:

@@ -29,9 +29,9 @@ def render_findings(
     """Prints every finding, the errors first."""
     console = console or Console()
     task = inference.project.task
-    console.print(f"{rows:,} rows, {task.kind} judged by {task.metric}.", highlight=False)
+    console.print(Text(f"{rows:,} rows, {task.kind} judged by {task.metric}."), soft_wrap=True)
     if inference.reason:
-        console.print(inference.reason, highlight=False)
+        console.print(Text(inference.reason), soft_wrap=True)
     _list(console, "error", "bold red", report.errors)
     _list(console, "warning", "yellow", report.warnings)
     _list(console, "note", "dim", report.notes)

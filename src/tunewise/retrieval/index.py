@@ -5,6 +5,7 @@ same question always brings the same answer; ties go to what came first. It know
 prompts or models that write.
 """
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -277,6 +278,7 @@ class _Words:
         ]
         self._bm25: _Bm25 | None = None
         if self._vocabulary:
+            logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
             retriever = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
             retriever.index(  # pyright: ignore[reportUnknownMemberType]
                 (ids, dict(self._vocabulary)), show_progress=False

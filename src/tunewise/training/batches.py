@@ -15,6 +15,8 @@ from tunewise.data.chat import TokenisedExample
 
 LENGTH_STEP = 16
 """Batch lengths are multiples of this."""
+MICRO_TOKENS = 512
+"""Tokens, padding included, that go through the model at once; a longer row goes alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +81,18 @@ def collate(rows: Sequence[TokenisedExample], *, pad: int) -> Batch:
 
 def batches(
     rows: Sequence[TokenisedExample], *, batch_tokens: int, pad: int, rng: np.random.Generator
-) -> Iterator[Batch]:
-    """One epoch of batches."""
+) -> Iterator[list[Batch]]:
+    """One epoch: for each optimiser step its micro-batches, of at most `MICRO_TOKENS` each.
+
+    Their gradients add up to the step's: memory goes by the micro-batch, learning by the step.
+    """
     lengths = [len(row.token_ids) for row in rows]
     for step in order(lengths, batch_tokens=batch_tokens, rng=rng):
-        yield collate([rows[i] for i in step], pad=pad)
+        in_memory = max(1, MICRO_TOKENS // _rounded(lengths[step[0]]))  # step[0] is the longest
+        yield [
+            collate([rows[i] for i in step[start : start + in_memory]], pad=pad)
+            for start in range(0, len(step), in_memory)
+        ]
 
 
 def _rounded(length: int) -> int:

@@ -21,10 +21,15 @@ from tunewise.errors import UserError
 from tunewise.models import hub
 from tunewise.models.adapters import sign_adapter
 from tunewise.models.catalog import LocalModel
-from tunewise.training.batches import batches, order
+from tunewise.training.batches import Batch, batches, order
 from tunewise.training.checkpoint import State, read_state, write_state
 from tunewise.training.objectives import sft
-from tunewise.training.precision import Precision, fastest_precision, keep_freed_memory
+from tunewise.training.precision import (
+    Precision,
+    fastest_precision,
+    give_back_memory,
+    keep_freed_memory,
+)
 
 WARMUP_SHARE = 0.06
 LARGEST_GRADIENT = 1.0
@@ -134,16 +139,10 @@ class Training:
         tokens = 0
         done = sum(epoch.steps for epoch in self.epochs)
         self._model.train()
-        for batch in batches(self._rows, batch_tokens=self._recipe.batch_tokens, pad=0, rng=rng):
-            batch = batch.to(self._device)
-            with torch.autocast(
-                self._device.split(":")[0], torch.bfloat16, enabled=self._precision == "bfloat16"
-            ):
-                loss = sft(self._model, batch)
-            loss.backward()  # pyright: ignore[reportUnknownMemberType]
+        for step in batches(self._rows, batch_tokens=self._recipe.batch_tokens, pad=0, rng=rng):
+            value = self._backward(step)
             weights = [p for p in self._model.parameters() if p.requires_grad]
             norm = torch.nn.utils.clip_grad_norm_(weights, LARGEST_GRADIENT)
-            value = float(loss.detach())
             if not (math.isfinite(value) and math.isfinite(float(norm))):
                 raise UserError(
                     f"training: the loss became {value} in epoch {number}, step {len(losses) + 1} "
@@ -155,8 +154,8 @@ class Training:
             self._optimizer.step()
             self._optimizer.zero_grad(set_to_none=True)
             losses.append(value)
-            tokens += batch.tokens
-            on_tokens(batch.tokens)
+            tokens += sum(batch.tokens for batch in step)
+            on_tokens(sum(batch.tokens for batch in step))
         epoch = Epoch(number=number, loss=float(np.mean(losses)), tokens=tokens, steps=len(losses))
         self.epochs.append(epoch)
         write_state(self._state(), self.folder / STATE_FILE)
@@ -176,6 +175,21 @@ class Training:
     def release(self) -> None:
         """Frees the model's memory; the next call loads it from the checkpoint again."""
         self._model = self._optimizer = None
+        give_back_memory()
+
+    def _backward(self, step: Sequence[Batch]) -> float:
+        """Adds up the gradient of one step; returns its loss, the mean over all its tokens."""
+        targets = sum(int(batch.loss.sum()) for batch in step)
+        total = 0.0
+        for batch in step:
+            batch = batch.to(self._device)
+            with torch.autocast(
+                self._device.split(":")[0], torch.bfloat16, enabled=self._precision == "bfloat16"
+            ):
+                loss = sft(self._model, batch) * (int(batch.loss.sum()) / targets)
+            loss.backward()  # pyright: ignore[reportUnknownMemberType]
+            total += float(loss.detach())
+        return total
 
     def _learning_rate(self, step: int) -> float:
         warmup = max(1, round(WARMUP_SHARE * self._total_steps))

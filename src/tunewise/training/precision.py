@@ -4,10 +4,11 @@ Knows nothing of models.
 """
 
 import ctypes
+import gc
 import statistics
 import sys
 import time
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -43,9 +44,19 @@ def keep_freed_memory() -> None:
     Without it every large tensor is given back and faulted in again, which can cost more than the
     arithmetic. Does nothing on other systems.
     """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = _libc("mallopt")
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, 1 << 30)
         mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def give_back_memory() -> None:
+    """Returns to the system what `keep_freed_memory` kept and nothing uses any more."""
+    gc.collect()
+    trim = _libc("malloc_trim")
+    if trim is not None:
+        trim(0)
+
+
+def _libc(name: str) -> Any:
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

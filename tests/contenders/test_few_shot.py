@@ -1,0 +1,133 @@
+import pytest
+from scripted_rows import Counted, engine, row, rows
+
+from tunewise.contenders.base import NotApplicable
+from tunewise.contenders.few_shot import FewShot
+from tunewise.evaluation.scorers import metric_named
+from tunewise.models.engine import Request
+from tunewise.models.scripted import ScriptedEngine
+from tunewise.types import Example, Message
+
+TOPICS = {"tent": "shelter", "boot": "shoes", "stove": "kitchen", "lamp": "light"}
+
+
+def topics(count: int = 24, prefix: str = "t") -> list[Example]:
+    """Rows that only the example of the same topic explains."""
+    names = list(TOPICS)
+    return [
+        row(f"{prefix}{n}", f"{prefix} {n} my {names[n % 4]} broke", TOPICS[names[n % 4]])
+        for n in range(count)
+    ]
+
+
+def copies_last_example(request: Request) -> str:
+    """A model that repeats the answer of the example right before the input."""
+    answers = [turn.content for turn in request.messages if turn.role == "assistant"]
+    return answers[-1] if answers else "?"
+
+
+def few_shot(told: ScriptedEngine, progress: Counted | None = None) -> FewShot:
+    return FewShot(
+        engine=told,
+        metric=metric_named("accuracy"),
+        instruction="Say where it belongs.",
+        embedder=None,
+        budget_tokens=10**9,
+        progress=progress or Counted(),
+    )
+
+
+def shown(request: Request) -> list[str]:
+    """Inputs of the examples in a prompt."""
+    return [turn.content for turn in request.messages[:-1] if turn.role == "user"]
+
+
+def test_nearest_examples_win_where_the_topic_decides_and_the_nearest_stands_last() -> None:
+    told = engine(copies_last_example)
+    fitted = few_shot(told).fit(topics(), topics(16, "dev"))
+    assert fitted.fit.settings["selection"] == "nearest"
+    assert fitted.fit.settings["by"] == "BM25"
+    assert fitted.fit.dev_scores == {0: (1.0,) * 16}
+    assert all(e.target == a.text for e, a in zip(
+        topics(8, "test"),
+        fitted.answer([e.input for e in topics(8, "test")], seed=0),
+        strict=True,
+    ))  # fmt: skip
+
+
+def test_fixed_examples_are_the_same_for_all_inputs_and_nearest_ones_differ() -> None:
+    told = engine(copies_last_example)
+    few_shot(told).fit(topics(), topics(12, "dev"))
+    fixed, nearest = told.requests[:12], told.requests[12:24]  # the settings come in this order
+    assert len({text for request in fixed for text in shown(request)}) == 1
+    assert len({text for request in nearest for text in shown(request)}) >= 4
+    assert all(len(shown(request)) == 1 for request in [*fixed, *nearest])
+    for request in nearest:
+        assert request.messages[-1].content.split()[3] in shown(request)[0]
+
+
+def test_examples_are_turns_of_the_conversation_between_instruction_and_input() -> None:
+    told = engine(copies_last_example)
+    fitted = few_shot(told).fit(topics(), topics(16, "dev"))
+    fitted.answer([row("x", "my lamp is dark", "").input], seed=0)
+    messages = told.requests[-1].messages
+    assert messages[0] == Message(role="system", content="Say where it belongs.")
+    assert [turn.role for turn in messages[1:]] == ["user", "assistant", "user"]
+    assert "lamp" in messages[1].content
+    assert messages[2].content == "light"
+    assert messages[3].content == "my lamp is dark"
+
+
+def test_more_examples_end_with_the_nearest() -> None:
+    told = engine(lambda request: "?")  # nothing helps: the first of every kind stays
+    few_shot(told).fit(topics(), topics(16, "dev"))
+    four = [r for r in told.requests if len(shown(r)) == 4]
+    topic_last = [r.messages[-1].content.split()[3] in shown(r)[-1] for r in four]
+    topic_first = [r.messages[-1].content.split()[3] in shown(r)[0] for r in four]
+    assert sum(topic_last) > sum(topic_first)
+
+
+def counts(told: ScriptedEngine, train: list[Example]) -> set[object]:
+    fit = few_shot(told).fit(train, topics(4, "dev")).fit
+    return {trial["k"] for trial in fit.trials}
+
+
+def test_one_to_sixteen_examples_are_tried_both_ways() -> None:
+    fit = few_shot(engine(copies_last_example)).fit(topics(), topics(4, "dev")).fit
+    assert [(t["k"], t["selection"]) for t in fit.trials] == [
+        (k, way) for k in (1, 2, 4, 8, 16) for way in ("fixed, diverse", "nearest")
+    ]
+
+
+def test_no_more_examples_are_tried_than_three_quarters_of_the_context_hold() -> None:
+    # An example takes 5 or 6 tokens, an answer up to 10.
+    assert counts(engine(context_tokens=1000), topics()) == {1, 2, 4, 8, 16}
+    assert counts(engine(context_tokens=80), topics()) == {1, 2, 4, 8}
+    assert counts(engine(context_tokens=40), topics()) == {1, 2}
+
+
+def test_an_example_is_left_for_every_input_of_train_itself() -> None:
+    assert counts(engine(), topics(8)) == {1, 2, 4}
+
+
+def test_it_does_not_apply_where_not_even_one_example_fits() -> None:
+    with pytest.raises(NotApplicable, match="one example alone fills most"):
+        few_shot(engine(context_tokens=20)).fit(topics(), topics(4, "dev"))
+
+
+def test_progress_counts_exactly_what_is_asked() -> None:
+    progress, told = Counted(), engine(copies_last_example)
+    few_shot(told, progress).fit(topics(), topics(16, "dev"))
+    assert progress.totals == progress.done == [len(told.requests)]
+
+
+def test_an_examples_own_system_turn_is_not_repeated_for_each_example() -> None:
+    told = engine(copies_last_example)
+    train = [
+        Example(
+            id=e.id, messages=(Message(role="system", content="own"), *e.messages), target=e.target
+        )
+        for e in rows(12)
+    ]
+    few_shot(told).fit(train, train[:3])
+    assert {sum(turn.role == "system" for turn in r.messages) for r in told.requests} == {1}

@@ -1,0 +1,83 @@
+"""A model hub on this machine: the few addresses that fetching a snapshot needs."""
+
+import hashlib
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@contextmanager
+def serve(folder: Path, name: str, *, broken: str | None = None) -> Iterator[tuple[str, list[str]]]:
+    """Serves `folder` as the model `name`.
+
+    Args:
+        broken: a file whose connection is cut in its middle.
+
+    Yields:
+        The hub's address, and the names of the files asked for so far.
+    """
+    asked: list[str] = []
+
+    class Hub(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+        def do_HEAD(self) -> None:
+            self._answer(with_body=False)
+
+        def do_GET(self) -> None:
+            self._answer(with_body=True)
+
+        def _answer(self, *, with_body: bool) -> None:
+            path = unquote(urlsplit(self.path).path)
+            if path == f"/api/models/{name}/revision/main":
+                self._send(json.dumps({"id": name, "sha": COMMIT}).encode(), with_body)
+            elif path.startswith(f"/api/models/{name}/tree/"):
+                listed = [
+                    {
+                        "type": "file",
+                        "path": file.name,
+                        "size": file.stat().st_size,
+                        "oid": hashlib.sha1(file.read_bytes()).hexdigest(),
+                    }
+                    for file in sorted(folder.iterdir())
+                ]
+                self._send(json.dumps(listed).encode(), with_body)
+            elif path.startswith(f"/{name}/resolve/"):
+                file = folder / path.rsplit("/", 1)[1]
+                asked.append(file.name)
+                self._send(file.read_bytes(), with_body, cut=file.name == broken)
+            else:
+                self.send_response(404)
+                self.send_header("X-Error-Code", "RepoNotFound")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        def _send(self, body: bytes, with_body: bool, *, cut: bool = False) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("ETag", f'"{hashlib.sha1(body).hexdigest()}"')
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.end_headers()
+            if with_body:
+                self.wfile.write(body[: len(body) // 2] if cut else body)
+            if cut:
+                self.close_connection = True
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
