@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset
 from peft import LoraConfig
 from transformers import TrainerCallback
@@ -34,6 +33,7 @@ from tunewise.project import load_project
 from tunewise.types import Example, Fit
 
 PROBE_STEPS = 5
+PROBE_TOKENS = 24
 
 
 class SaveAt(TrainerCallback):
@@ -276,21 +276,20 @@ def probe(run: Path, out: Path) -> dict[str, str]:
     lora = LoraConfig(task_type="CAUSAL_LM", r=16, lora_alpha=32, target_modules="all-linear")
     training: dict[str, float] = {}
     answering: dict[str, float] = {}
-    for name in FORMATS:
+    for name in (*FORMATS, *FORMATS):  # the second time warm: the better of two counts
         stack = best(name, name)
         fixed = {"output_dir": str(out / "probe"), "max_steps": PROBE_STEPS, "seed": 1}
         trainer = sft_trainer(base, train, stack, lora=lora, **fixed)
-        training[name] = trainer.train().metrics["train_runtime"]
+        seconds = trainer.train().metrics["train_runtime"]
+        training[name] = min(seconds, training.get(name, seconds))
         engine = GenerateEngine(base, stack)
-        requests = [
-            Request(messages=e.messages, sampling=Sampling(max_tokens=24))
-            for e in train[:BATCH_ROWS]
-        ]
-        engine.generate(requests[:1])  # warm
+        sampling = Sampling(max_tokens=PROBE_TOKENS)
         began = time.perf_counter()
-        engine.generate(requests)
-        answering[name] = time.perf_counter() - began
-        torch.manual_seed(0)
+        engine.generate(
+            [Request(messages=e.messages, sampling=sampling) for e in train[:BATCH_ROWS]]
+        )
+        seconds = time.perf_counter() - began
+        answering[name] = min(seconds, answering.get(name, seconds))
     print(f"training {training}, answering {answering} (seconds)")
     return {
         "training": min(training, key=lambda name: training[name]),

@@ -19,7 +19,7 @@ from tunewise.data.prepare import Prepared, prepare
 from tunewise.evaluation.latency import REQUESTS, WARM_UP, Latency, measure_latency
 from tunewise.evaluation.run import AnswerFile, collect
 from tunewise.evaluation.scorers import CRASHED, Metric, metric_named, score_answers, side_metrics
-from tunewise.files import write_json, write_lines
+from tunewise.files import read_lines, write_json, write_lines
 from tunewise.models.choose import Opened, open_ceiling, open_engine
 from tunewise.models.engine import Engine
 from tunewise.models.journal import JournalEngine
@@ -76,6 +76,7 @@ def run_decide(
     ceilings = {e.name: open_ceiling(e) for e in project.contenders.endpoints}
     opened = open_engine(project.model, progress=progress)
     run = open_run(project, prepared.splits, out=out, resume=resume)
+    read_lines(run.file("events.jsonl"))  # cuts off a line that a kill left half-written
     run.event("start", resumed=resume)
     engines: list[Engine] = []
     try:

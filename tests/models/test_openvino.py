@@ -106,19 +106,13 @@ def test_serving_counts_the_whole_blocks_that_it_has_seen_and_nothing_else_does(
     assert cached(long) == 0
 
 
-def test_a_second_identical_request_has_its_first_token_sooner_when_serving(
+def test_a_request_that_comes_alone_tells_its_time_to_the_first_token(
     engine: OpenVinoEngine,
 ) -> None:
-    def first_token(request: Request) -> float:
-        (made,) = engine.generate([request])
-        assert isinstance(made, Generation)
-        assert made.seconds_to_first_token is not None
-        assert 0 < made.seconds_to_first_token <= made.seconds
-        return made.seconds_to_first_token
-
-    with engine.serving():
-        engine.generate([ask("warm up")])
-        assert min(first_token(ask(MESSAGES[3])) for _ in range(3)) > 0
+    (made,) = engine.generate([ask(MESSAGES[3])])
+    assert isinstance(made, Generation)
+    assert made.seconds_to_first_token is not None
+    assert 0 < made.seconds_to_first_token <= made.seconds
 
 
 def test_in_a_batch_no_time_to_first_token_is_claimed(engine: OpenVinoEngine) -> None:

@@ -194,7 +194,7 @@ class FineTune:
             wanted = 256 * round(tokens / STEPS_PER_EPOCH / 256)
             batch = min(LARGEST_BATCH, max(SMALLEST_BATCH, wanted))
         steps = max(1, tokens // batch)
-        full = min(MOST_EPOCHS, max(EPOCHS, math.ceil(FEWEST_STEPS / steps)))
+        full = min(MOST_EPOCHS, max(EPOCHS, round(FEWEST_STEPS / steps)))
         fixed_rate, fixed_epochs = self.settings.learning_rate, self.settings.epochs
         options = [
             Grid(

@@ -31,7 +31,9 @@ def write_state(state: State, file: Path) -> None:
 
 def read_state(file: Path) -> State | None:
     """The state in `file`; None when there is none, or when it is not whole."""
+    if not file.exists():
+        return None
     try:
         return cast("State", torch.load(file, map_location="cpu", weights_only=True))
-    except (FileNotFoundError, EOFError, RuntimeError, pickle.UnpicklingError):
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):  # by where it is cut off
         return None

@@ -104,7 +104,7 @@ class Training:
         self._model: Any = None
         self._optimizer: Any = None
         state = read_state(folder / STATE_FILE)
-        if state is not None and state["identity"] == self._identity():
+        if state is not None and state.get("identity") == self._identity():
             self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
             self._precision = state["precision"]
 
@@ -130,11 +130,13 @@ class Training:
             on_tokens: told the number of tokens after each step.
 
         Raises:
-            UserError: the loss or a gradient is no finite number; the weights are then untouched.
+            UserError: the loss or a gradient is no finite number; nothing of the epoch is kept.
         """
         self._load()
         number = len(self.epochs) + 1
         rng = np.random.default_rng([self._recipe.seed, number])
+        # For dropout: the epoch's own, whatever else used torch's generator before it.
+        torch.manual_seed(1_000_003 * self._recipe.seed + number)  # pyright: ignore[reportUnknownMemberType]
         losses: list[float] = []
         tokens = 0
         done = sum(epoch.steps for epoch in self.epochs)
@@ -144,6 +146,7 @@ class Training:
             weights = [p for p in self._model.parameters() if p.requires_grad]
             norm = torch.nn.utils.clip_grad_norm_(weights, LARGEST_GRADIENT)
             if not (math.isfinite(value) and math.isfinite(float(norm))):
+                self.release()
                 raise UserError(
                     f"training: the loss became {value} in epoch {number}, step {len(losses) + 1} "
                     f"(learning rate {self._recipe.learning_rate}). Choose a lower learning rate."
@@ -167,7 +170,8 @@ class Training:
         beside = folder.with_name(f".{folder.name}.new")
         shutil.rmtree(beside, ignore_errors=True)
         self._model.peft_config["default"].base_model_name_or_path = self._base.name
-        self._model.save_pretrained(str(beside))
+        # Embeddings are never trained; peft would ask the hub whether they were.
+        self._model.save_pretrained(str(beside), save_embedding_layers=False)
         sign_adapter(beside, self._base)
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
@@ -229,17 +233,15 @@ class Training:
                 )
             _PEFT.set_peft_model_state_dict(self._model, state["adapter"])
             self._optimizer.load_state_dict(state["optimizer"])
-            torch.set_rng_state(state["rng"])
 
     def _state(self) -> State:
-        adapter = _PEFT.get_peft_model_state_dict(self._model)
+        adapter = _PEFT.get_peft_model_state_dict(self._model, save_embedding_layers=False)
         return {
             "identity": self._identity(),
             "epochs": [asdict(epoch) for epoch in self.epochs],
             "precision": self._precision,
             "adapter": adapter,
             "optimizer": self._optimizer.state_dict(),
-            "rng": torch.get_rng_state(),
         }
 
     def _identity(self) -> State:
