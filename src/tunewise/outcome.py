@@ -110,15 +110,14 @@ def _contender(entry: Entry, run: Finished) -> dict[str, Any]:
     answers = entry.answers[entry.shipped_seed]
     groups = [example.group for example in run.splits.test]
     grouped = groups if any(groups) else None
-    found = quality_interval(
-        entry.measured, binary=run.metric.binary, seed=entry.shipped_seed, groups=grouped
-    )
+    binary = run.metric.binary and run.metric.aggregate is None
+    found = quality_interval(entry.measured, binary=binary, seed=entry.shipped_seed, groups=grouped)
     errors = sum(answer.text is None for answer in answers)
     answered = None
     if 0 < errors < len(answers):
         answered = quality_interval(
             entry.measured,
-            binary=run.metric.binary,
+            binary=binary,
             seed=entry.shipped_seed,
             groups=grouped,
             answered_only=True,

@@ -22,12 +22,14 @@ from filelock import FileLock, Timeout
 
 from tunewise import __version__
 from tunewise.errors import UserError
-from tunewise.files import append_lines, read_lines, write_json, write_text
+from tunewise.files import append_lines, read_lines, write_json, write_lines, write_text
 from tunewise.project import Project, resolved_toml
 from tunewise.types import Example, Splits
 
 RUNS = "runs"
 USES = "test-uses.jsonl"
+_FIRST_FILES = {".lock", "project.toml", "environment.json", "test.jsonl"}
+"""What a run writes before splits.json makes it one that can be resumed."""
 _LIBRARIES = ("torch", "transformers", "peft", "openvino", "openvino-genai", "numpy", "scipy")
 
 
@@ -77,7 +79,7 @@ def open_run(project: Project, splits: Splits, *, out: Path | None, resume: bool
             path = _resumable(project, splits, [out] if out else sorted(parent.glob("*")))
         else:
             path = out or parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-            if path.exists() and any(path.iterdir()):
+            if path.exists() and not _only_begun(path):
                 raise UserError(
                     f"{path}: a run lies here already. Add --resume to go on with it, or name "
                     "another folder with --out."
@@ -98,10 +100,11 @@ def open_run(project: Project, splits: Splits, *, out: Path | None, resume: bool
     if not run.file("splits.json").exists():
         write_text(run.file("project.toml"), resolved_toml(project))
         write_json(run.file("environment.json"), _environment())
-        append_lines(run.file("test.jsonl"), [_shown(example) for example in splits.test])
+        write_lines(run.file("test.jsonl"), [_shown(example) for example in splits.test])
         write_json(
             run.file("splits.json"),
             {
+                "run": secrets.token_hex(8),
                 "seed": splits.seed,
                 "fingerprint": splits.fingerprint,
                 **{
@@ -121,24 +124,30 @@ def note_use(run: RunFolder, test: Sequence[Example]) -> int:
     """Writes down that this run opens these test rows.
 
     Returns:
-        How often the most used of them has been opened, this run included: the look of design
-        section 6. A run that resumes counts once.
+        How often the most used of them had been opened when this run first opened them, this run
+        included: the look of design section 6. A run that resumes keeps its look.
     """
     folder = run.project.root / RUNS
     folder.mkdir(exist_ok=True)
     file = folder / USES
     rows = [_row_hash(example) for example in test]
+    own = cast("dict[str, Any]", json.loads(run.file("splits.json").read_text("utf-8")))["run"]
     with FileLock(folder / f".{USES}.lock"):
-        records = read_lines(file)
-        uses = Counter(
-            row
-            for record in records
-            if record["run"] != str(run.path)
-            for row in cast("list[str]", record["rows"])
-        )
-        if all(record["run"] != str(run.path) for record in records):
-            append_lines(file, [{"run": str(run.path), "rows": rows}])
+        before: list[dict[str, Any]] = []
+        for record in read_lines(file):
+            if record["run"] == own:
+                break
+            before.append(record)
+        else:
+            append_lines(file, [{"run": own, "path": str(run.path.resolve()), "rows": rows}])
+    uses = Counter(row for record in before for row in cast("list[str]", record["rows"]))
     return 1 + max((uses[row] for row in rows), default=0)
+
+
+def _only_begun(path: Path) -> bool:
+    """Whether a folder is empty, or holds only what a run writes that was killed at its start."""
+    begun = _FIRST_FILES | {f".{name}.new" for name in (*_FIRST_FILES, "splits.json")}
+    return {file.name for file in path.iterdir()} <= begun
 
 
 def _resumable(project: Project, splits: Splits, paths: Sequence[Path]) -> Path:

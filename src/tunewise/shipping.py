@@ -3,6 +3,7 @@
 Knows nothing of training.
 """
 
+import json
 import shutil
 from pathlib import Path
 
@@ -30,10 +31,13 @@ def ship(entry: Entry, run: RunFolder, project: Project) -> Path:
 
 
 def _card(entry: Entry, run: RunFolder, project: Project) -> str:
-    settings = "\n".join(f"- {key}: {value}" for key, value in entry.fit.settings.items())
+    settings = "\n".join(
+        f"- {key}: {value}" for key, value in entry.fit.settings.items() if key != "retrieval"
+    )
+    asked = "and the passages found for it" if entry.retrieval else "alone"
     quality = entry.measured.quality(entry.shipped_seed)
     return f"""---
-base_model: {project.model.base}
+base_model: {json.dumps(project.model.base, ensure_ascii=False)}
 library_name: peft
 ---
 
@@ -44,7 +48,7 @@ An adapter for `{project.model.base}`, trained by Tunewise in run `{run.id}`.
 - Task: {project.task.instruction or "as the examples show it"}
 - Quality on the sealed test split ({project.task.metric}): {quality:.3f}
 - Seed that ships: {entry.shipped_seed}, chosen on dev before test was opened
-- Asked with the input alone, without the instruction
+- Asked with the input {asked}, without the instruction
 {settings}
 
 The verdict on whether to use it is in `verdict.json` and `report.html` of the run.

@@ -101,16 +101,15 @@ def grid(make: Make, tokens_of_budget: float, **settings: object) -> Grid:
 def test_a_large_budget_allows_every_rate_and_full_length(make: Make) -> None:
     full = grid(make, 100)
     assert full.learning_rates == LEARNING_RATES
-    assert full.epochs == 4  # of 19 steps, at least 60 in all
+    assert full.epochs == 3  # of 19 steps, about 60 in all
 
 
 def test_the_grid_shrinks_with_the_budget_and_keeps_to_it(make: Make) -> None:
-    found = [grid(make, epochs) for epochs in (100, 14, 13, 12, 9, 6, 3)]
-    sizes = [(len(one.learning_rates), one.epochs) for one in found]
-    assert sizes == sorted(sizes, key=lambda size: (size[1], size[0]), reverse=True)
-    assert len(set(sizes)) >= 5
-    for one, epochs in zip(found, (100, 14, 13, 12, 9, 6, 3), strict=True):
-        assert one.cost(seeds=3) <= epochs
+    sizes = {100: (3, 3), 11: (3, 3), 10: (2, 3), 9: (1, 3), 8: (2, 2), 6: (1, 2), 4: (2, 1)}
+    for epochs, size in sizes.items():
+        found = grid(make, epochs)
+        assert (len(found.learning_rates), found.epochs) == size
+        assert found.cost(seeds=3) <= epochs
 
 
 def test_the_grid_never_falls_below_one_rate_and_one_epoch(make: Make) -> None:

@@ -3,8 +3,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from small_models import adapter, merged_folder, tensors, write_small_gguf
 
+from small_models import adapter, merged_folder, tensors, write_small_gguf
 from tunewise.errors import UserError
 from tunewise.models.adapters import adapter_hash, check_adapter, merge_into_gguf
 from tunewise.models.catalog import LocalModel, write_gguf

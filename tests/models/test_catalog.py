@@ -12,8 +12,8 @@ import huggingface_hub.constants
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_models import build, tensors, user
 
+from small_models import build, tensors, user
 from tunewise.data.chat import prompt_tokens
 from tunewise.errors import UserError
 from tunewise.models import catalog, hub

@@ -2,10 +2,10 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-import small_models
 import torch
-from small_models import build, user
 
+import small_models
+from small_models import build, user
 from tunewise.errors import UserError
 from tunewise.models import catalog
 from tunewise.models.choose import open_endpoint, open_engine
@@ -66,7 +66,9 @@ def test_another_family_than_openvino_knows_still_answers(
     opened = open_engine(Model(base=str(folder)), progress=Silent())
     assert opened.engine.name == "transformers"
     assert opened.why == "OpenVINO's GGUF reader does not know the family gpt_neox"
-    (made,) = opened.engine.generate([Request(messages=user("zip"), sampling=Sampling(max_tokens=4))])
+    (made,) = opened.engine.generate(
+        [Request(messages=user("zip"), sampling=Sampling(max_tokens=4))]
+    )
     assert isinstance(made, Generation)
 
 

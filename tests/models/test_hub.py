@@ -65,9 +65,7 @@ def test_an_answer_ends_with_every_token_that_model_and_tokenizer_declare(folder
     tokenizer = hub.load_tokenizer(folder)
     assert hub.end_token_ids(folder, tokenizer) == {2}
     settings = json.loads((folder / "generation_config.json").read_text())
-    (folder / "generation_config.json").write_text(
-        json.dumps({**settings, "eos_token_id": [0, 7]})
-    )
+    (folder / "generation_config.json").write_text(json.dumps({**settings, "eos_token_id": [0, 7]}))
     assert hub.end_token_ids(folder, tokenizer) == {0, 2, 7}
 
 

@@ -3,8 +3,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_models import adapter, user
 
+from small_models import adapter, user
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engine import Request, Sampling
 from tunewise.models.journal import JournalEngine

@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_models import CONTEXT, adapter, user
 
+from small_models import CONTEXT, adapter, user
 from tunewise.errors import UserError
 from tunewise.models import openvino as engine_module
 from tunewise.models.catalog import LocalModel
@@ -23,9 +23,7 @@ MESSAGES = [
 
 
 def ask(text: str, *, max_tokens: int = 12, adapter: Path | None = None) -> Request:
-    return Request(
-        messages=user(text), adapter=adapter, sampling=Sampling(max_tokens=max_tokens)
-    )
+    return Request(messages=user(text), adapter=adapter, sampling=Sampling(max_tokens=max_tokens))
 
 
 def answers(engine: OpenVinoEngine | TransformersEngine, requests: list[Request]) -> list[str]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_models import CONTEXT, adapter, build, user
 
+from small_models import CONTEXT, adapter, build, user
 from tunewise.data.chat import prompt_tokens
 from tunewise.errors import UserError
 from tunewise.models import hub
@@ -34,7 +34,7 @@ def texts(engine: TransformersEngine, requests: list[Request]) -> list[str]:
 
 
 def by_hand(model: LocalModel, text: str, tokens: int) -> list[int]:
-    """Token ids of a greedy answer, one whole forward pass a token: no cache, no padding, no batch."""
+    """Token ids of a greedy answer, one whole forward pass a token: no cache, padding or batch."""
     loaded, tokenizer = hub.load_model(model.folder), hub.load_tokenizer(model.folder)
     ids = list(prompt_tokens(tokenizer, user(text)))
     start = len(ids)
@@ -227,8 +227,6 @@ def test_an_adapter_that_does_not_fit_is_one_clear_error(
 def test_tokens_are_counted_as_the_model_sees_them(engine: TransformersEngine) -> None:
     (made,) = engine.generate([ask("zip", max_tokens=3)])
     assert isinstance(made, Generation)
-    assert made.usage == Usage(
-        prompt_tokens=engine.count_tokens(user("zip")), completion_tokens=3
-    )
+    assert made.usage == Usage(prompt_tokens=engine.count_tokens(user("zip")), completion_tokens=3)
     assert engine.count_answer_tokens("") == 0
     assert engine.count_answer_tokens("<|im_end|>") == 1

@@ -9,8 +9,8 @@ import peft.utils.save_and_load
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_models import user
 
+from small_models import user
 from tunewise.data.chat import TokenisedExample, answer_tokens
 from tunewise.errors import UserError
 from tunewise.models import hub
@@ -62,7 +62,7 @@ def test_an_adapter_learns_its_rows_and_to_stop_after_them(
 ) -> None:
     training = Training(small_llama, rows, replace(RECIPE, epochs=30), tmp_path / "work")
     losses = [training.run_epoch().loss for _ in range(30)]
-    assert losses[-1] < 0.05 < 1 < losses[0]
+    assert losses[-1] < 0.05 < 3 < losses[0]
     training.save_adapter(tmp_path / "adapter")
     engine = TransformersEngine(small_llama, device="cpu")
     made = engine.generate(
@@ -310,9 +310,11 @@ def test_the_adapter_says_how_it_is_scaled_and_whose_it_is(
         hub.load_model(small_llama.folder), str(tmp_path / "adapter")
     )
     scalings = {
-        layer.scaling["default"] for layer in loaded.modules() if hasattr(layer, "lora_magnitude_vector")
+        layer.scaling["default"]
+        for layer in loaded.modules()
+        if isinstance(layer, peft.tuners.lora.LoraLayer)
     }
-    assert scalings == {pytest.approx(scaling)}
+    assert scalings == {scaling}
     assert not list((tmp_path / "adapter").glob("*.bin"))
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import peft
 import pytest
 import torch
-from small_models import adapter, build, user
 
+from small_models import adapter, build, user
 from tunewise.data.chat import answer_tokens
 from tunewise.models import hub
 from tunewise.models.catalog import LocalModel

@@ -219,6 +219,10 @@ class Training:
         )
         model = cast("Any", hub.load_model(self._base.folder)).to(self._device)
         self._model = _PEFT.get_peft_model(model, config)
+        if self._precision == "bfloat16":  # as autocast would at every step, but once
+            for name, weight in self._model.named_parameters():
+                if not weight.requires_grad and name.endswith("base_layer.weight"):
+                    weight.data = weight.data.bfloat16()
         self._optimizer = torch.optim.AdamW(
             [p for p in self._model.parameters() if p.requires_grad],
             lr=recipe.learning_rate,

@@ -1,0 +1,150 @@
+"""One trained adapter, two ways to an answer: merged into q8_0 for OpenVINO, and beside the base
+in float32. Its alpha / r is 3, so that a path that forgets the scale cannot pass."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+from small_models import user
+from tunewise.data.chat import answer_tokens
+from tunewise.evaluation.scorers import metric_named
+from tunewise.models import hub
+from tunewise.models.catalog import LocalModel
+from tunewise.models.engine import Engine, Request, Sampling
+from tunewise.models.openvino import OpenVinoEngine
+from tunewise.models.transformers import TransformersEngine
+from tunewise.training.loop import Recipe, Training
+from tunewise.types import Example, Generation, Message
+
+TRIAGE = Path(__file__).parents[2] / "examples" / "support_triage" / "examples.jsonl"
+TRAINED, ASKED = 60, 100
+RANK, ALPHA = 8, 24.0
+
+
+def texts(engine: Engine, requests: list[Request]) -> list[str]:
+    found = engine.generate(requests)
+    engine.close()
+    assert all(isinstance(one, Generation) for one in found)
+    return [one.text for one in found if isinstance(one, Generation)]
+
+
+def without_scale(adapter: Path, folder: Path) -> Path:
+    """The same adapter as an engine would see it that ignores alpha."""
+    shutil.copytree(adapter, folder)
+    settings = json.loads((folder / "adapter_config.json").read_text())
+    assert (settings["r"], settings["lora_alpha"]) == (RANK, ALPHA)
+    (folder / "adapter_config.json").write_text(json.dumps({**settings, "lora_alpha": RANK}))
+    return folder
+
+
+def test_a_small_model_that_learnt_its_rows_says_them_through_both_engines(
+    small_llama: LocalModel, tmp_path: Path
+) -> None:
+    pairs = [("zip broke", "defect"), ("where is it", "delivery"), ("money back", "refund")]
+    tokenizer = hub.load_tokenizer(small_llama.folder)
+    rows = [answer_tokens(tokenizer, user(text), target) for text, target in pairs] * 6
+    recipe = Recipe(
+        learning_rate=1e-2,
+        epochs=8,
+        batch_tokens=128,
+        seed=1,
+        rank=RANK,
+        alpha=ALPHA,
+        precision="float32",
+    )
+    training = Training(small_llama, rows, recipe, tmp_path / "work")
+    for _ in range(recipe.epochs):
+        training.run_epoch()
+    training.save_adapter(tmp_path / "adapter")
+    requests = [
+        Request(messages=user(text), adapter=tmp_path / "adapter", sampling=Sampling(max_tokens=8))
+        for text, _ in pairs
+    ]
+    targets = [target for _, target in pairs]
+    assert texts(TransformersEngine(small_llama, device="cpu"), requests) == targets
+    assert texts(OpenVinoEngine(small_llama), requests) == targets
+    ignored = without_scale(tmp_path / "adapter", tmp_path / "ignored")
+    wrong = texts(OpenVinoEngine(small_llama), [replace(r, adapter=ignored) for r in requests])
+    assert wrong != targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Triage:
+    """What the starter model learnt of the shop's mail, and what it is asked."""
+
+    adapter: Path
+    asked: list[Example]
+    requests: list[Request]
+
+
+@pytest.fixture(scope="module")
+def triage(starter: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> Triage:
+    records = [json.loads(line) for line in TRIAGE.read_text("utf-8").splitlines()]
+    examples = [
+        Example(
+            id=record["id"],
+            messages=(Message(role="user", content=record["input"]),),
+            target=json.dumps(record["output"], ensure_ascii=False),
+        )
+        for record in records
+    ]
+    tokenizer = hub.load_tokenizer(starter.folder)
+    examples.sort(key=lambda e: len(e.messages[0].content))  # the short ones: time is dear
+    train, asked = examples[0 : 2 * TRAINED : 2], examples[1 : 2 * ASKED : 2]
+    assert not {e.id for e in train} & {e.id for e in asked}
+    folder = tmp_path_factory.mktemp("triage")
+    recipe = Recipe(learning_rate=2e-3, epochs=2, batch_tokens=512, seed=1, rank=RANK, alpha=ALPHA)
+    rows = [answer_tokens(tokenizer, e.messages, e.target) for e in train]
+    training = Training(starter, rows, recipe, folder / "work")
+    training.run_epoch()
+    training.run_epoch()
+    training.save_adapter(folder / "adapter")
+    training.release()
+    requests = [
+        Request(
+            messages=example.messages,
+            adapter=folder / "adapter",
+            sampling=Sampling(max_tokens=48),
+        )
+        for example in asked
+    ]
+    return Triage(adapter=folder / "adapter", asked=asked, requests=requests)
+
+
+def scores(engine: Engine, triage: Triage, adapter: Path) -> list[float]:
+    metric = metric_named("json_fields", None, folder=TRIAGE.parent)
+    found = texts(engine, [replace(request, adapter=adapter) for request in triage.requests])
+    values = [
+        metric.score(text, example.target).value
+        for text, example in zip(found, triage.asked, strict=True)
+    ]
+    return [value for value in values if value is not None]
+
+
+@pytest.mark.slow
+def test_a_trained_adapter_answers_the_same_through_openvino_and_through_transformers(
+    starter: LocalModel,
+    triage: Triage,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    theirs = scores(TransformersEngine(starter, device="cpu"), triage, triage.adapter)
+    ours = scores(OpenVinoEngine(starter), triage, triage.adapter)
+    ignored = without_scale(triage.adapter, tmp_path / "ignored")
+    wrong = scores(OpenVinoEngine(starter), triage, ignored)
+
+    def differing(values: list[float]) -> int:
+        return sum(abs(a - b) > 1e-9 for a, b in zip(values, theirs, strict=True))
+
+    assert len(theirs) == len(ours) == len(wrong) == ASKED
+    record_property("scores that differ", (differing(ours), differing(wrong)))
+    record_property("quality", (fmean(theirs), fmean(ours), fmean(wrong)))
+    assert fmean(theirs) > 0.3  # it learnt something: equal nonsense would prove nothing
+    assert differing(ours) <= 2
+    assert fmean(ours) == pytest.approx(fmean(theirs), abs=0.02)
+    assert differing(wrong) > 2  # the same check finds an engine that ignores alpha

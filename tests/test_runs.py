@@ -1,0 +1,298 @@
+import json
+import multiprocessing
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tunewise.errors import UserError
+from tunewise.files import read_lines
+from tunewise.project import Project, load_project
+from tunewise.runs import (
+    RunFolder,
+    list_runs,
+    note_use,
+    open_run,
+    remove_run,
+)
+from tunewise.types import Example, Message, Splits
+
+
+def rows(*names: str) -> tuple[Example, ...]:
+    return tuple(
+        Example(
+            id=name,
+            messages=(Message(role="user", content=f"What is {name}?"),),
+            target=f"it is {name}",
+        )
+        for name in names
+    )
+
+
+SPLITS = Splits(train=rows("a"), dev=rows("b"), test=rows("c", "d"), seed=0, fingerprint="f1")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "examples.jsonl").write_text("{}\n")
+    return load_project(folder / "examples.jsonl")
+
+
+def begin(project: Project, *, resume: bool = False, out: Path | None = None) -> RunFolder:
+    return open_run(project, SPLITS, out=out, resume=resume)
+
+
+def refusal(project: Project, splits: Splits = SPLITS, **options: object) -> str:
+    with pytest.raises(UserError) as caught:
+        open_run(project, splits, **{"out": None, "resume": False, **options})
+    return str(caught.value)
+
+
+def decided(run: RunFolder, outcome: str = "few_shot") -> None:
+    run.file("verdict.json").write_text(json.dumps({"outcome": outcome}))
+    run.release()
+
+
+class TestOpening:
+    def test_a_new_run_holds_project_environment_splits_and_what_test_asks(
+        self, project: Project
+    ) -> None:
+        run = begin(project)
+        assert run.path.parent == project.root / "runs"
+        assert load_project(run.file("project.toml")) == project
+        splits = json.loads(run.file("splits.json").read_text())
+        assert (splits["train"], splits["dev"], splits["test"]) == (["a"], ["b"], ["c", "d"])
+        assert (splits["seed"], splits["fingerprint"]) == (0, "f1")
+        assert read_lines(run.file("test.jsonl"))[0] == {
+            "id": "c",
+            "input": "What is c?",
+            "target": "it is c",
+        }
+        environment = json.loads(run.file("environment.json").read_text())
+        assert environment["libraries"].keys() >= {"torch", "openvino", "numpy"}
+        assert environment["processors"] == os.cpu_count()
+
+    def test_events_are_appended_with_their_time(self, project: Project) -> None:
+        run = begin(project)
+        run.event("start", resumed=False)
+        run.event("decided", outcome="few_shot")
+        first, second = read_lines(run.file("events.jsonl"))
+        assert (first["event"], first["resumed"]) == ("start", False)
+        assert (second["event"], second["outcome"]) == ("decided", "few_shot")
+        assert first["time"] <= second["time"]
+
+    def test_each_run_gets_a_name_of_its_own(self, project: Project) -> None:
+        assert begin(project).id != begin(project).id
+
+    def test_a_folder_may_be_named(self, project: Project, tmp_path: Path) -> None:
+        run = begin(project, out=tmp_path / "deep" / "mine")
+        assert run.path == tmp_path / "deep" / "mine"
+        assert run.file("splits.json").is_file()
+
+    def test_a_folder_with_a_run_in_it_is_refused(self, project: Project, tmp_path: Path) -> None:
+        begin(project, out=tmp_path / "mine").release()
+        assert "Add --resume to go on with it" in refusal(project, out=tmp_path / "mine")
+
+    def test_a_folder_with_something_else_in_it_is_refused_and_left_alone(
+        self, project: Project, tmp_path: Path
+    ) -> None:
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+        assert "a run lies here already" in refusal(project, out=tmp_path / "mine")
+        assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+    def test_a_run_killed_before_it_could_be_resumed_is_begun_again(
+        self, project: Project, tmp_path: Path
+    ) -> None:
+        run = begin(project, out=tmp_path / "mine")
+        run.release()
+        run.file("splits.json").rename(run.file(".splits.json.new"))
+        again = begin(project, out=tmp_path / "mine")
+        assert [row["id"] for row in read_lines(again.file("test.jsonl"))] == ["c", "d"]
+
+    def test_where_no_folder_can_be_made_is_one_clear_error(
+        self, project: Project, tmp_path: Path
+    ) -> None:
+        (tmp_path / "file").write_text("")
+        assert "Name a folder you may write to with --out" in refusal(
+            project, out=tmp_path / "file" / "run"
+        )
+
+
+class TestResuming:
+    def test_goes_on_with_the_newest_unfinished_run(self, project: Project) -> None:
+        older, newer = project.root / "runs" / "20260101-a", project.root / "runs" / "20260102-b"
+        for path in (older, newer):
+            begin(project, out=path).release()
+        assert begin(project, resume=True).path == newer
+
+    def test_changes_nothing_of_what_the_run_wrote_down_at_its_start(
+        self, project: Project
+    ) -> None:
+        run = begin(project)
+        run.release()
+        before = {p.name: p.read_bytes() for p in run.path.iterdir()}
+        again = begin(project, resume=True)
+        assert {p.name: p.read_bytes() for p in again.path.iterdir()} == before
+
+    def test_a_finished_run_is_not_gone_on_with(self, project: Project) -> None:
+        decided(begin(project))
+        assert "no interrupted run of this project" in refusal(project, resume=True)
+
+    def test_other_data_are_not_the_same_run(self, project: Project) -> None:
+        begin(project).release()
+        other = replace(SPLITS, fingerprint="f2")
+        assert "same settings and data" in refusal(project, other, resume=True)
+
+    def test_other_settings_are_not_the_same_run(self, project: Project) -> None:
+        begin(project).release()
+        other = replace(project, decision=replace(project.decision, minimum_gain=0.1))
+        assert "same settings and data" in refusal(other, resume=True)
+
+    def test_without_any_run_is_one_clear_error(self, project: Project, tmp_path: Path) -> None:
+        assert "no interrupted run" in refusal(project, resume=True)
+        assert "no interrupted run" in refusal(project, out=tmp_path / "mine", resume=True)
+
+    def test_a_named_folder_is_the_one_gone_on_with(self, project: Project, tmp_path: Path) -> None:
+        begin(project).release()
+        begin(project, out=tmp_path / "mine").release()
+        assert begin(project, out=tmp_path / "mine", resume=True).path == tmp_path / "mine"
+
+
+def _try_to_resume(project: Project, answer: "multiprocessing.Queue[str]") -> None:
+    try:
+        begin(project, resume=True)
+        answer.put("opened")
+    except UserError as error:
+        answer.put(str(error))
+
+
+def test_a_run_is_held_by_one_process_at_a_time(project: Project) -> None:
+    run = begin(project)
+    context = multiprocessing.get_context("spawn")
+    answer: multiprocessing.Queue[str] = context.Queue()
+    for wanted in ("Another process is working in this run folder", "opened"):
+        other = context.Process(target=_try_to_resume, args=(project, answer))
+        other.start()
+        other.join()
+        assert wanted in answer.get(timeout=10)
+        run.release()
+
+
+class TestLooks:
+    def test_grow_by_one_with_every_run_that_opens_the_same_rows(self, project: Project) -> None:
+        assert [note_use(begin(project), SPLITS.test) for _ in range(3)] == [1, 2, 3]
+
+    def test_of_a_resumed_run_count_once(self, project: Project) -> None:
+        first = begin(project)
+        assert note_use(first, SPLITS.test) == 1
+        first.release()
+        assert note_use(begin(project, resume=True), SPLITS.test) == 1
+        assert note_use(begin(project), SPLITS.test) == 2
+
+    def test_of_a_resumed_run_stay_what_they_were_whatever_ran_in_between(
+        self, project: Project, tmp_path: Path
+    ) -> None:
+        first = begin(project, out=tmp_path / "first")
+        assert note_use(first, SPLITS.test) == 1
+        first.release()
+        assert note_use(begin(project), SPLITS.test) == 2
+        again = begin(project, out=tmp_path / "first", resume=True)
+        assert note_use(again, SPLITS.test) == 1
+
+    def test_of_a_run_begun_anew_in_the_folder_of_a_deleted_one_are_new(
+        self, project: Project, tmp_path: Path
+    ) -> None:
+        first = begin(project, out=tmp_path / "mine")
+        assert note_use(first, SPLITS.test) == 1
+        first.release()
+        remove_run(first.path)
+        assert note_use(begin(project, out=tmp_path / "mine"), SPLITS.test) == 2
+
+    def test_do_not_depend_on_the_folder_that_a_run_is_resumed_from(
+        self, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        first = begin(project, out=Path("mine"))
+        assert note_use(first, SPLITS.test) == 1
+        first.release()
+        monkeypatch.chdir(project.root)
+        assert note_use(begin(project, out=Path("../mine"), resume=True), SPLITS.test) == 1
+        assert note_use(begin(project), SPLITS.test) == 2
+
+    def test_are_those_of_the_most_used_row(self, project: Project) -> None:
+        for _ in range(2):
+            note_use(begin(project), rows("c"))
+        note_use(begin(project), rows("d"))
+        assert note_use(begin(project), rows("c", "d", "e")) == 3
+        assert note_use(begin(project), rows("e", "f")) == 2
+        assert note_use(begin(project), rows("g")) == 1
+
+    def test_go_by_content_not_by_the_name_of_a_row(self, project: Project) -> None:
+        note_use(begin(project), rows("c"))
+        renamed = (replace(rows("c")[0], id="other"),)
+        assert note_use(begin(project), renamed) == 2
+        changed = (replace(rows("c")[0], target="something else"),)
+        assert note_use(begin(project), changed) == 1
+
+    def test_outlive_the_runs(self, project: Project) -> None:
+        run = begin(project)
+        note_use(run, SPLITS.test)
+        run.release()
+        remove_run(run.path)
+        assert list_runs(project.root) == []
+        assert note_use(begin(project), SPLITS.test) == 2
+
+    def test_survive_a_half_written_line(self, project: Project) -> None:
+        for _ in range(2):
+            note_use(begin(project), SPLITS.test)
+        file = project.root / "runs" / "test-uses.jsonl"
+        file.write_bytes(file.read_bytes()[:-5])
+        assert note_use(begin(project), SPLITS.test) == 2
+
+    def test_keep_no_text_of_a_row(self, project: Project) -> None:
+        note_use(begin(project), SPLITS.test)
+        assert "it is c" not in (project.root / "runs" / "test-uses.jsonl").read_text()
+
+
+class TestList:
+    def test_shows_every_run_the_newest_first_with_its_outcome(self, project: Project) -> None:
+        first = begin(project, out=project.root / "runs" / "20260101-a")
+        decided(first, "fine_tune")
+        second = begin(project, out=project.root / "runs" / "20260102-b")
+        (project.root / "runs" / "notes").mkdir()
+        assert [(run.id, run.path, run.outcome) for run in list_runs(project.root)] == [
+            ("20260102-b", second.path, None),
+            ("20260101-a", first.path, "fine_tune"),
+        ]
+
+    def test_of_a_project_without_runs_is_empty(self, tmp_path: Path) -> None:
+        assert list_runs(tmp_path) == []
+
+
+class TestRemoving:
+    def test_deletes_the_folder(self, project: Project) -> None:
+        run = begin(project)
+        decided(run)
+        remove_run(run.path)
+        assert not run.path.exists()
+
+    def test_what_is_no_run_is_refused_and_left_alone(self, tmp_path: Path) -> None:
+        (tmp_path / "thesis.txt").write_text("years of work")
+        with pytest.raises(UserError, match="is no run folder"):
+            remove_run(tmp_path)
+        with pytest.raises(UserError, match="is no run folder"):
+            remove_run(tmp_path / "nowhere")
+        assert (tmp_path / "thesis.txt").exists()
+
+    def test_a_run_that_is_going_on_is_refused(self, project: Project) -> None:
+        run = begin(project)
+        with pytest.raises(UserError, match="another process is working in it"):
+            remove_run(run.path)
+        assert run.file("splits.json").exists()
+        run.release()
+        shutil.rmtree(run.path)

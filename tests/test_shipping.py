@@ -1,0 +1,106 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from small_models import adapter
+from tunewise.evaluation.latency import Latency
+from tunewise.models.adapters import adapter_hash, check_adapter
+from tunewise.models.catalog import LocalModel
+from tunewise.outcome import Entry
+from tunewise.plan import Measured
+from tunewise.project import load_project
+from tunewise.runs import RunFolder, open_run
+from tunewise.shipping import ship
+from tunewise.types import Fit, Splits
+
+LATENCY = Latency(p50=1.0, p95=2.0, n=20, first_token_p50=None, cached_tokens=0.0)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "examples.jsonl").write_text("{}\n")
+    project = load_project(folder / "examples.jsonl", ["task.instruction=Sort the mail."])
+    splits = Splits(train=(), dev=(), test=(), seed=0, fingerprint="f")
+    return open_run(project, splits, out=None, resume=False)
+
+
+def entry(run: RunFolder, adapters: dict[int, Path], *, shipped: int, **more: object) -> Entry:
+    fields = {
+        "name": "fine_tune",
+        "fit": Fit(
+            contender="fine_tune",
+            settings={"learning_rate": 5e-4, "epochs": 3, "retrieval": {"recall": 0.5}},
+            seconds=1.0,
+            tokens={"trained": 10},
+            dev_scores=dict.fromkeys(adapters, (1.0,)),
+            artifact={seed: str(folder) for seed, folder in adapters.items()},
+        ),
+        "trained": True,
+        "ceiling": False,
+        "shipped_seed": shipped,
+        "answers": {},
+        "measured": Measured(
+            name="fine_tune",
+            trained=True,
+            scores={seed: np.array([1.0, 0.5, 0.5 * seed]) for seed in adapters},
+        ),
+        "latency": LATENCY,
+        "retrieval": {},
+        **more,
+    }
+    return Entry(**fields)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def adapters(run: RunFolder, small_llama: LocalModel) -> dict[int, Path]:
+    return {
+        seed: adapter(small_llama, run.file("training") / f"seed{seed}", seed=seed)
+        for seed in (1, 2)
+    }
+
+
+def test_the_seed_chosen_on_dev_is_what_ships_whole(
+    run: RunFolder, adapters: dict[int, Path], small_llama: LocalModel
+) -> None:
+    target = ship(entry(run, adapters, shipped=2), run, run.project)
+    assert target == run.path / "models" / "fine_tune"
+    assert adapter_hash(target) == adapter_hash(adapters[2]) != adapter_hash(adapters[1])
+    check_adapter(target, small_llama)
+    assert [path.name for path in target.parent.iterdir()] == ["fine_tune"]
+
+
+def test_the_card_says_what_it_is_how_good_it_is_and_how_to_ask_it(
+    run: RunFolder, adapters: dict[int, Path]
+) -> None:
+    card = (ship(entry(run, adapters, shipped=2), run, run.project) / "README.md").read_text()
+    assert card.startswith('---\nbase_model: "smollm2-135m-instruct"\nlibrary_name: peft\n---\n')
+    assert "- Task: Sort the mail.\n" in card
+    assert "): 0.833\n" in card
+    assert "- Seed that ships: 2, chosen on dev" in card
+    assert "- Asked with the input alone, without the instruction\n" in card
+    assert "- learning_rate: 0.0005\n- epochs: 3\n" in card
+    assert run.id in card
+    assert "recall" not in card
+
+
+def test_the_card_of_a_model_that_wants_passages_says_so(
+    run: RunFolder, adapters: dict[int, Path]
+) -> None:
+    with_passages = entry(run, adapters, shipped=1, retrieval={"recall": 0.5})
+    card = (ship(with_passages, run, run.project) / "README.md").read_text()
+    assert "- Asked with the input and the passages found for it, without" in card
+
+
+def test_shipping_again_replaces_what_was_there(run: RunFolder, adapters: dict[int, Path]) -> None:
+    first = ship(entry(run, adapters, shipped=1), run, run.project)
+    (first / "left-over.json").write_text("{}")
+    (run.path / "models" / ".fine_tune.new").mkdir()
+    second = ship(entry(run, adapters, shipped=2), run, run.project)
+    assert adapter_hash(second) == adapter_hash(adapters[2])
+    assert not (second / "left-over.json").exists()
+    assert [path.name for path in second.parent.iterdir()] == ["fine_tune"]
+    assert json.loads((second / "tunewise-base.json").read_text())["sha256"]
