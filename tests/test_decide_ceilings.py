@@ -84,7 +84,7 @@ base_url = "{endpoint.url}"
 api_key_env = "BIG_KEY"
 {more}
 """
-    return write_project(folder, labelled(90), toml)
+    return write_project(folder, labelled(50), toml)
 
 
 def verdict_of(folder: Path) -> dict:

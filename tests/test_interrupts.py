@@ -127,7 +127,7 @@ def test_killed_at_its_start_and_again_and_again_it_gets_there_all_the_same(
     whole = run_decide(project(tmp_path / "a", model), tmp_path / "whole", cache=cache)
     assert whole.code == 0, whole.err
     folder, run = project(tmp_path / "b", model), tmp_path / "run"
-    storm = [after(0.5), *(at_work_for(0.2 + 0.4 * n) for n in range(30))]
+    storm = [after(0.5), *(at_work_for(0.5 + n) for n in range(20))]
     kills = 0
     for when in storm:
         resume = (run / "splits.json").exists()

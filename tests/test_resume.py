@@ -28,6 +28,7 @@ MORE = """
 [training]
 rank = 2
 epochs = 2
+learning_rate = 1e-3
 batch_tokens = 4096
 seeds = 2
 [contenders]
