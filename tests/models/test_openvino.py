@@ -7,7 +7,6 @@ import pytest
 
 from small_models import CONTEXT, adapter, user
 from tunewise.errors import UserError
-from tunewise.models import openvino as engine_module
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engine import Request, Sampling
 from tunewise.models.openvino import CACHE_BLOCK, OpenVinoEngine
@@ -33,18 +32,10 @@ def answers(engine: OpenVinoEngine | TransformersEngine, requests: list[Request]
 
 
 @pytest.fixture
-def exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Activations in float32, too: nothing is left in which the engines may differ."""
-    precise = {**engine_module._PRECISE, "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
-    monkeypatch.setattr(engine_module, "_PRECISE", precise)
-
-
-@pytest.fixture
 def engine(small_llama: LocalModel) -> OpenVinoEngine:
     return OpenVinoEngine(small_llama)
 
 
-@pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("model", ["small_llama", "small_qwen"])
 @pytest.mark.parametrize("lora", [None, {}, {"use_rslora": True}], ids=["base", "lora", "rslora"])
 def test_it_answers_word_for_word_as_transformers_does(
@@ -60,7 +51,6 @@ def test_it_answers_word_for_word_as_transformers_does(
     assert same == 4 if lora is None else same >= 2
 
 
-@pytest.mark.usefixtures("exact")
 def test_an_adapter_is_scaled_by_alpha_over_rank(small_llama: LocalModel, tmp_path: Path) -> None:
     trained = adapter(small_llama, tmp_path / "adapter", rank=8, alpha=24)
     ignored = shutil.copytree(trained, tmp_path / "ignored")
@@ -162,7 +152,6 @@ def test_no_requests_give_no_answers(engine: OpenVinoEngine) -> None:
     assert engine.generate([]) == []
 
 
-@pytest.mark.usefixtures("exact")
 def test_an_answer_stops_at_the_end_token_which_is_not_counted(
     small_llama: LocalModel, tmp_path: Path
 ) -> None:

@@ -86,6 +86,7 @@ RESUMED: dict[str, dict[str, Any]] = {
     "rslora": {"adapter": "rslora"},
     "dora": {"adapter": "dora"},
     "bfloat16": {"precision": "bfloat16"},
+    "dora in bfloat16": {"precision": "bfloat16", "adapter": "dora"},
 }
 
 

@@ -30,7 +30,7 @@ from tunewise.project import Training as Settings
 from tunewise.training.loop import Epoch, Recipe, Training
 from tunewise.types import Answer, Example, Fit, Input, JsonValue
 
-LEARNING_RATES = (5e-4, 2e-4, 1e-3)
+LEARNING_RATES = (5e-4, 1e-3)
 """Tried when `auto`, in this order as far as the budget goes."""
 EPOCHS = 3
 FEWEST_STEPS = 60
@@ -201,10 +201,8 @@ class FineTune:
                 learning_rates=LEARNING_RATES[:rates] if fixed_rate == "auto" else (fixed_rate,),
                 epochs=epochs if fixed_epochs == "auto" else fixed_epochs,
             )
-            for rates, epochs in (
-                *((n, full) for n in (3, 2, 1)),
-                *((n, epochs) for epochs in range(full - 1, 0, -1) for n in (2, 1)),
-            )
+            for epochs in range(full, 0, -1)
+            for rates in range(len(LEARNING_RATES), 0, -1)
         ]
         affordable = self.budget_tokens / max(1, tokens)
         fits = (grid for grid in options if grid.cost(self.settings.seeds) <= affordable)
