@@ -1,5 +1,6 @@
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,30 +36,34 @@ def test_pickled_weights_are_not_read_even_where_they_lie_beside_others(folder: 
         hub.load_model(folder)
 
 
-@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+@pytest.mark.parametrize(
+    ("name", "key", "load"),
+    [
+        ("config.json", "model_type", hub.load_model),
+        ("tokenizer_config.json", "tokenizer_class", hub.load_tokenizer),
+    ],
+)
 def test_code_that_comes_with_a_model_is_neither_run_nor_asked_about(
-    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    key: str,
+    load: Callable[[Path], object],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def asked(prompt: str = "") -> str:
-        raise AssertionError(f"somebody was asked: {prompt}")
-
-    monkeypatch.setattr("builtins.input", asked)
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda prompt="": asked.append(prompt) or "y")
     (folder / "evil.py").write_text("raise SystemExit('ran foreign code')")
     settings = json.loads((folder / name).read_text())
+    settings[key] = "Evil"
     settings["auto_map"] = {
         "AutoConfig": "evil.Config",
         "AutoModelForCausalLM": "evil.Model",
         "AutoTokenizer": ["evil.Tokenizer", None],
     }
-    if name == "config.json":
-        settings["model_type"] = "evil"
-        (folder / name).write_text(json.dumps(settings))
-        with pytest.raises(ValueError, match="trust_remote_code"):
-            hub.load_model(folder)
-    else:
-        (folder / name).write_text(json.dumps(settings))
-        with pytest.raises(ValueError, match="trust_remote_code"):
-            hub.load_tokenizer(folder)
+    (folder / name).write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match="custom code"):
+        load(folder)
+    assert asked == []
 
 
 def test_an_answer_ends_with_every_token_that_model_and_tokenizer_declare(folder: Path) -> None:

@@ -68,9 +68,8 @@ def test_a_small_model_that_learnt_its_rows_says_them_through_both_engines(
     targets = [target for _, target in pairs]
     assert texts(TransformersEngine(small_llama, device="cpu"), requests) == targets
     assert texts(OpenVinoEngine(small_llama), requests) == targets
-    ignored = without_scale(tmp_path / "adapter", tmp_path / "ignored")
-    wrong = texts(OpenVinoEngine(small_llama), [replace(r, adapter=ignored) for r in requests])
-    assert wrong != targets
+    untuned = [replace(request, adapter=None) for request in requests]
+    assert not set(texts(OpenVinoEngine(small_llama), untuned)) & set(targets)
 
 
 @dataclass(frozen=True, kw_only=True)
