@@ -7,6 +7,7 @@ nothing had happened. Knows nothing of chat templates, metrics or contenders.
 import hashlib
 import math
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -218,7 +219,10 @@ class Training:
             use_dora=recipe.adapter == "dora",
         )
         model = cast("Any", hub.load_model(self._base.folder)).to(self._device)
-        self._model = _PEFT.get_peft_model(model, config)
+        with warnings.catch_warnings():
+            # PEFT asks transformers for an attribute that was renamed.
+            warnings.simplefilter("ignore", FutureWarning)
+            self._model = _PEFT.get_peft_model(model, config)
         if self._precision == "bfloat16":  # as autocast would at every step, but once
             for name, weight in self._model.named_parameters():
                 if not weight.requires_grad and name.endswith("base_layer.weight"):
