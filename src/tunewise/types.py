@@ -172,7 +172,7 @@ class Fit:
     dev_scores: Mapping[int, tuple[float | None, ...]]
     """seed -> the primary metric on each dev example, in dev order."""
     artifact: Mapping[int, str] = field(default_factory=dict[int, str])
-    """seed -> folder of the trained adapter, relative to the run folder; empty if none."""
+    """seed -> folder of the trained adapter; empty if none."""
     trials: tuple[Mapping[str, JsonValue], ...] = ()
     """Every setting tried, with its dev quality and the number of dev examples it saw."""
 
