@@ -11,13 +11,14 @@ from typing import Literal
 
 from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit, instructed
 from tunewise.contenders.base import NotApplicable
-from tunewise.contenders.search import Candidate, choose, rounds
+from tunewise.contenders.search import Candidate
+from tunewise.contenders.tuning import Tuning
 from tunewise.evaluation.scorers import Metric
 from tunewise.models.engine import Engine
 from tunewise.progress import Progress
 from tunewise.retrieval.embed import Embedder
 from tunewise.retrieval.index import ExampleIndex
-from tunewise.types import Example, Fit, Input, Message
+from tunewise.types import Example, Input, Message
 
 COUNTS = (1, 2, 4, 8, 16)
 """Examples tried, as far as the context allows."""
@@ -75,29 +76,16 @@ class FewShot:
 
             return Asking(prompts=prompts, max_tokens=limit)
 
-        total = rounds(len(candidates), len(dev))
-        with self.progress.task(f"few_shot: {len(candidates)} settings", total=total) as advance:
-            choice = choose(
-                candidates,
-                lambda shots, some: asking(shots).ask(
-                    self.engine, self.name, [e.input for e in some], seed=0
-                ),
-                dev,
-                metric=self.metric,
-                budget_tokens=self.budget_tokens,
-                advance=advance,
-            )
-        return Asked(
+        tuning = Tuning(
+            name=self.name,
             engine=self.engine,
-            asking=asking(choice.candidate.value),
-            fit=Fit(
-                contender=self.name,
-                settings=choice.candidate.settings,
-                seconds=time.perf_counter() - began,
-                tokens=choice.tokens,
-                dev_scores={0: choice.dev_scores},
-                trials=choice.trials,
-            ),
+            metric=self.metric,
+            budget_tokens=self.budget_tokens,
+            progress=self.progress,
+            began=began,
+        )
+        return tuning.fit(
+            candidates, asking, dev, what="settings", settings=lambda best: best.settings
         )
 
     def _candidates(self, train: Sequence[Example], limit: int) -> list[Candidate[Shots]]:

@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit, instructed
-from tunewise.contenders.search import Candidate, choose, rounds
+from tunewise.contenders.search import Candidate
+from tunewise.contenders.tuning import Tuning
 from tunewise.evaluation.json_answers import parse_object
 from tunewise.evaluation.scorers import Metric
 from tunewise.models.engine import Engine
 from tunewise.progress import Progress
-from tunewise.types import Example, Fit, Input, JsonValue, Kind, Message
+from tunewise.types import Example, Input, JsonValue, Kind, Message
 
 MARK = "Answer:"
 THINKING_TOKENS = 120
@@ -86,33 +87,26 @@ class TunedPrompt:
             tokens = limit + (THINKING_TOKENS if variant.marked else 0)
             return Asking(prompts=prompts, max_tokens=tokens, read=variant.read)
 
-        total = rounds(len(variants), len(dev))
-        with self.progress.task(f"prompt: {len(variants)} wordings", total=total) as advance:
-            choice = choose(
-                [Candidate(value=v, settings={"variant": v.name}) for v in variants],
-                lambda v, some: asking(v).ask(
-                    self.engine, self.name, [e.input for e in some], seed=0
-                ),
-                dev,
-                metric=self.metric,
-                budget_tokens=self.budget_tokens,
-                advance=advance,
-            )
-        best = choice.candidate.value
-        settings: dict[str, JsonValue] = {"variant": best.name, "system": best.system}
-        settings |= {k: v for k, v in (("before", best.before), ("after", best.after)) if v}
-        return Asked(
+        tuning = Tuning(
+            name=self.name,
             engine=self.engine,
-            asking=asking(best),
-            fit=Fit(
-                contender=self.name,
-                settings=settings,
-                seconds=time.perf_counter() - began,
-                tokens=choice.tokens,
-                dev_scores={0: choice.dev_scores},
-                trials=choice.trials,
-            ),
+            metric=self.metric,
+            budget_tokens=self.budget_tokens,
+            progress=self.progress,
+            began=began,
         )
+        return tuning.fit(
+            [Candidate(value=v, settings={"variant": v.name}) for v in variants],
+            asking,
+            dev,
+            what="wordings",
+            settings=lambda best: _described(best.value),
+        )
+
+
+def _described(best: Variant) -> dict[str, JsonValue]:
+    settings: dict[str, JsonValue] = {"variant": best.name, "system": best.system}
+    return settings | {k: v for k, v in (("before", best.before), ("after", best.after)) if v}
 
 
 def variants_of(

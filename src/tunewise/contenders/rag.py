@@ -8,7 +8,8 @@ from functools import cached_property
 
 from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit, instructed
 from tunewise.contenders.base import NotApplicable
-from tunewise.contenders.search import Candidate, choose, rounds
+from tunewise.contenders.search import Candidate
+from tunewise.contenders.tuning import Tuning
 from tunewise.evaluation.scorers import Metric
 from tunewise.models.engine import Engine
 from tunewise.progress import Progress
@@ -16,7 +17,7 @@ from tunewise.retrieval.chunk import chunk
 from tunewise.retrieval.documents import Document
 from tunewise.retrieval.embed import Embedder
 from tunewise.retrieval.index import Index, Mode, recall_at_k
-from tunewise.types import Example, Fit, Input, JsonValue, Message
+from tunewise.types import Example, Input, JsonValue, Message
 
 SIZES = ((120, 1), (60, 2), (200, 1), (120, 2), (60, 4), (200, 2), (120, 4))
 """(words of a passage, passages shown), the shortest prompts first."""
@@ -135,31 +136,20 @@ class Rag:
                 max_tokens=limit,
             )
 
-        total = rounds(len(candidates), len(dev))
-        with self.progress.task(f"rag: {len(candidates)} settings", total=total) as advance:
-            choice = choose(
-                candidates,
-                lambda lookup, some: asking(lookup).ask(
-                    self.engine, self.name, [e.input for e in some], seed=0
-                ),
-                dev,
-                metric=self.metric,
-                budget_tokens=self.budget_tokens,
-                advance=advance,
-            )
-        best = choice.candidate.value
-        return Asked(
+        tuning = Tuning(
+            name=self.name,
             engine=self.engine,
-            asking=asking(best),
-            fit=Fit(
-                contender=self.name,
-                settings={**best.settings, "retrieval": library.recall(best, [*train, *dev])},
-                seconds=time.perf_counter() - began,
-                tokens=choice.tokens,
-                dev_scores={0: choice.dev_scores},
-                trials=choice.trials,
-            ),
+            metric=self.metric,
+            budget_tokens=self.budget_tokens,
+            progress=self.progress,
+            began=began,
         )
+
+        def settings(best: Candidate[Lookup]) -> dict[str, JsonValue]:
+            recall = library.recall(best.value, [*train, *dev])
+            return {**best.settings, "retrieval": recall}
+
+        return tuning.fit(candidates, asking, dev, what="settings", settings=settings)
 
 
 def best_lookup(library: Library, train: Sequence[Example], *, most_words: int) -> Lookup:

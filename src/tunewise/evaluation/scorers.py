@@ -21,6 +21,7 @@ from rouge_score import rouge_scorer  # pyright: ignore[reportMissingTypeStubs]
 from tunewise.errors import UserError
 from tunewise.evaluation.json_answers import canonical, flatten, parse_object
 from tunewise.evaluation.own_metric import own_metric_function
+from tunewise.settings import METRICS
 from tunewise.types import Answer, JsonValue, Kind, Score
 
 CRASHED = ""
@@ -48,18 +49,6 @@ class Metric:
     """(answer, target) -> judgement of one answer."""
     aggregate: Callable[[Sequence[str], Sequence[str]], float] | None = None
     """(answers, targets) -> the quality of all of them; None: the mean of the single values."""
-
-
-METRICS = (
-    "accuracy",
-    "macro_f1",
-    "exact_match",
-    "json_fields",
-    "token_f1",
-    "rouge_l",
-    "chrf",
-)
-"""The metrics that need no model and no function of the user's."""
 
 
 def metric_named(
