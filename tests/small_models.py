@@ -83,7 +83,7 @@ def build(folder: Path, *, family: str = "llama", spm: bool = False, **config: A
 
 
 def write_small_gguf(folder: Path, out: Path) -> str | None:
-    """`catalog.write_gguf` in this process, for a tokenizer that the converter does not know."""
+    """`write_gguf` in this process, for a tokenizer that the converter does not know."""
     command = ["convert", str(folder), "--outtype", "q8_0", "--outfile", str(out)]
     with (
         patch.object(TextModel, "get_vocab_base_pre", lambda self, tokenizer: "gpt-2"),

@@ -5,12 +5,10 @@ import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import fake_hub
-import huggingface_hub.constants
 import pytest
 import torch
+from model_folders import fault, opened, visible
 from safetensors.torch import load_file
 
 from small_models import build, tensors, user
@@ -22,10 +20,8 @@ from tunewise.models.catalog import (
     list_models,
     open_model,
     remove_model,
-    write_gguf,
 )
 from tunewise.progress import Silent
-from tunewise.project import STARTER_MODEL
 
 
 class Builds:
@@ -41,35 +37,6 @@ class Builds:
 
     def note(self, text: str) -> None:
         pass
-
-
-def opened(name: Path | str, cache: Path) -> LocalModel:
-    return open_model(str(name), progress=Silent(), cache=cache)
-
-
-def fault(name: Path | str, cache: Path) -> str:
-    with pytest.raises(UserError) as caught:
-        opened(name, cache)
-    text = str(caught.value)
-    assert text.startswith("model.base: ")
-    assert "\n" not in text
-    return text
-
-
-def visible(cache: Path) -> list[str]:
-    """Names in the cache but for locks."""
-    return sorted(p.name for p in (cache / "models").iterdir() if p.suffix != ".lock")
-
-
-@pytest.fixture
-def source(small_folder: Path, tmp_path: Path) -> Path:
-    """A copy of the small model that a test may change."""
-    return shutil.copytree(small_folder, tmp_path / "my model")
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
 
 
 @pytest.mark.usefixtures("small_gguf")
@@ -257,163 +224,6 @@ class TestGgufFile:
         whole = small_llama.gguf.read_bytes()
         (tmp_path / "cut.gguf").write_bytes(whole[: len(whole) // 2])
         assert "cut.gguf" in fault(tmp_path / "cut.gguf", cache)
-
-
-class TestRefused:
-    def test_pickled_weights(self, source: Path, cache: Path) -> None:
-        (source / "model.safetensors").rename(source / "pytorch_model.bin")
-        assert "only pickled weights (pytorch_model.bin)" in fault(source, cache)
-
-    def test_no_weights(self, source: Path, cache: Path) -> None:
-        (source / "model.safetensors").unlink()
-        assert "holds no weights" in fault(source, cache)
-
-    def test_no_tokenizer(self, source: Path, cache: Path) -> None:
-        (source / "tokenizer.json").unlink()
-        assert "holds no tokenizer" in fault(source, cache)
-
-    @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
-    def test_code_of_its_own(self, name: str, source: Path, cache: Path) -> None:
-        settings = json.loads((source / name).read_text())
-        settings["auto_map"] = {"AutoConfig": "evil.Config"}
-        (source / name).write_text(json.dumps(settings))
-        (source / "evil.py").write_text("raise SystemExit('ran foreign code')")
-        assert f"run its own code (auto_map in {name})" in fault(source, cache)
-
-    @pytest.mark.parametrize("text", ["{", "[]", "{}"])
-    def test_a_config_that_is_none(self, text: str, source: Path, cache: Path) -> None:
-        (source / "config.json").write_text(text)
-        assert "config.json" in fault(source, cache)
-
-    def test_a_family_that_transformers_does_not_know(self, source: Path, cache: Path) -> None:
-        settings = json.loads((source / "config.json").read_text())
-        (source / "config.json").write_text(json.dumps({**settings, "model_type": "zebra"}))
-        assert "names the model_type 'zebra', which transformers" in fault(source, cache)
-
-    def test_a_folder_without_a_model(self, tmp_path: Path, cache: Path) -> None:
-        assert "holds no config.json" in fault(tmp_path, cache)
-
-    def test_a_file_that_is_no_gguf(self, source: Path, cache: Path) -> None:
-        assert "is a file but no .gguf" in fault(source / "config.json", cache)
-
-    def test_a_name_nearly_right_with_a_suggestion(self, cache: Path) -> None:
-        text = fault("smollm2-135-instruct", cache)
-        assert f"there is no model 'smollm2-135-instruct'. Did you mean '{STARTER_MODEL}'?" in text
-
-    @pytest.mark.parametrize("name", ["zebra", "./nowhere", "/no/where", "a/b/c", "~/nowhere/x"])
-    def test_a_name_of_nothing(self, name: str, cache: Path) -> None:
-        text = fault(name, cache)
-        assert "Did you mean" not in text
-        assert "a hub id (organisation/model)" in text
-
-
-class TestHubId:
-    @pytest.fixture(autouse=True)
-    def own_hub_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_XET_CACHE"):
-            monkeypatch.setattr(huggingface_hub.constants, name, str(tmp_path / "hub"))
-        self.patch = monkeypatch
-
-    def hub_is(self, address: str) -> None:
-        self.patch.setattr(huggingface_hub.constants, "ENDPOINT", address)
-        files = address + "/{repo_id}/resolve/{revision}/{filename}"
-        self.patch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
-
-    @pytest.mark.usefixtures("small_gguf")
-    def test_is_fetched_without_pickles_and_code_and_then_works_like_a_folder(
-        self, source: Path, cache: Path
-    ) -> None:
-        local = opened(source, cache)
-        for name in ("pytorch_model.bin", "modeling_own.py", "README.md"):
-            (source / name).write_bytes(b"not wanted")
-        with fake_hub.serve(source, "someone/small") as (address, asked):
-            self.hub_is(address)
-            model = opened("someone/small", cache)
-        assert model.sha256 == local.sha256
-        assert set(asked) == {
-            "chat_template.jinja",
-            "config.json",
-            "generation_config.json",
-            "model.safetensors",
-            "tokenizer.json",
-            "tokenizer_config.json",
-        }
-
-    @pytest.mark.usefixtures("small_gguf")
-    def test_that_was_fetched_once_needs_no_network(self, source: Path, cache: Path) -> None:
-        with fake_hub.serve(source, "someone/small") as (address, _):
-            self.hub_is(address)
-            first = opened("someone/small", cache)
-        assert opened("someone/small", cache) == first
-
-    def test_without_network_is_one_clear_error(self, cache: Path) -> None:
-        self.hub_is("http://127.0.0.1:9")
-        text = fault("someone/small", cache)
-        assert "'someone/small' cannot be fetched: the hub cannot be reached" in text
-        assert "give a local folder" in text
-
-    def test_that_the_hub_does_not_know_is_one_clear_error(self, source: Path, cache: Path) -> None:
-        with fake_hub.serve(source, "someone/small") as (address, _):
-            self.hub_is(address)
-            text = fault("someone/smal", cache)
-        assert "the hub does not show such a model to you" in text
-
-    def test_whose_connection_breaks_is_one_clear_error(self, source: Path, cache: Path) -> None:
-        with fake_hub.serve(source, "someone/small", broken="model.safetensors") as (address, _):
-            self.hub_is(address)
-            assert "'someone/small' cannot be fetched" in fault("someone/small", cache)
-        assert visible(cache) == []
-
-
-UNLIKE: dict[str, tuple[dict[str, Any], str]] = {
-    "another family": ({"family": "gpt_neox"}, "the family gpt_neox"),
-    "Llama 3's positions": (
-        {
-            "rope_parameters": {
-                "rope_type": "llama3",
-                "rope_theta": 10000.0,
-                "factor": 8.0,
-                "low_freq_factor": 1.0,
-                "high_freq_factor": 4.0,
-                "original_max_position_embeddings": 64,
-            }
-        },
-        "scaled positions (rope_type llama3)",
-    ),
-    "biases": ({"attention_bias": True}, "biases in the attention of this family"),
-    "a sliding window": (
-        {"family": "qwen2", "use_sliding_window": True, "sliding_window": 32},
-        "attention over a sliding window",
-    ),
-    "another activation": ({"hidden_act": "gelu"}, "the activation gelu"),
-}
-
-
-class TestWithoutGguf:
-    @pytest.mark.parametrize(("config", "reason"), UNLIKE.values(), ids=UNLIKE.keys())
-    def test_what_openvino_would_answer_wrongly_is_not_converted(
-        self, config: dict[str, Any], reason: str, tmp_path: Path
-    ) -> None:
-        folder = build(tmp_path / "model", **config)
-        said = write_gguf(folder, tmp_path / "model.gguf")
-        assert said == f"OpenVINO's GGUF reader does not know {reason}"
-        assert not (tmp_path / "model.gguf").exists()
-
-    def test_a_tokenizer_that_the_converter_does_not_know_is_the_reason(
-        self, source: Path, cache: Path
-    ) -> None:
-        model = opened(source, cache)
-        assert model.gguf is None
-        assert model.no_gguf
-        assert model.no_gguf.startswith("the GGUF converter failed: NotImplementedError: BPE")
-        assert str(cache) not in model.no_gguf
-
-    def test_a_tokenizer_that_openvino_does_not_know_is_the_reason(self, tmp_path: Path) -> None:
-        folder = build(tmp_path / "model", spm=True)
-        assert write_gguf(folder, tmp_path / "model.gguf") == (
-            "OpenVINO's GGUF reader knows byte-level tokenizers only, and this one is llama"
-        )
-        assert not (tmp_path / "model.gguf").exists()
 
 
 @pytest.mark.slow
