@@ -44,3 +44,10 @@ def test_help_lists_the_commands_and_loads_no_heavy_library() -> None:
 
 def test_this_check_would_notice_a_heavy_library() -> None:
     assert run("import tunewise, torch")[1] == ["torch"]
+
+
+def test_the_hub_library_is_told_not_to_report_its_use() -> None:
+    shown, _ = run(
+        "import tunewise, huggingface_hub.constants as c; print(c.HF_HUB_DISABLE_TELEMETRY)"
+    )
+    assert shown.strip() == "True"
