@@ -93,9 +93,12 @@ def make(small_llama: LocalModel, tmp_path: Path) -> Make:
 ROWS = tokenised([50] * 200)  # 10,000 tokens: 20 steps of 512, so 3 epochs make 60 steps
 
 
-def grid(make: Make, tokens_of_budget: float, **settings: object) -> Grid:
+def grid(
+    make: Make, tokens_of_budget: float, *, dev_rows: int = 0, **settings: object
+) -> Grid:
     """The grid for a budget given in epochs of `ROWS`."""
-    return make(budget=int(tokens_of_budget * 10_000), **settings).plan(ROWS)[0]
+    budget = int(tokens_of_budget * 10_000)
+    return make(budget=budget, **settings).plan(ROWS, dev_rows=dev_rows)[0]
 
 
 def test_a_large_budget_allows_every_rate_and_full_length(make: Make) -> None:
@@ -128,6 +131,13 @@ def test_the_cost_is_a_rung_for_each_rate_then_the_best_to_its_end_then_the_seed
     assert Grid(learning_rates=(1e-4,), epochs=1).cost(seeds=1) == 1
 
 
+def test_the_answers_on_dev_count_towards_the_budget(make: Make) -> None:
+    assert Grid(learning_rates=(1e-4, 2e-4), epochs=9).cost(3, dev=0.5) == 3 + 9 + 2 * 9 + 0.5 * 6
+    found = grid(make, 10, dev_rows=len(ROWS) // 4)
+    assert found.cost(seeds=3, dev=0.25) <= 10
+    assert found != grid(make, 10)
+
+
 def test_a_given_rate_and_number_of_epochs_are_kept_whatever_the_budget(make: Make) -> None:
     for budget in (0.0001, 100):
         assert grid(make, budget, learning_rate=3e-5, epochs=7) == Grid(
@@ -146,13 +156,13 @@ def test_a_given_rate_and_number_of_epochs_are_kept_whatever_the_budget(make: Ma
 def test_a_step_takes_a_twentieth_of_an_epoch_within_limits(
     make: Make, lengths: list[int], tokens: int
 ) -> None:
-    assert make().plan(tokenised(lengths))[1] == tokens
-    assert make(batch_tokens=777).plan(tokenised(lengths))[1] == 777
+    assert make().plan(tokenised(lengths), dev_rows=0)[1] == tokens
+    assert make(batch_tokens=777).plan(tokenised(lengths), dev_rows=0)[1] == 777
 
 
 def test_small_data_gets_more_epochs_but_no_more_than_twenty(make: Make) -> None:
-    assert make().plan(tokenised([10] * 20))[0].epochs == 20
-    assert make().plan(tokenised([500] * 500))[0].epochs == 3
+    assert make().plan(tokenised([10] * 20), dev_rows=0)[0].epochs == 20
+    assert make().plan(tokenised([500] * 500), dev_rows=0)[0].epochs == 3
 
 
 @pytest.mark.parametrize(

@@ -53,10 +53,16 @@ class Grid:
     learning_rates: tuple[float, ...]
     epochs: int
 
-    def cost(self, seeds: int) -> float:
-        """Epochs trained in all: one rung for each rate, the rest for the best, then the seeds."""
-        rung = rung_epochs(self.epochs)
-        return len(self.learning_rates) * rung + (self.epochs - rung) + (seeds - 1) * self.epochs
+    def cost(self, seeds: int, *, dev: float = 0.0) -> float:
+        """What it takes in all, in epochs: one rung for each rate, the rest for the best, the seeds.
+
+        Args:
+            seeds: trained in all, the first included.
+            dev: what answering dev once takes, in epochs.
+        """
+        rung, rates = rung_epochs(self.epochs), len(self.learning_rates)
+        trained = rates * rung + (self.epochs - rung) + (seeds - 1) * self.epochs
+        return trained + dev * (rates + len(dev_points(self.epochs)) - 1 + seeds - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +100,7 @@ class FineTune:
             raise NotApplicable("no documents given")
         began = time.perf_counter()
         chosen, asking, rows = self._prepared(train)
-        grid, batch_tokens = self.plan(rows)
+        grid, batch_tokens = self.plan(rows, dev_rows=len(dev))
         rung = rung_epochs(grid.epochs)
         trials: list[_Trial] = []
         for rate in grid.learning_rates:
@@ -186,8 +192,13 @@ class FineTune:
             ),
         )
 
-    def plan(self, rows: Sequence[TokenisedExample]) -> tuple[Grid, int]:
-        """The largest grid that the budget allows, and the tokens of a step."""
+    def plan(self, rows: Sequence[TokenisedExample], *, dev_rows: int) -> tuple[Grid, int]:
+        """The largest grid that the budget allows, and the tokens of a step.
+
+        Args:
+            rows: of train.
+            dev_rows: each taken to be as long as a row of train.
+        """
         tokens = sum(len(row.token_ids) for row in rows)
         batch = self.settings.batch_tokens
         if batch == "auto":
@@ -205,7 +216,8 @@ class FineTune:
             for rates in range(len(LEARNING_RATES), 0, -1)
         ]
         affordable = self.budget_tokens / max(1, tokens)
-        fits = (grid for grid in options if grid.cost(self.settings.seeds) <= affordable)
+        seeds, dev = self.settings.seeds, dev_rows / max(1, len(rows))
+        fits = (grid for grid in options if grid.cost(seeds, dev=dev) <= affordable)
         return next(fits, options[-1]), batch
 
     @property
