@@ -80,7 +80,7 @@ class Training:
         rows: tokenised examples; every one needs loss on at least one token.
         recipe: the settings. A checkpoint made with other settings or rows is not used.
         folder: where the checkpoint lies; made if missing.
-        device: torch device.
+        device: torch device; None: the GPU when there is one.
     """
 
     def __init__(
@@ -90,14 +90,14 @@ class Training:
         recipe: Recipe,
         folder: Path,
         *,
-        device: str = "cpu",
+        device: str | None = None,
     ) -> None:
         self._base, self._rows, self._recipe = base, rows, recipe
         self.folder = folder
-        self._device = device
+        self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         folder.mkdir(parents=True, exist_ok=True)
         self.epochs: list[Epoch] = []
-        self._precision: Precision = recipe.precision or fastest_precision(device)
+        self._precision: Precision = recipe.precision or fastest_precision(self._device)
         lengths = [len(row.token_ids) for row in rows]
         rng = np.random.default_rng(recipe.seed)
         steps = len(order(lengths, batch_tokens=recipe.batch_tokens, rng=rng))
@@ -223,6 +223,10 @@ class Training:
             # PEFT asks transformers for an attribute that was renamed.
             warnings.simplefilter("ignore", FutureWarning)
             self._model = _PEFT.get_peft_model(model, config)
+        # A set, written in an order that differs between processes: equal adapters would not
+        # have equal files.
+        chosen = self._model.peft_config["default"]
+        chosen.target_modules = sorted(chosen.target_modules)
         if self._precision == "bfloat16":  # as autocast would at every step, but once
             for name, weight in self._model.named_parameters():
                 if not weight.requires_grad and name.endswith("base_layer.weight"):
