@@ -194,8 +194,8 @@ def too_small(case: Case) -> Verdict:
         outcome="undecided",
         recommended=_meanwhile(incumbent),
         sentences=[
-            f"Cannot tell: the test split has {rows.shortage}, too little to compute anything "
-            f"from; {missing}.",
+            f"Cannot tell yet: the test split has {rows.shortage}.",
+            f"That is too little to compute anything from; {missing}.",
             _until_then(incumbent),
         ],
     )
