@@ -211,7 +211,11 @@ def test_progress_counts_exactly_what_is_asked() -> None:
 
 
 def test_a_small_budget_ends_the_search_after_a_round() -> None:
-    fit = tuned(engine(right_if("great care")), budget=1).fit(rows(30), rows(40, "dev")).fit
+    told = engine(right_if("great care"))
+    fit = tuned(told, budget=1).fit(rows(30), rows(40, "dev")).fit
+    assert fit.settings["stopped"] == "by the budget"
+    whole = tuned(told).fit(rows(30), rows(40, "dev")).fit
+    assert "stopped" not in whole.settings
     assert fit.settings["variant"] == "role"
     seen = {str(trial["variant"]): trial["dev_examples"] for trial in fit.trials}
     assert seen.pop("role") == 40

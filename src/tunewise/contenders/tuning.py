@@ -65,7 +65,9 @@ class Tuning:
                 budget_tokens=self.budget_tokens,
                 advance=advance,
             )
-        chosen = settings(choice.candidate)
+        chosen = dict(settings(choice.candidate))
+        if choice.exhausted:
+            chosen["stopped"] = "by the budget"
         return Asked(
             engine=self.engine,
             asking=asking(choice.candidate.value),
