@@ -54,7 +54,7 @@ class Grid:
     epochs: int
 
     def cost(self, seeds: int, *, dev: float = 0.0) -> float:
-        """What it takes in all, in epochs: one rung for each rate, the rest for the best, the seeds.
+        """What it takes, in epochs: a rung for each rate, the rest for the best, the other seeds.
 
         Args:
             seeds: trained in all, the first included.
