@@ -93,9 +93,7 @@ def make(small_llama: LocalModel, tmp_path: Path) -> Make:
 ROWS = tokenised([50] * 200)  # 10,000 tokens: 20 steps of 512, so 3 epochs make 60 steps
 
 
-def grid(
-    make: Make, tokens_of_budget: float, *, dev_rows: int = 0, **settings: object
-) -> Grid:
+def grid(make: Make, tokens_of_budget: float, *, dev_rows: int = 0, **settings: object) -> Grid:
     """The grid for a budget given in epochs of `ROWS`."""
     budget = int(tokens_of_budget * 10_000)
     return make(budget=budget, **settings).plan(ROWS, dev_rows=dev_rows)[0]
