@@ -3,6 +3,7 @@
 No code of a model is ever run and no pickle read. Knows nothing of names, caches or engines.
 """
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +12,9 @@ import torch
 import transformers
 
 from tunewise.data.chat import ChatTokenizer
+
+# PEFT asks transformers for an attribute that was renamed, at every adapter.
+warnings.filterwarnings("ignore", r"`is_gradient_checkpointing` is deprecated", FutureWarning)
 
 
 def load_model(

@@ -7,7 +7,6 @@ nothing had happened. Knows nothing of chat templates, metrics or contenders.
 import hashlib
 import math
 import shutil
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -219,10 +218,7 @@ class Training:
             use_dora=recipe.adapter == "dora",
         )
         model = cast("Any", hub.load_model(self._base.folder)).to(self._device)
-        with warnings.catch_warnings():
-            # PEFT asks transformers for an attribute that was renamed.
-            warnings.simplefilter("ignore", FutureWarning)
-            self._model = _PEFT.get_peft_model(model, config)
+        self._model = _PEFT.get_peft_model(model, config)
         # A set, written in an order that differs between processes: equal adapters would not
         # have equal files.
         chosen = self._model.peft_config["default"]
