@@ -27,7 +27,7 @@ def verdict(contenders, dev=None, **settings):
     dev = contenders if dev is None else dev
     plan = choose_plan(dev, minimum_gain=0.05)
     settings = {"metric": "accuracy", "binary": True, **settings}
-    demands = Demands(minimum_gain=0.05, **settings.pop("demands", {}))
+    demands = Demands(**{"minimum_gain": 0.05, **settings.pop("demands", {})})
     return decide(plan, contenders, demands=demands, **settings)
 
 
@@ -235,6 +235,17 @@ def test_an_open_question_names_the_incumbent_and_the_examples_needed():
     assert 50 <= found.examples_needed <= 500
     assert found.reason.startswith("Cannot tell yet: label about ")
     assert found.reason.endswith("Use few_shot meanwhile.")
+
+
+def test_a_difference_at_the_border_is_no_advice_to_label_thousands():
+    constant, few_shot = (
+        one(name, right((0, last), n=1000)) for name, last in (("constant", 200), ("few_shot", 700))
+    )
+    tune = one("fine_tune", *[right((0, 741), n=1000)] * 3)  # 4.1 points ahead
+    found = verdict([constant, few_shot, tune], demands={"minimum_gain": 0.043})
+    assert found.outcome == "undecided"
+    assert found.examples_needed > 10_000
+    assert found.reason.startswith("Cannot tell: the difference lies too close to ")
 
 
 def test_six_test_rows_decide_nothing_and_that_is_said():

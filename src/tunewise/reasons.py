@@ -12,6 +12,9 @@ from tunewise.statistics.power import further_rows
 from tunewise.types import Comparison, Constraint, Verdict
 from tunewise.wording import Wording, about, joined
 
+FAR_MORE = 10
+"""So many times the test examples there are is no advice to label more."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Case:
@@ -156,8 +159,13 @@ def cannot_tell(
     plans = [_needed(case, challenger, name) for name in unsettled]
     needed = max((rows for rows in plans if rows is not None), default=None)
     obstacles = [text for text in shortfalls if not text.endswith("ahead by enough")]
-    if needed is not None:
-        headline = f"Cannot tell yet: label about {about(needed)} more test examples."
+    if needed is not None and needed > FAR_MORE * case.bench.rows.n:
+        headline = (
+            "Cannot tell: the difference lies too close to what would be worth a training. Only "
+            f"about {about(needed):,} more test examples would settle it."
+        )
+    elif needed is not None:
+        headline = f"Cannot tell yet: label about {about(needed):,} more test examples."
     elif unsettled:
         headline = "Cannot tell, and more test examples are unlikely to change that."
     else:
