@@ -195,10 +195,57 @@ def test_the_same_quality_is_not_worth_a_training():
     found = verdict(test)
     assert (found.outcome, found.rule) == ("few_shot", "not_worth_it")
     assert found.reason == (
-        "Do not fine-tune: few_shot is as good. few_shot answers 87% of 600 test examples right "
+        "Do not fine-tune: few_shot is better. few_shot answers 87% of 600 test examples right "
         "(84–90); fine_tune scores 1 point less than few_shot (−2 to −0.1), and 5 points would be "
         "worth a training."
     )
+
+
+def test_a_classifier_that_beats_the_tune_settles_it_whoever_dev_had_named():
+    few_shot, tune = right((0, 110), n=130), right((10, 119), n=130)
+    classifier = right((0, 127), n=130)
+    dev = [
+        CONSTANT,
+        one("few_shot", right((0, 112))),
+        FINE_TUNE,
+        one("classifier", right((0, 113))),
+    ]
+    test = [
+        one("constant", right((0, 13), n=130)),
+        one("few_shot", few_shot),
+        one("fine_tune", *[tune] * 3),
+        one("classifier", classifier),
+    ]
+    found = verdict(test, dev)
+    primary, *_ = found.comparisons
+    assert (primary.a, primary.b) == ("fine_tune", "few_shot")
+    assert primary.high > 0.05, "against few_shot alone it would be open"
+    assert (found.outcome, found.recommended, found.rule) == (
+        "classifier", "classifier", "not_worth_it",
+    )  # fmt: skip
+    assert found.reason.startswith("Do not fine-tune: classifier is better. ")
+    assert "Dev had named few_shot" in found.reason
+
+
+def test_a_classifier_that_beats_the_tune_before_but_not_after_holm_settles_nothing():
+    few_shot, tune = right((0, 110), n=130), right((10, 119), n=130)
+    dev = [
+        CONSTANT,
+        one("few_shot", right((0, 112))),
+        FINE_TUNE,
+        one("classifier", right((0, 113))),
+    ]
+    test = [
+        one("constant", right((0, 13), n=130)),
+        one("few_shot", few_shot),
+        one("fine_tune", *[tune] * 3),
+        one("classifier", right((2, 118), n=130)),
+    ]
+    found = verdict(test, dev)
+    beaten = next(c for c in found.comparisons if (c.a, c.b) == ("fine_tune", "classifier"))
+    assert beaten.p < 0.05 < beaten.p_adjusted
+    assert beaten.high < 0
+    assert found.outcome == "undecided"
 
 
 def test_the_same_quality_is_worth_a_training_that_saves_money():

@@ -96,24 +96,35 @@ def cheaper(case: Case, challenger: str, incumbent: str, saving: str) -> Verdict
     )
 
 
-def not_worth_it(case: Case, challenger: str, incumbent: str) -> Verdict:
-    """Rule 3: whatever training gains is less than it is worth."""
-    behind = case.bench.samples[challenger].value <= case.bench.samples[incumbent].value
+def not_worth_it(case: Case, challenger: str, other: str) -> Verdict:
+    """Rule 3: whatever training gains over `other` is less than it is worth."""
+    found = case.bench.difference(challenger, other)
     gain = case.wording.size(case.minimum_gain)
-    why = f"{incumbent} is as good" if behind else f"it gains less than {gain}"
+    if isinstance(found, Interval) and found.high < 0.0:
+        why = f"{other} is better"
+    elif found.value <= 0.0:
+        why = f"{other} is as good"
+    else:
+        why = f"it gains less than {gain}"
+    incumbent = case.bench.plan.incumbent
+    surprise = (
+        f"Dev had named {incumbent}, from which {challenger} does not differ clearly."
+        if incumbent not in (None, other)
+        else ""
+    )
     broken = [
-        f"Note that {incumbent} does not meet {one.name}: {one.detail}."
-        for one in case.broken(incumbent)
+        f"Note that {other} does not meet {one.name}: {one.detail}." for one in case.broken(other)
     ]
     return _verdict(
         case,
         "not_worth_it",
-        outcome=incumbent,
-        recommended=incumbent,
+        outcome=other,
+        recommended=other,
         sentences=[
             f"Do not fine-tune: {why}.",
-            f"{incumbent} {case.quality(incumbent)}; {challenger} scores "
-            f"{case.advantage(challenger, incumbent)}, and {gain} would be worth a training.",
+            f"{other} {case.quality(other)}; {challenger} scores "
+            f"{case.advantage(challenger, other)}, and {gain} would be worth a training.",
+            surprise,
             *broken,
         ],
     )

@@ -190,6 +190,9 @@ def decide(
         return reasons.cheaper(case, challenger, incumbent, detail)
     if primary.high < demands.minimum_gain and case.beats_constant(incumbent):
         return reasons.not_worth_it(case, challenger, incumbent)
+    better = _shown_better_without_training(case, challenger)
+    if better is not None:
+        return reasons.not_worth_it(case, challenger, better)
     return reasons.cannot_tell(case, challenger, incumbent, primary, shortfalls)
 
 
@@ -275,6 +278,29 @@ def _anything_beats_constant(case: Case) -> bool:
         if a in planned or one.p_adjusted <= alpha:
             return True
     return False
+
+
+def _shown_better_without_training(case: Case, challenger: str) -> str | None:
+    """Rule 3 where dev named the wrong incumbent: an untrained contender that beats the challenger.
+
+    Found after test was opened, so the comparison has to hold after Holm. Of several, the one with
+    the highest quality.
+    """
+    bench, alpha = case.bench, 1.0 - case.bench.confidence
+    shown = {
+        one.b
+        for one in case.comparisons
+        if one.a == challenger and one.high < 0.0 and one.p_adjusted <= alpha
+    }
+    names = [
+        name
+        for name in bench.candidates
+        if name in shown
+        and not bench.contenders[name].trained
+        and case.beats_constant(name)
+        and not case.broken(name)
+    ]
+    return max(names, key=lambda name: bench.samples[name].value, default=None)
 
 
 def _cheaper(case: Case, challenger: str, primary: Interval, saving: Saving) -> bool:

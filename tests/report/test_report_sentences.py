@@ -80,6 +80,17 @@ def test_a_training_that_is_behind_for_certain_is_not_saved_by_any_threshold(
     assert what_would_change(run)[0].startswith("No choice of `minimum_gain` would")
 
 
+def test_a_training_beaten_by_a_contender_that_dev_had_not_named_says_by_which(
+    make_run: MakeRun,
+) -> None:
+    run = make_run(
+        rule="not_worth_it", changes={"outcome": "classifier", "recommended": "classifier"}
+    )
+    first = what_would_change(run)[0]
+    assert "few_shot, which dev had named" in first
+    assert "classifier was shown better than fine_tune" in first
+
+
 def test_a_broken_demand_is_among_what_would_change_the_verdict(make_run: MakeRun) -> None:
     broken = {
         "name": "maximum_latency_ms",

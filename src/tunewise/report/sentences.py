@@ -161,7 +161,13 @@ def _not_worth_it(
     run: Run, primary: Comparison, challenger: Contender, incumbent: Contender
 ) -> list[str]:
     gain = run.decision.minimum_gain
-    if primary.high <= 0:
+    if run.outcome != incumbent.name:
+        lines = [
+            f"Nothing about {incumbent.name}, which dev had named: {run.outcome} was shown better "
+            f"than {challenger.name} on the test examples, also after Holm's correction. It would "
+            "take a challenger that is not behind it."
+        ]
+    elif primary.high <= 0:
         lines = [
             f"No choice of `minimum_gain` would: {challenger.name} is behind {incumbent.name} "
             f"over the whole interval, {difference(primary)}."
