@@ -22,7 +22,7 @@ from trl import SFTConfig, SFTTrainer
 from generate_engine import BATCH_ROWS, DEFAULT, FORMATS, GenerateEngine, Stack, best
 from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit
 from tunewise.contenders.base import Fitted, NotApplicable
-from tunewise.contenders.line_up import line_up
+from tunewise.contenders.line_up import Means, line_up
 from tunewise.data.prepare import Prepared, prepare
 from tunewise.evaluation.latency import measure_latency
 from tunewise.evaluation.scorers import Metric, metric_named, quality
@@ -207,15 +207,14 @@ def do_the_demo(run: Path, stack: Stack, out: Path) -> dict[str, Any]:
     metric = metric_named(str(project.task.metric), project.task.labels, folder=project.root)
     base = open_model(project.model.base, progress=Silent()).folder
     engine = GenerateEngine(base, stack)
-    untrained = line_up(
-        project,
+    means = Means(
         engine=engine,
         model=None,  # the fine-tunes are ours
         metric=metric,
         folder=out,
         progress=Silent(),
-        ceilings={},
-    ).untrained
+    )
+    untrained = line_up(project, means, ceilings={}).untrained
     fitted: dict[str, Fitted] = {}
     with stage("searches"):
         for name, contender in untrained.items():

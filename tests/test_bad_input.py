@@ -73,7 +73,7 @@ def test_all_faults_of_a_configuration_come_together(project: Path) -> None:
     ("name", "message"),
     [
         ("nowhere", "does not exist. Name a project folder or a data file."),
-        ("empty", "holds no tunewise.toml. Write one there, or name a data file"),
+        ("empty", "holds no tunewise.toml. Let `tunewise init"),
     ],
 )
 @pytest.mark.parametrize("command", ["decide", "check"])
@@ -161,8 +161,12 @@ def test_a_model_command_for_an_unknown_model_is_refused(
     refused(tunewise("models", command, "nothing-like-it"), "nothing-like-it")
 
 
-def test_nothing_to_resume_is_said(project: Path) -> None:
-    refused(tunewise("decide", project, "--resume"), "There is no interrupted run")
+def test_only_a_run_on_other_data_to_resume_is_said(project: Path) -> None:
+    run = project / "runs" / "20260101-a"
+    run.mkdir(parents=True)
+    (run / "splits.json").write_text('{"run": "a", "fingerprint": "of other rows"}')
+    (run / "project.toml").write_text("")
+    refused(tunewise("decide", project, "--resume"), "There is no run of this project with")
 
 
 def test_a_folder_in_use_is_not_written_over(project: Path) -> None:

@@ -96,6 +96,15 @@ def test_a_dry_run_can_be_one_json_document(project: Path) -> None:
     assert (plan["kind"], plan["metric"]) == ("classification", "accuracy")
 
 
+def test_a_dry_run_tells_of_changed_data_and_used_test_rows(finished: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "project"
+    shutil.copytree(finished, copy)
+    write_project(copy, labelled(70), SCRIPTED)
+    said = tunewise("decide", copy, "--dry-run").out
+    assert "note           The data changed since run first: 10 rows added. Of its " in said
+    assert "This is look 2, which needs stronger evidence." in said
+
+
 def test_check_lists_what_is_wrong_and_fails_only_on_errors(tmp_path: Path) -> None:
     rows = [*labelled(30), labelled(30)[4], {"text": "back it goes", "label": "refnd"}]
     known = ["--set", f"task.labels={json.dumps(LABELS)}"]

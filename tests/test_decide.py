@@ -1,3 +1,4 @@
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -399,6 +400,35 @@ def test_rows_added_later_do_not_make_the_old_ones_new(tmp_path: Path, use) -> N
         project = write_project(tmp_path, labelled(count), UNTRAINED)
         verdict = read_json(decide(project) / "verdict.json")
         assert verdict["test_set_uses"] == expected
+
+
+def test_a_run_on_changed_data_says_what_changed_and_that_test_rows_were_used(
+    tmp_path: Path, use
+) -> None:
+    notes: list[str] = []
+    for count in (90, 120):
+        use(scripted(right_when(lambda request: 0.6)))
+        project = write_project(tmp_path, labelled(count), UNTRAINED)
+        notes = read_json(decide(project) / "verdict.json")["notes"]
+        if count == 90:
+            assert not any("changed since" in note or "look" in note for note in notes)
+    assert any(": 30 rows added. Of its " in note for note in notes)
+    assert any("opened by 1 run before. This is look 2" in note for note in notes)
+
+
+def test_a_run_uses_as_many_test_rows_as_the_gain_needs_and_says_so(tmp_path: Path, use) -> None:
+    engine = scripted(right_when(lambda request: 0.6))
+    use(engine)
+    project = write_project(tmp_path, labelled(240), UNTRAINED)
+    run = decide(project, "decision.minimum_gain=0.2")
+    verdict, splits = read_json(run / "verdict.json"), read_json(run / "splits.json")
+    assert verdict["n_test"] == len(splits["test"]) == 37
+    assert any(note.startswith("37 test rows: enough to tell") for note in verdict["notes"])
+    reserved = prepare(load_project(project, ["decision.minimum_gain=0.2"])).splits.reserved
+    assert [example.id for example in reserved] == splits["reserved"] != []
+    asked = "\n".join(turn.content for request in engine.requests for turn in request.messages)
+    for example in reserved:
+        assert not re.search(rf"{example.messages[0].content}\b", asked)
 
 
 def test_other_rows_are_a_first_look(tmp_path: Path, use) -> None:

@@ -4,7 +4,16 @@ import json
 import subprocess
 import sys
 
-HEAVY = ("torch", "transformers", "sentence_transformers", "peft", "openvino", "openvino_genai")
+HEAVY = (
+    "torch",
+    "transformers",
+    "sentence_transformers",
+    "peft",
+    "openvino",
+    "openvino_genai",
+    "pyarrow",
+    "sklearn",
+)
 
 LOADED = f"""
 import json, sys

@@ -40,7 +40,7 @@ def examples(targets: list[str]) -> list[Example]:
 def test_a_bare_data_file_is_a_project_with_every_default(write: Write) -> None:
     folder = write("")
     project = load_project(folder / "examples.jsonl")
-    assert project.data.examples == folder / "examples.jsonl"
+    assert project.data.examples == (folder / "examples.jsonl",)
     assert project.root == folder
     assert project.model.base == "smollm2-135m-instruct"
     assert project.contenders.use == CONTENDERS
@@ -144,6 +144,8 @@ minimum_gain = nan
         ('[data]\ntrain = "examples.jsonl"', "data.test: is missing"),
         ('[data]\nexamples="examples.jsonl"\ntest="examples.jsonl"', "cannot stand beside"),
         ('[data]\nexamples="examples.jsonl"\ninput="q"', "data.output: is missing"),
+        ('[data]\nexamples="examples.jsonl"\nchosen="q"', "data.rejected: is missing"),
+        ('[data]\nexamples="examples.jsonl"\nmessages="a"\ntext="b"', "data.text: cannot stand"),
         ('[data]\nexamples="examples.jsonl"\ntest_size=0.95', "data.test_size: is out of range"),
         ('data = "examples.jsonl"', "must be a table"),
         ('[dta]\nexamples = "x"', 'Did you mean "data"?'),
@@ -192,7 +194,7 @@ def test_a_broken_file_is_one_clear_message(tmp_path: Path, content: bytes, expe
 
 
 def test_a_folder_without_the_file_says_what_to_do(tmp_path: Path) -> None:
-    assert "holds no tunewise.toml. Write one there, or name a data file" in faults(tmp_path)[0]
+    assert "holds no tunewise.toml. Let `tunewise init" in faults(tmp_path)[0]
     assert "does not exist" in faults(tmp_path / "gone")[0]
 
 
@@ -240,7 +242,7 @@ def test_overridden_paths_start_where_the_person_stands(
     (elsewhere / "manuals").mkdir(parents=True)
     monkeypatch.chdir(elsewhere)
     project = load_project(folder / "examples.jsonl", ["data.documents=manuals"])
-    assert project.data.documents == elsewhere / "manuals"
+    assert project.data.documents == (elsewhere / "manuals",)
 
 
 def test_contenders_named_on_the_command_line_leave_endpoints_out(write: Write) -> None:

@@ -160,17 +160,22 @@ def test_the_newest_interrupted_run_is_found_without_naming_it(untuned: Path, us
 
 def test_other_settings_or_rows_are_not_resumed(untuned: Path, stopped: Path, use) -> None:
     use(scripted(right_when(lambda request: 0.6)))
-    with pytest.raises(UserError, match="no interrupted run of this project with the same"):
+    with pytest.raises(UserError, match="no run of this project with the same"):
         decide(untuned, "decision.minimum_gain=0.1", out=stopped, resume=True)
     write_project(untuned, labelled(71), UNTUNED)
     use(scripted(right_when(lambda request: 0.6)))
-    with pytest.raises(UserError, match="no interrupted run of this project with the same"):
+    with pytest.raises(UserError, match="no run of this project with the same"):
         decide(untuned, out=stopped, resume=True)
 
 
-def test_a_finished_run_is_not_resumed(untuned: Path, stopped: Path, use) -> None:
+def test_a_finished_run_is_shown_again_with_its_report(untuned: Path, stopped: Path, use) -> None:
     use(scripted(right_when(lambda request: 0.6)))
     decide(untuned, out=stopped, resume=True)
-    use(scripted(right_when(lambda request: 0.6)))
-    with pytest.raises(UserError, match="no interrupted run"):
-        decide(untuned, out=stopped, resume=True)
+    verdict = (stopped / "verdict.json").read_bytes()
+    (stopped / "report.html").unlink()  # killed between the two
+    engine = scripted(right_when(lambda request: 0.6))
+    use(engine)
+    assert decide(untuned, out=stopped, resume=True) == stopped
+    assert (stopped / "verdict.json").read_bytes() == verdict
+    assert (stopped / "report.html").is_file()
+    assert not engine.requests

@@ -13,7 +13,6 @@ from tunewise.project import Project, load_project
 from tunewise.runs import (
     RunFolder,
     list_runs,
-    note_use,
     open_run,
     remove_run,
 )
@@ -139,9 +138,14 @@ class TestResuming:
         again = begin(project, resume=True)
         assert {p.name: p.read_bytes() for p in again.path.iterdir()} == before
 
-    def test_a_finished_run_is_not_gone_on_with(self, project: Project) -> None:
-        decided(begin(project))
-        assert "no interrupted run of this project" in refusal(project, resume=True)
+    def test_takes_a_finished_run_only_when_none_was_interrupted(self, project: Project) -> None:
+        older, newer = project.root / "runs" / "20260101-a", project.root / "runs" / "20260102-b"
+        begin(project, out=older).release()
+        decided(begin(project, out=newer))
+        again = begin(project, resume=True)
+        assert again.path == older
+        decided(again)
+        assert begin(project, resume=True).path == newer
 
     def test_other_data_are_not_the_same_run(self, project: Project) -> None:
         begin(project).release()
@@ -153,9 +157,9 @@ class TestResuming:
         other = replace(project, decision=replace(project.decision, minimum_gain=0.1))
         assert "same settings and data" in refusal(other, resume=True)
 
-    def test_without_any_run_is_one_clear_error(self, project: Project, tmp_path: Path) -> None:
-        assert "no interrupted run" in refusal(project, resume=True)
-        assert "no interrupted run" in refusal(project, out=tmp_path / "mine", resume=True)
+    def test_without_any_run_begins_one(self, project: Project, tmp_path: Path) -> None:
+        assert (begin(project, resume=True).path / "splits.json").is_file()
+        assert begin(project, out=tmp_path / "mine", resume=True).path == tmp_path / "mine"
 
     def test_a_named_folder_is_the_one_gone_on_with(self, project: Project, tmp_path: Path) -> None:
         begin(project).release()
@@ -181,82 +185,6 @@ def test_a_run_is_held_by_one_process_at_a_time(project: Project) -> None:
         other.join()
         assert wanted in answer.get(timeout=10)
         run.release()
-
-
-class TestLooks:
-    def test_grow_by_one_with_every_run_that_opens_the_same_rows(self, project: Project) -> None:
-        assert [note_use(begin(project), SPLITS.test) for _ in range(3)] == [1, 2, 3]
-
-    def test_of_a_resumed_run_count_once(self, project: Project) -> None:
-        first = begin(project)
-        assert note_use(first, SPLITS.test) == 1
-        first.release()
-        assert note_use(begin(project, resume=True), SPLITS.test) == 1
-        assert note_use(begin(project), SPLITS.test) == 2
-
-    def test_of_a_resumed_run_stay_what_they_were_whatever_ran_in_between(
-        self, project: Project, tmp_path: Path
-    ) -> None:
-        first = begin(project, out=tmp_path / "first")
-        assert note_use(first, SPLITS.test) == 1
-        first.release()
-        assert note_use(begin(project), SPLITS.test) == 2
-        again = begin(project, out=tmp_path / "first", resume=True)
-        assert note_use(again, SPLITS.test) == 1
-
-    def test_of_a_run_begun_anew_in_the_folder_of_a_deleted_one_are_new(
-        self, project: Project, tmp_path: Path
-    ) -> None:
-        first = begin(project, out=tmp_path / "mine")
-        assert note_use(first, SPLITS.test) == 1
-        first.release()
-        remove_run(first.path)
-        assert note_use(begin(project, out=tmp_path / "mine"), SPLITS.test) == 2
-
-    def test_do_not_depend_on_the_folder_that_a_run_is_resumed_from(
-        self, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.chdir(tmp_path)
-        first = begin(project, out=Path("mine"))
-        assert note_use(first, SPLITS.test) == 1
-        first.release()
-        monkeypatch.chdir(project.root)
-        assert note_use(begin(project, out=Path("../mine"), resume=True), SPLITS.test) == 1
-        assert note_use(begin(project), SPLITS.test) == 2
-
-    def test_are_those_of_the_most_used_row(self, project: Project) -> None:
-        for _ in range(2):
-            note_use(begin(project), rows("c"))
-        note_use(begin(project), rows("d"))
-        assert note_use(begin(project), rows("c", "d", "e")) == 3
-        assert note_use(begin(project), rows("e", "f")) == 2
-        assert note_use(begin(project), rows("g")) == 1
-
-    def test_go_by_content_not_by_the_name_of_a_row(self, project: Project) -> None:
-        note_use(begin(project), rows("c"))
-        renamed = (replace(rows("c")[0], id="other"),)
-        assert note_use(begin(project), renamed) == 2
-        changed = (replace(rows("c")[0], target="something else"),)
-        assert note_use(begin(project), changed) == 1
-
-    def test_outlive_the_runs(self, project: Project) -> None:
-        run = begin(project)
-        note_use(run, SPLITS.test)
-        run.release()
-        remove_run(run.path)
-        assert list_runs(project.root) == []
-        assert note_use(begin(project), SPLITS.test) == 2
-
-    def test_survive_a_half_written_line(self, project: Project) -> None:
-        for _ in range(2):
-            note_use(begin(project), SPLITS.test)
-        file = project.root / "runs" / "test-uses.jsonl"
-        file.write_bytes(file.read_bytes()[:-5])
-        assert note_use(begin(project), SPLITS.test) == 2
-
-    def test_keep_no_text_of_a_row(self, project: Project) -> None:
-        note_use(begin(project), SPLITS.test)
-        assert "it is c" not in (project.root / "runs" / "test-uses.jsonl").read_text()
 
 
 class TestList:

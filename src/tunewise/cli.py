@@ -49,23 +49,59 @@ Out = Annotated[Path | None, typer.Option(help="The run folder; default: a new o
 
 
 @app.command()
-def check(source: Source, as_json: AsJson = False, settings: Settings = None) -> None:
-    """Finds the faults in your examples, with file and line."""
-    from tunewise.data.check import check_data
-    from tunewise.data.read import read_data
-    from tunewise.project import infer_task
-    from tunewise.report.findings import findings_document, render_findings
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with your files.")],
+) -> None:
+    """Looks at your files and writes a commented tunewise.toml beside them."""
+    from tunewise.report.started import render_started
+    from tunewise.starting.start import start_project
 
-    project = _project(source, settings)
-    parts = read_data(project.data)
-    rows = [example for part in parts.values() for example in part.examples]
-    inference = infer_task(project, rows)
-    report = check_data(parts, inference.project.task)
+    render_started(start_project(folder), folder)
+
+
+@app.command()
+def check(
+    source: Source,
+    fix: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Writes a repaired copy and a log of each change."),
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Where the page is written; default: runs/check.html of the project."),
+    ] = None,
+    as_json: AsJson = False,
+    settings: Settings = None,
+) -> None:
+    """Finds the faults in your examples, with file and line."""
+    from tunewise.checking import run_check
+    from tunewise.data.checks.gather import UnreadableRowsError
+    from tunewise.report.check_page import write_check_page
+    from tunewise.report.findings import faults_document, findings_document, render_findings
+    from tunewise.runs import RUNS
+
+    try:
+        project = _project(source, settings)
+        checked = run_check(project, source=str(source), progress=_progress(), fix=fix)
+    except UserError as error:
+        if not as_json:
+            raise
+        findings = error.findings if isinstance(error, UnreadableRowsError) else ()
+        _print_json(faults_document(error, findings))
+        raise typer.Exit(error.exit_code) from None
     if as_json:
-        _print_json(findings_document(report, inference, len(rows)))
+        _print_json(findings_document(checked))
     else:
-        render_findings(report, inference, len(rows))
-    if report.errors:
+        render_findings(checked)
+    if page is not None or not as_json:
+        try:
+            shown = write_check_page(checked, page or project.root / RUNS / "check.html")
+            typer.echo(f"Page: {shown}", err=as_json)
+        except UserError as error:
+            if page is not None:
+                raise
+            typer.echo(f"No page: {error}", err=True)
+    if checked.report.errors:
         raise typer.Exit(ERROR)
 
 
@@ -225,7 +261,9 @@ def main() -> None:
 
 
 def _interrupted(signum: int, frame: FrameType | None) -> None:
-    typer.echo("\nInterrupted. Nothing is lost: run the same command with --resume.", err=True)
+    resumable = sys.argv[1:2] in (["decide"], ["demo"])
+    advice = " Nothing is lost: run the same command with --resume." if resumable else ""
+    typer.echo(f"\nInterrupted.{advice}", err=True)
     sys.exit(INTERRUPTED)
 
 
@@ -261,11 +299,13 @@ def _decide(project: "Project", *, out: Path | None, resume: bool, as_json: bool
 
 
 def _describe(project: "Project", *, as_json: bool) -> None:
+    from tunewise.changes import about_earlier_runs
     from tunewise.contenders.line_up import budget_tokens
     from tunewise.data.prepare import prepare
 
     prepared = prepare(project)
     splits, task = prepared.splits, prepared.project.task
+    notes = [*prepared.notes, *about_earlier_runs(project, splits)]
     plan = {
         "train": len(splits.train),
         "dev": len(splits.dev),
@@ -276,14 +316,15 @@ def _describe(project: "Project", *, as_json: bool) -> None:
         "contenders": [*project.contenders.use, *(e.name for e in project.contenders.endpoints)],
         "seeds": project.training.seeds,
         "budget_tokens": budget_tokens(project),
-        "notes": list(prepared.notes),
     }
     if as_json:
-        _print_json(plan)
+        _print_json({**plan, "notes": notes})
         return
     for key, value in plan.items():
         shown = ", ".join(str(item) for item in value) if isinstance(value, list) else value
         typer.echo(f"{key:14} {shown}")
+    for note in notes:
+        typer.echo(f"{'note':14} {note}")
     typer.echo("Nothing was run, and test stays sealed. Leave out --dry-run to run it.")
 
 

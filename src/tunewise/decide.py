@@ -13,13 +13,22 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tunewise.changes import about_earlier_runs
 from tunewise.contenders.base import Contender, Fitted, NotApplicable
-from tunewise.contenders.line_up import LineUp, budget_tokens, line_up
+from tunewise.contenders.line_up import (
+    EFFORT,
+    TRAINING_EFFORT,
+    LineUp,
+    Means,
+    budget_tokens,
+    line_up,
+)
 from tunewise.data.prepare import Prepared, prepare
 from tunewise.evaluation.latency import REQUESTS, WARM_UP, Latency, measure_latency
 from tunewise.evaluation.run import AnswerFile, collect
 from tunewise.evaluation.scorers import CRASHED, Metric, metric_named, score_answers, side_metrics
 from tunewise.files import read_lines, write_json, write_lines
+from tunewise.looks import check_ledger, note_use
 from tunewise.models.choose import Opened, open_ceiling, open_engine
 from tunewise.models.engine import Engine
 from tunewise.models.journal import JournalEngine
@@ -29,10 +38,21 @@ from tunewise.progress import Progress
 from tunewise.project import Project
 from tunewise.report.html import write_html
 from tunewise.report.read import read_run
-from tunewise.runs import RunFolder, note_use, open_run
+from tunewise.runs import RunFolder, open_run
 from tunewise.shipping import ship
-from tunewise.types import Answer, Example
+from tunewise.types import Answer
 from tunewise.verdict import Demands, choose_plan, decide, futile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What every step of one run shares."""
+
+    prepared: Prepared
+    metric: Metric
+    field: LineUp
+    run: RunFolder
+    progress: Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +82,8 @@ def run_decide(
         project: from `load_project`.
         progress: told what is being done.
         out: the run folder; None: a new one under the project's `runs/`.
-        resume: go on with the newest interrupted run of the same project and data.
+        resume: go on with the newest interrupted run of the same project and data; a finished
+            one is shown again.
         reproduce: the command line, for the report.
 
     Raises:
@@ -70,40 +91,49 @@ def run_decide(
     """
     prepared = prepare(project)
     project = prepared.project
+    check_ledger(project)
     for note in (*prepared.notes, *(f"{w.where}: {w.message}" for w in prepared.report.warnings)):
         progress.note(note)
     metric = metric_named(str(project.task.metric), project.task.labels, folder=project.root)
     ceilings = {e.name: open_ceiling(e) for e in project.contenders.endpoints}
     opened = open_engine(project.model, progress=progress)
     run = open_run(project, prepared.splits, out=out, resume=resume)
+    if run.file("verdict.json").exists():
+        opened.engine.close()
+        return _shown_again(run, progress)
     read_lines(run.file("events.jsonl"))  # cuts off a line that a kill left half-written
     run.event("start", resumed=resume)
+    earlier = about_earlier_runs(project, prepared.splits, run)
+    for note in earlier:
+        progress.note(note)
+    prepared = replace(prepared, notes=(*prepared.notes, *earlier))
     engines: list[Engine] = []
     try:
         engine = JournalEngine(opened.engine, run.file("fit-answers.jsonl"))
         engines = [engine]
         engines += [JournalEngine(c, run.file(f"fit-{n}.jsonl")) for n, c in ceilings.items()]
-        field = line_up(
-            project,
+        means = Means(
             engine=engine,
             model=opened.model,
             metric=metric,
             folder=run.file("training"),
             progress=progress,
-            ceilings=dict(zip(ceilings, engines[1:], strict=True)),
         )
-        fits = fit_all(field, prepared, run, progress)
+        field = line_up(project, means, ceilings=dict(zip(ceilings, engines[1:], strict=True)))
+        job = Job(prepared=prepared, metric=metric, field=field, run=run, progress=progress)
+        fits = fit_all(job)
         look = note_use(run, prepared.splits.test)
-        entries = examine(fits, field, prepared, run, metric, engines, progress)
-        return conclude(fits, entries, field, prepared, run, metric, opened, look, reproduce)
+        entries = examine(job, fits, engines)
+        return conclude(job, fits, entries, opened, look=look, reproduce=reproduce)
     finally:
         for one in engines or [opened.engine]:
             one.close()
         run.release()
 
 
-def fit_all(field: LineUp, prepared: Prepared, run: RunFolder, progress: Progress) -> Fits:
+def fit_all(job: Job) -> Fits:
     """Fits everyone on train and dev, decides who trains further seeds, and writes plan.json."""
+    field, prepared, run, progress = job.field, job.prepared, job.run, job.progress
     train, dev = prepared.splits.train, prepared.splits.dev
     minimum_gain = prepared.project.decision.minimum_gain
     seeds = prepared.project.training.seeds
@@ -123,16 +153,16 @@ def fit_all(field: LineUp, prepared: Prepared, run: RunFolder, progress: Progres
         measured = [_on_dev(name, one, field) for name, one in fitted.items()]
         return choose_plan(measured, minimum_gain=minimum_gain, seeds_wanted=seeds)
 
-    with progress.task(
-        "fitting contenders on train and dev", total=len(field.untrained) + len(field.trained)
-    ) as advance:
+    efforts = {name: EFFORT.get(name, EFFORT["prompt"]) for name in field.untrained}
+    total = sum(efforts.values()) + TRAINING_EFFORT * len(field.trained)
+    with progress.task("fitting contenders on train and dev, in parts", total=total) as advance:
         for contender in field.untrained.values():
             fit(contender)
-            advance(1)
+            advance(efforts[contender.name])
         incumbent = plan().incumbent if fitted else None
         for contender in field.trained.values():
             fit(contender)
-            advance(1)
+            advance(TRAINING_EFFORT)
     challenger = plan().challenger if fitted else None
     hopeless = False
     if challenger is not None and seeds > 1:
@@ -164,17 +194,10 @@ def fit_all(field: LineUp, prepared: Prepared, run: RunFolder, progress: Progres
     return Fits(fitted=fitted, skipped=skipped, plan=final, futile=hopeless, notes=tuple(notes))
 
 
-def examine(
-    fits: Fits,
-    field: LineUp,
-    prepared: Prepared,
-    run: RunFolder,
-    metric: Metric,
-    engines: Sequence[Engine],
-    progress: Progress,
-) -> list[Entry]:
+def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
     """Opens test: every contender and seed answers it once, then latency is measured."""
-    test = prepared.splits.test
+    field, run, progress = job.field, job.run, job.progress
+    test = job.prepared.splits.test
     inputs = [example.input for example in test]
     file = AnswerFile(run.file("answers.jsonl"))
     run.event("test opened")
@@ -185,7 +208,7 @@ def examine(
     entries: list[Entry] = []
     for name, fitted in fits.fitted.items():
         seed = fits.plan.ships[name]
-        latency = _latency(name, fitted, seed, prepared, engines, progress)
+        latency = _latency(job, fitted, name, seed, engines)
         entries.append(
             Entry(
                 name=name,
@@ -194,9 +217,7 @@ def examine(
                 ceiling=not field.ceilings.get(name, True),
                 shipped_seed=seed,
                 answers=answers[name],
-                measured=_measured(
-                    name, answers[name], test, field, metric, latency_p50_ms=latency.p50
-                ),
+                measured=_measured(job, name, answers[name], latency_p50_ms=latency.p50),
                 latency=latency,
                 retrieval=cast("Mapping[str, object]", fitted.fit.settings.get("retrieval") or {}),
             )
@@ -205,19 +226,12 @@ def examine(
 
 
 def conclude(
-    fits: Fits,
-    entries: Sequence[Entry],
-    field: LineUp,
-    prepared: Prepared,
-    run: RunFolder,
-    metric: Metric,
-    opened: Opened,
-    look: int,
-    reproduce: str,
+    job: Job, fits: Fits, entries: Sequence[Entry], opened: Opened, *, look: int, reproduce: str
 ) -> Path:
     """Applies the rule, writes scores, verdict and report, and ships the challenger's adapter."""
+    prepared, metric, run = job.prepared, job.metric, job.run
     project, test = prepared.project, prepared.splits.test
-    _write_scores(entries, prepared, run, metric)
+    _write_scores(job, entries)
     groups = [example.group for example in test]
     verdict = decide(
         fits.plan,
@@ -248,12 +262,20 @@ def conclude(
         verdict=verdict,
         engine=opened.engine.name,
         engine_why=opened.why,
-        notes=(*prepared.notes, *field.notes, *fits.notes, budget),
+        notes=(*prepared.notes, *job.field.notes, *fits.notes, budget),
         reproduce=reproduce,
     )
     write_json(run.file("verdict.json"), document(finished))
     write_html(read_run(run.path))
     run.event("decided", outcome=verdict.outcome)
+    return run.path
+
+
+def _shown_again(run: RunFolder, progress: Progress) -> Path:
+    """A finished run, whose report may have been interrupted."""
+    progress.note("This run is finished: its verdict is shown again.")
+    write_html(read_run(run.path))
+    run.release()
     return run.path
 
 
@@ -267,14 +289,9 @@ def _on_dev(name: str, fitted: Fitted, field: LineUp) -> Measured:
 
 
 def _measured(
-    name: str,
-    answers: Mapping[int, Sequence[Answer]],
-    test: Sequence[Example],
-    field: LineUp,
-    metric: Metric,
-    *,
-    latency_p50_ms: float,
+    job: Job, name: str, answers: Mapping[int, Sequence[Answer]], *, latency_p50_ms: float
 ) -> Measured:
+    metric, field, test = job.metric, job.field, job.prepared.splits.test
     targets = [example.target for example in test]
     aggregate = metric.aggregate
 
@@ -301,17 +318,10 @@ def _measured(
     )
 
 
-def _latency(
-    name: str,
-    fitted: Fitted,
-    seed: int,
-    prepared: Prepared,
-    engines: Sequence[Engine],
-    progress: Progress,
-) -> Latency:
-    inputs = [example.input for example in prepared.splits.test]
+def _latency(job: Job, fitted: Fitted, name: str, seed: int, engines: Sequence[Engine]) -> Latency:
+    inputs = [example.input for example in job.prepared.splits.test]
     total = min(REQUESTS, len(inputs)) + min(WARM_UP, len(inputs))
-    with progress.task(f"{name}: latency", total=total) as advance, ExitStack() as stack:
+    with job.progress.task(f"{name}: latency", total=total) as advance, ExitStack() as stack:
         for engine in engines:
             stack.enter_context(engine.serving())
         return measure_latency(fitted, inputs, seed=seed, advance=advance)
@@ -322,13 +332,12 @@ def _array(values: Sequence[float | None]) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def _write_scores(
-    entries: Sequence[Entry], prepared: Prepared, run: RunFolder, metric: Metric
-) -> None:
-    targets = {example.id: example.target for example in prepared.splits.test}
-    metrics = [metric, *side_metrics(prepared.project.task.kind or "generation", metric)]
+def _write_scores(job: Job, entries: Sequence[Entry]) -> None:
+    targets = {example.id: example.target for example in job.prepared.splits.test}
+    kind = job.prepared.project.task.kind or "generation"
+    metrics = [job.metric, *side_metrics(kind, job.metric)]
     write_lines(
-        run.file("scores.jsonl"),
+        job.run.file("scores.jsonl"),
         [
             asdict(score)
             for entry in entries

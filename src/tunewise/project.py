@@ -78,11 +78,12 @@ __all__ = [
 _NOT_BUILT_METHODS = ("dpo", "kto", "cpt", "distill")
 _NOT_BUILT_ADAPTERS = ("qlora", "full")
 _SECTIONS = ("task", "data", "model", "contenders", "training", "decision", "prices")
+_COLUMN_KEYS = ("input", "output", "messages", "chosen", "rejected", "text", "weight")
 # A text such as `2024` stays a text under these keys.
 _TEXT_KEYS = {
     ("task", "instruction"),
     *(("data", key) for key in ("examples", "train", "dev", "test", "documents")),
-    *(("data", key) for key in ("group", "input", "output")),
+    *(("data", key) for key in ("group", *_COLUMN_KEYS)),
     ("model", "base"),
 }
 
@@ -152,14 +153,13 @@ def _read_task(table: Table) -> Task:
 
 def _read_data(table: Table) -> Data:
     data = Data(
-        examples=table.place("examples"),
-        train=table.place("train"),
-        dev=table.place("dev"),
-        test=table.place("test"),
-        documents=table.place("documents"),
+        examples=table.sources("examples"),
+        train=table.sources("train"),
+        dev=table.sources("dev"),
+        test=table.sources("test"),
+        documents=table.places("documents"),
         group=table.text("group"),
-        input=table.text("input"),
-        output=table.text("output"),
+        **{key: table.text(key) for key in _COLUMN_KEYS},
         test_size=table.number("test_size", 0.05, 0.8),
         limit_train=table.integer("limit_train", 1, 10**9),
         limit_test=table.integer("limit_test", 1, 10**9),
@@ -176,10 +176,22 @@ def _read_data(table: Table) -> Data:
         table.fault("examples", 'is missing. Name your data file: examples = "examples.jsonl".')
     if own and "test_size" in given:
         table.fault("test_size", "has no effect on a split of your own. Remove it.")
-    if ("input" in given) != ("output" in given):
+    _check_columns(table)
+    return data
+
+
+def _check_columns(table: Table) -> None:
+    given = table.values.keys()
+    if ("chosen" in given) != ("rejected" in given):
+        missing = "rejected" if "chosen" in given else "chosen"
+        table.fault(missing, "is missing. Name the columns of chosen and rejected together.")
+    elif "chosen" not in given and ("input" in given) != ("output" in given):
         missing = "output" if "input" in given else "input"
         table.fault(missing, "is missing. Name the columns of input and output together.")
-    return data
+    ways = [key for key in ("output", "messages", "chosen", "text") if key in given]
+    if len(ways) > 1:
+        what = f"cannot stand beside {ways[0]}: a row is read in one way. Keep one of the two."
+        table.fault(ways[1], what)
 
 
 def _read_model(table: Table) -> Model:

@@ -5,6 +5,7 @@ nor of which of them belong together.
 """
 
 import difflib
+import glob
 import os
 import re
 import tomllib
@@ -14,10 +15,13 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from tunewise.errors import UserError
-from tunewise.settings import AUTO
+from tunewise.settings import AUTO, Sources
 
 FILE_NAME = "tunewise.toml"
 _MISSING = object()
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w-]*(\.[\w-]*\d[\w-]*)*")
+"""`owner/name`; what follows a dot holds a digit, as in v1.5: a file's ending hardly does."""
+_HUB_DATA = re.compile(r"hf://datasets/[A-Za-z0-9][\w.-]*/[\w.-]+(@[^/\s]+)?(/\S+)?")
 
 Key = tuple[str, ...]
 """The parts of a dotted key."""
@@ -146,17 +150,59 @@ class Table:
         value = self.text(key)
         return None if value is None else self.existing(key, value)
 
+    def places(self, key: str) -> tuple[Path, ...] | None:
+        """Files and folders that must exist: one text or a list, patterns resolved."""
+        found = self._sources(key, hub=False)
+        return None if found is None else tuple(Path(place) for place in found)
+
+    def sources(self, key: str) -> Sources | None:
+        """Files, folders and data sets on the hub: one text or a list, patterns resolved."""
+        return self._sources(key, hub=True)
+
+    def _sources(self, key: str, *, hub: bool) -> Sources | None:
+        value = self._get(key)
+        if value is _MISSING:
+            return None
+        named = cast(list[object], value) if isinstance(value, list) else [value]
+        texts = [text for text in named if isinstance(text, str) and text.strip()]
+        if len(texts) < len(named) or not texts:
+            what = "must be the name of a file, or a list of names. Write it in quotes."
+            self.fault(key, what)
+            return None
+        return tuple(found for text in texts for found in self._source(key, text, hub=hub))
+
+    def _source(self, key: str, text: str, *, hub: bool) -> Sequence[Path | str]:
+        tried = self._tried(key, text)
+        if any(os.path.exists(name) for name in tried):
+            return [Path(next(name for name in tried if os.path.exists(name)))]
+        if hub and _HUB_DATA.fullmatch(text):
+            return [text]
+        if re.search(r"[*?\[]", text):
+            for pattern in tried:
+                if found := sorted(glob.glob(pattern, recursive=True)):
+                    return [Path(name) for name in found if os.path.isfile(name)]
+            self.fault(key, f"no file matches {tried[0]}. Check the pattern and the folder.")
+            return []
+        owner = os.path.dirname(tried[0])
+        if hub and _HUB_ID.fullmatch(text) and not os.path.isdir(owner):
+            return [f"hf://datasets/{text}"]
+        return [found] if (found := self.existing(key, text)) else []
+
     def existing(self, key: str, value: str) -> Path | None:
         """The absolute path of `value`, the text under `key`, which must exist."""
-        # What is typed at a prompt is relative to where the person stands.
-        starts = [self.root]
-        if (*self.path, key) in self.faults.overridden:
-            starts.insert(0, Path.cwd())
-        tried = [os.path.abspath(start / os.path.expanduser(value)) for start in starts]
+        tried = self._tried(key, value)
         found = next((Path(name) for name in tried if os.path.exists(name)), None)
         if found is None:
             self.fault(key, f"{tried[0]} does not exist. Check the name and the folder.")
         return found
+
+    def _tried(self, key: str, value: str) -> list[str]:
+        """Where `value`, the text under `key`, may lie."""
+        # What is typed at a prompt is relative to where the person stands.
+        starts = [self.root]
+        if (*self.path, key) in self.faults.overridden:
+            starts.insert(0, Path.cwd())
+        return [os.path.abspath(start / os.path.expanduser(value)) for start in starts]
 
     def close(self) -> None:
         """Reports the keys that nobody asked for."""
@@ -186,8 +232,8 @@ def read_project_file(path: Path) -> ProjectFile:
     source = path / FILE_NAME if os.path.isdir(path) else path
     if not os.path.isfile(source):
         raise UserError(
-            f"{path}: holds no {FILE_NAME}. Write one there, or name a data file "
-            "such as examples.jsonl instead."
+            f"{path}: holds no {FILE_NAME}. Let `tunewise init {path}` write one, or name a data "
+            "file such as examples.jsonl instead."
         )
     if source.suffix != ".toml":
         return ProjectFile(source, "", {"data": {"examples": source.name}})
@@ -240,9 +286,9 @@ def apply_override(
         return faults.add(key, "holds bytes that are no UTF-8. Type it again.")
     except (ValueError, RecursionError):
         parsed = {}
-    typed = parsed.keys() == {"value"}
-    if typed and (key not in text_keys or isinstance(parsed["value"], str)):
-        value = parsed["value"]
+    given = cast(object, parsed["value"]) if parsed.keys() == {"value"} else None
+    if given is not None and (key not in text_keys or type(given) in (str, list)):
+        value = given
     table = values
     for part in key[:-1]:
         inner = table.setdefault(part, {})

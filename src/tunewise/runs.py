@@ -1,9 +1,8 @@
-"""The folder of a run: where its files lie, who holds it, and how often test rows were used.
+"""The folder of a run: where its files lie, who holds it, and what it may go on with.
 
 Knows nothing of contenders or verdicts.
 """
 
-import hashlib
 import json
 import os
 import platform
@@ -11,7 +10,6 @@ import secrets
 import shutil
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -22,12 +20,12 @@ from filelock import FileLock, Timeout
 
 from tunewise import __version__
 from tunewise.errors import UserError
-from tunewise.files import append_lines, read_lines, write_json, write_lines, write_text
+from tunewise.files import append_lines, write_json, write_lines, write_text
+from tunewise.fingerprints import content_hash
 from tunewise.project import Project, resolved_toml
 from tunewise.types import Example, Splits
 
 RUNS = "runs"
-USES = "test-uses.jsonl"
 _FIRST_FILES = {".lock", "project.toml", "environment.json", "test.jsonl"}
 """What a run writes before splits.json makes it one that can be resumed."""
 _LIBRARIES = ("torch", "transformers", "peft", "openvino", "openvino-genai", "numpy", "scipy")
@@ -61,23 +59,26 @@ class RunFolder:
 
 
 def open_run(project: Project, splits: Splits, *, out: Path | None, resume: bool) -> RunFolder:
-    """A new run folder, or the newest unfinished one of the same project and data.
+    """A new run folder, or the newest one of the same project and data.
 
     Args:
         project: complete; its resolved form decides what may be resumed.
         splits: their fingerprint decides, too.
         out: the folder itself; None: a new name under `runs/` in the project.
-        resume: go on with an interrupted run.
+        resume: go on with the newest interrupted run, or else take the newest finished one; a
+            new one when none was ever begun (it was stopped before its folder was made).
 
     Raises:
-        UserError: nothing to resume, the folder is in use or taken, or cannot be written.
+        UserError: only runs of other settings or data to resume, the folder is in use or taken,
+            or cannot be written.
     """
     parent = out.parent if out else project.root / RUNS
     try:
         parent.mkdir(parents=True, exist_ok=True)
+        path = None
         if resume:
             path = _resumable(project, splits, [out] if out else sorted(parent.glob("*")))
-        else:
+        if path is None:
             path = out or parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
             if path.exists() and not _only_begun(path):
                 raise UserError(
@@ -107,41 +108,29 @@ def open_run(project: Project, splits: Splits, *, out: Path | None, resume: bool
                 "run": secrets.token_hex(8),
                 "seed": splits.seed,
                 "fingerprint": splits.fingerprint,
-                **{
-                    part: [example.id for example in rows]
-                    for part, rows in (
-                        ("train", splits.train),
-                        ("dev", splits.dev),
-                        ("test", splits.test),
-                    )
+                **{part: [row.id for row in rows] for part, rows in _parts(splits).items()},
+                "contents": {
+                    part: [content_hash(row) for row in rows]
+                    for part, rows in _parts(splits).items()
                 },
             },
         )
     return run
 
 
-def note_use(run: RunFolder, test: Sequence[Example]) -> int:
-    """Writes down that this run opens these test rows.
+def run_token(path: Path) -> str:
+    """What names a run for good, wherever its folder lies."""
+    splits = cast("dict[str, Any]", json.loads((path / "splits.json").read_text("utf-8")))
+    return str(splits["run"])
 
-    Returns:
-        How often the most used of them had been opened when this run first opened them, this run
-        included: the look of design section 6. A run that resumes keeps its look.
-    """
-    folder = run.project.root / RUNS
-    folder.mkdir(exist_ok=True)
-    file = folder / USES
-    rows = [_row_hash(example) for example in test]
-    own = cast("dict[str, Any]", json.loads(run.file("splits.json").read_text("utf-8")))["run"]
-    with FileLock(folder / f".{USES}.lock"):
-        before: list[dict[str, Any]] = []
-        for record in read_lines(file):
-            if record["run"] == own:
-                break
-            before.append(record)
-        else:
-            append_lines(file, [{"run": own, "path": str(run.path.resolve()), "rows": rows}])
-    uses = Counter(row for record in before for row in cast("list[str]", record["rows"]))
-    return 1 + max((uses[row] for row in rows), default=0)
+
+def _parts(splits: Splits) -> dict[str, tuple[Example, ...]]:
+    return {
+        "train": splits.train,
+        "dev": splits.dev,
+        "test": splits.test,
+        "reserved": splits.reserved,
+    }
 
 
 def _only_begun(path: Path) -> bool:
@@ -150,29 +139,36 @@ def _only_begun(path: Path) -> bool:
     return {file.name for file in path.iterdir()} <= begun
 
 
-def _resumable(project: Project, splits: Splits, paths: Sequence[Path]) -> Path:
-    wanted = resolved_toml(project)
-    for path in reversed(paths):
-        if not (path / "splits.json").is_file() or (path / "verdict.json").exists():
-            continue
+def _resumable(project: Project, splits: Splits, paths: Sequence[Path]) -> Path | None:
+    """The newest interrupted run of the same settings and data, else the newest finished one."""
+    wanted = _wherever_it_lies(resolved_toml(project))
+    begun = [path for path in reversed(paths) if (path / "splits.json").is_file()]
+    finished: Path | None = None
+    for path in begun:
         known = cast("dict[str, Any]", json.loads((path / "splits.json").read_text("utf-8")))
         same_data = known.get("fingerprint") == splits.fingerprint
-        if same_data and (path / "project.toml").read_text("utf-8") == wanted:
+        settings = _wherever_it_lies((path / "project.toml").read_text("utf-8"))
+        if not same_data or settings != wanted:
+            continue
+        if not (path / "verdict.json").exists():
             return path
-    raise UserError(
-        "There is no interrupted run of this project with the same settings and data to resume. "
-        "Run without --resume to start a new one."
-    )
+        finished = finished or path
+    if begun and finished is None:
+        raise UserError(
+            "There is no run of this project with the same settings and data to resume. "
+            "Run without --resume to start a new one."
+        )
+    return finished
+
+
+def _wherever_it_lies(toml: str) -> str:
+    """A resolved project with the paths below its root made relative: its folder may have moved."""
+    root = toml.partition("\n")[0].removeprefix('root = "').removesuffix('"')
+    return toml.replace(f'"{root}/', '"').replace(f'"{root}"', '"."')
 
 
 def _shown(example: Example) -> dict[str, Any]:
     return {"id": example.id, "input": example.input.text, "target": example.target}
-
-
-def _row_hash(example: Example) -> str:
-    turns = [[turn.role, turn.content] for turn in example.messages]
-    text = json.dumps([turns, example.target], ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()[:16]
 
 
 def _environment() -> dict[str, object]:

@@ -6,7 +6,7 @@ They know nothing of files, of checking, or of what a contender, a model or a me
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, get_args
 
 from tunewise.types import Kind
 
@@ -59,23 +59,37 @@ class Task:
     """One of `METRICS`, or `module:function`."""
 
 
+Sources: TypeAlias = tuple[Path | str, ...]
+"""Files and folders of data, absolute; a text is a data set on the hub, `hf://datasets/a/b`."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Data:
     """Where the rows lie: either `examples`, or `train` and `test` (and perhaps `dev`)."""
 
-    examples: Path | None = None
-    """One file that Tunewise splits."""
-    train: Path | None = None
-    dev: Path | None = None
-    test: Path | None = None
-    documents: Path | None = None
-    """A file or folder to retrieve from."""
+    examples: Sources | None = None
+    """What Tunewise splits; a folder may bring a split of its own."""
+    train: Sources | None = None
+    dev: Sources | None = None
+    test: Sources | None = None
+    documents: tuple[Path, ...] | None = None
+    """Files and folders to retrieve from."""
     group: str | None = None
     """Name of the column that says which rows belong together."""
     input: str | None = None
-    """Name of the column with the input; None: recognised."""
+    """Name of the column with the input; None: recognised, as with all the columns below."""
     output: str | None = None
-    """Name of the column with the answer; None: recognised."""
+    """Name of the column with the answer."""
+    messages: str | None = None
+    """Name of the column with a list of turns."""
+    chosen: str | None = None
+    """Name of the column with the better of two answers."""
+    rejected: str | None = None
+    """Name of the column with the worse of two answers."""
+    text: str | None = None
+    """Name of the column with plain text."""
+    weight: str | None = None
+    """Name of the column with the weight of a row, 0 or 1."""
     test_size: float | None = None
     """Share of the examples sealed for the test, 0.05 to 0.8; None: 0.30."""
     limit_train: int | None = None

@@ -16,13 +16,36 @@ Kind = Literal["classification", "extraction", "generation", "qa"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ToolCall:
+    """A function that the assistant asks to have called."""
+
+    name: str
+    arguments: str
+    """A JSON object as text."""
+    id: str | None = None
+    """What the turn with the result refers to."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
     """One turn of a conversation."""
 
     role: str
-    """`system`, `user` or `assistant`."""
+    """`system`, `user`, `assistant` or `tool` (the result of a call)."""
     content: str
-    """The text of the turn."""
+    """The text of the turn; may be empty beside tool calls."""
+    weight: Literal[0, 1] | None = None
+    """Of an assistant turn in a row's input: 1 if training learns it too, 0 or None if it is
+    context only."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What an assistant turn asks to have called."""
+    tool_call_id: str | None = None
+    """Of a `tool` turn: the id of the call that it answers."""
+
+
+Tool: TypeAlias = Mapping[str, JsonValue]
+"""A function that may be called, as OpenAI describes it: `type` and `function` (name, description,
+parameters as a JSON schema)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +55,9 @@ class Input:
     id: str
     """The example's id."""
     messages: tuple[Message, ...]
-    """The conversation up to the answer; the last turn is the user's."""
+    """The conversation up to the answer; the last turn is the user's, or a tool's."""
+    tools: tuple[Tool, ...] = ()
+    """What the answer may call."""
 
     @property
     def text(self) -> str:
@@ -49,16 +74,52 @@ class Example:
     messages: tuple[Message, ...]
     """The input: the conversation up to the answer."""
     target: str
-    """The answer wanted."""
+    """The answer wanted. Calls of tools are JSON: `{"name": ..., "arguments": {...}}`, or a list
+    of such objects where there are several."""
     group: str | None = None
     """The unit that splits and intervals go by (a customer, a document); None: the row itself."""
     metadata: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     """Every other column of the row. `document` names the file that holds the answer, if known."""
+    tools: tuple[Tool, ...] = ()
+    """What the answer may call."""
 
     @property
     def input(self) -> Input:
         """The part of the example that a contender may see when it answers."""
-        return Input(id=self.id, messages=self.messages)
+        return Input(id=self.id, messages=self.messages, tools=self.tools)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preference:
+    """Two answers to one input, of which one is liked better: for methods such as DPO."""
+
+    id: str
+    """Unique within the data set; stable when rows are added."""
+    messages: tuple[Message, ...]
+    """The input: the conversation up to the answer."""
+    chosen: str
+    """The better answer, written as `Example.target` is."""
+    rejected: str
+    """The worse one."""
+    group: str | None = None
+    """The unit that splits and intervals go by; None: the row itself."""
+    metadata: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    """Every other column of the row."""
+    tools: tuple[Tool, ...] = ()
+    """What the answers may call."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Text:
+    """A text without question and answer: for continued pre-training."""
+
+    id: str
+    """Unique within the data set; stable when texts are added."""
+    text: str
+    group: str | None = None
+    """The unit that splits go by; None: the text itself."""
+    metadata: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    """Every other column of the row."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +132,9 @@ class Splits:
     seed: int
     """Salt of the hash that decides membership."""
     fingerprint: str
-    """sha256 (hex) over the content of all rows and their membership."""
+    """sha256 (hex) over the content of the rows of train, dev and test, and their membership."""
+    reserved: tuple[Example, ...] = ()
+    """Rows left alone: nothing is fitted on them and nobody answers them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

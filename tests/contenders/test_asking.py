@@ -10,6 +10,7 @@ from tunewise.contenders.asking import (
     answer_limit,
     dev_scores,
     instructed,
+    reworded,
     spent,
 )
 from tunewise.evaluation.scorers import metric_named
@@ -86,6 +87,28 @@ def test_white_space_around_an_answer_is_dropped_unless_it_is_read_otherwise() -
         told, "c", [rows(1)[0].input], seed=0
     )
     assert (plain.text, own.text) == ("yes", "  YES \n")
+
+
+def test_tools_go_to_the_engine_and_calls_come_back_as_json() -> None:
+    tool = {"type": "function", "function": {"name": "weather"}}
+    item = Input(id="1", messages=turns(("user", "Weather?")), tools=(tool,))
+
+    def with_tools(inputs: list[Input]) -> list[Prompt]:
+        return [Prompt(messages=item.messages, tools=item.tools) for item in inputs]
+
+    told = engine(
+        lambda r: 'Well.\n<tool_call>\n{"name": "weather", "arguments": {}}\n</tool_call>'
+    )
+    (answer,) = Asking(prompts=with_tools, max_tokens=9).ask(told, "c", [item], seed=0)
+    assert told.requests[0].tools == (tool,)
+    assert answer.text == 'Well.\n{"name": "weather", "arguments": {}}'
+
+
+def test_only_the_last_user_turn_gets_another_wording() -> None:
+    talk = turns(("user", "hi"), ("assistant", "hello"), ("user", "bye"), ("tool", "12"))
+    assert reworded(talk, str.upper) == turns(
+        ("user", "hi"), ("assistant", "hello"), ("user", "BYE"), ("tool", "12")
+    )
 
 
 def turns(*pairs: tuple[str, str]) -> tuple[Message, ...]:

@@ -15,7 +15,7 @@ from tunewise.contenders.fine_tune import (
     rung_epochs,
 )
 from tunewise.contenders.rag import Library
-from tunewise.data.chat import TokenisedExample
+from tunewise.data.chat import Span, TokenisedExample
 from tunewise.errors import UserError
 from tunewise.evaluation.scorers import Judgement, Metric, metric_named
 from tunewise.models.adapters import check_adapter
@@ -36,7 +36,9 @@ def letters(count: int, prefix: str = "row") -> list[Example]:
 
 
 def tokenised(lengths: Sequence[int]) -> list[TokenisedExample]:
-    return [TokenisedExample(token_ids=(0,) * length, answer_start=1) for length in lengths]
+    return [
+        TokenisedExample(token_ids=(0,) * length, answers=(Span(1, length),)) for length in lengths
+    ]
 
 
 class AdapterEngine(ScriptedEngine):
@@ -317,8 +319,11 @@ def test_a_row_longer_than_the_context_is_refused_by_name(make: Make) -> None:
 def test_a_row_with_no_answer_token_is_refused_by_name(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nothing_to_learn(tokenizer: object, messages: object, target: str) -> TokenisedExample:
-        return TokenisedExample(token_ids=(1, 2, 3), answer_start=3 if target == "b" else 2)
+    def nothing_to_learn(
+        tokenizer: object, messages: object, target: str, tools: object
+    ) -> TokenisedExample:
+        start = 3 if target == "b" else 2
+        return TokenisedExample(token_ids=(1, 2, 3), answers=(Span(start, 3),))
 
     monkeypatch.setattr("tunewise.contenders.fine_tune.answer_tokens", nothing_to_learn)
     with pytest.raises(UserError) as caught:

@@ -7,7 +7,7 @@ from scripted_rows import Counted, engine
 from tunewise.contenders import line_up as line_up_module
 from tunewise.contenders.few_shot import FewShot
 from tunewise.contenders.fine_tune import FineTune
-from tunewise.contenders.line_up import BUDGET_TOKENS, LineUp, budget_tokens, line_up
+from tunewise.contenders.line_up import BUDGET_TOKENS, LineUp, Means, budget_tokens, line_up
 from tunewise.contenders.prompt import TunedPrompt
 from tunewise.contenders.rag import Rag
 from tunewise.errors import UserError
@@ -45,15 +45,14 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
         ceilings: dict[str, Engine] | None = None,
     ) -> LineUp:
         (tmp_path / "tunewise.toml").write_text(TOML + toml)
-        return line_up(
-            load_project(tmp_path, overrides),
+        means = Means(
             engine=engine(),
             model=model,
             metric=metric_named("accuracy"),
             folder=tmp_path / "training",
             progress=Counted(),
-            ceilings=ceilings or {},
         )
+        return line_up(load_project(tmp_path, overrides), means, ceilings=ceilings or {})
 
     return _build
 

@@ -4,9 +4,16 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from tunewise.data.chat import ChatTokenizer, answer_tokens, prompt_tokens, render_prompt
+from tunewise.data.chat import (
+    ChatTokenizer,
+    TokenisedExample,
+    answer_tokens,
+    prompt_tokens,
+    render_prompt,
+)
+from tunewise.data.tools import canonical_answer
 from tunewise.errors import UserError
-from tunewise.types import Message
+from tunewise.types import Message, Tool, ToolCall
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -37,6 +44,11 @@ def build(template: str | None, *, bos: bool = False) -> ChatTokenizer:
     return cast(ChatTokenizer, fast)
 
 
+def learnt(tokenizer: ChatTokenizer, example: TokenisedExample) -> list[object]:
+    """The texts that carry loss."""
+    return [decoded(tokenizer, example.token_ids[a.start : a.stop]) for a in example.answers]
+
+
 def decoded(tokenizer: ChatTokenizer, ids: tuple[int, ...]) -> object:
     return tokenizer.decode(list(ids))
 
@@ -61,9 +73,11 @@ def test_loss_covers_the_answer_and_its_end_and_nothing_else(
 ) -> None:
     tokenizer = build(template)
     example = answer_tokens(tokenizer, ASK, target)
-    assert example.token_ids[: example.answer_start] == prompt_tokens(tokenizer, ASK)
+    (answer,) = example.answers
+    assert example.token_ids[: answer.start] == prompt_tokens(tokenizer, ASK)
     written = f"{target}<|im_end|>" if template else f" {target}<|end|>"
-    assert decoded(tokenizer, example.token_ids[example.answer_start :]) == written
+    assert decoded(tokenizer, example.token_ids[answer.start : answer.stop]) == written
+    assert answer.stop == len(example.token_ids)
 
 
 def test_the_end_of_turn_is_one_token_and_the_last() -> None:
@@ -85,7 +99,7 @@ def test_a_token_across_the_border_does_not_change_the_prompt() -> None:
 def test_a_template_that_trims_answers_is_followed() -> None:
     tokenizer = build(CHATML.replace("m.content", "m.content | trim"))
     example = answer_tokens(tokenizer, ASK, " In Köln.\n")
-    assert decoded(tokenizer, example.token_ids[example.answer_start :]) == "In Köln.<|im_end|>"
+    assert learnt(tokenizer, example) == ["In Köln.<|im_end|>"]
 
 
 def test_a_template_that_rewrites_the_prompt_is_refused() -> None:
@@ -120,3 +134,145 @@ def test_a_model_that_cannot_stop_is_refused() -> None:
     cast(PreTrainedTokenizerFast, tokenizer).eos_token = None
     with pytest.raises(UserError, match="cannot learn to stop"):
         answer_tokens(tokenizer, ASK, "In Köln.")
+
+
+TALK = (
+    Message(role="user", content="Where is it?"),
+    Message(role="assistant", content="In Köln.", weight=1),
+    Message(role="user", content="And the other?"),
+    Message(role="assistant", content="Who knows.", weight=0),
+    Message(role="user", content="Be brief."),
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "texts"),
+    [
+        (CHATML, ["In Köln.<|im_end|>", "In Bonn.<|im_end|>"]),
+        (None, [" In Köln.", " In Bonn.<|end|>"]),
+    ],
+    ids=["ChatML", "plain"],
+)
+def test_earlier_answers_carry_loss_by_their_weight(template: str | None, texts: list[str]) -> None:
+    tokenizer = build(template)
+    example = answer_tokens(tokenizer, TALK, "In Bonn.")
+    assert learnt(tokenizer, example) == texts
+    assert example.token_ids[: example.answers[-1].start] == prompt_tokens(tokenizer, TALK)
+    masked = [
+        token
+        for place, token in enumerate(example.token_ids)
+        if not any(start <= place < stop for start, stop in example.answers)
+    ]
+    assert "Who knows." in str(decoded(tokenizer, tuple(masked)))
+    assert "Köln" not in str(decoded(tokenizer, tuple(masked)))
+
+
+def test_without_weights_only_the_last_answer_carries_loss() -> None:
+    tokenizer = build(CHATML)
+    shots = (*ASK, Message(role="assistant", content="In Köln."), ASK[1])
+    assert learnt(tokenizer, answer_tokens(tokenizer, shots, "In Bonn.")) == ["In Bonn.<|im_end|>"]
+
+
+def test_a_token_across_the_start_of_an_earlier_answer_keeps_the_loss_exact() -> None:
+    tokenizer = build(CHATML)
+    talk = (ASK[1], Message(role="assistant", content="\n\nBe brief.", weight=1), ASK[1])
+    example = answer_tokens(tokenizer, talk, "In Köln.")
+    assert learnt(tokenizer, example) == ["\n\nBe brief.<|im_end|>", "In Köln.<|im_end|>"]
+
+
+STRIPS_THOUGHT = CHATML.replace(
+    "{{ m.content }}",
+    "{{ m.content if loop.last else m.content.split('</think>')[-1] }}",
+)
+
+
+def test_a_template_that_rewrites_earlier_answers_is_refused_where_they_carry_loss() -> None:
+    tokenizer = build(STRIPS_THOUGHT)
+    thought = Message(role="assistant", content="<think>Hm.</think>In Köln.", weight=1)
+    with pytest.raises(UserError, match=r"an earlier answer differently once .*weight 0, or"):
+        answer_tokens(tokenizer, (ASK[1], thought, ASK[1]), "In Bonn.")
+    unlearnt = Message(role="assistant", content=thought.content, weight=0)
+    example = answer_tokens(tokenizer, (ASK[1], unlearnt, ASK[1]), "In Bonn.")
+    assert learnt(tokenizer, example) == ["In Bonn.<|im_end|>"]
+
+
+WEATHER: Tool = {
+    "type": "function",
+    "function": {"name": "weather", "parameters": {"type": "object"}},
+}
+ASKED = (Message(role="user", content="Weather in Bonn and Köln?"),)
+CALLS = Message(
+    role="assistant",
+    content="",
+    weight=1,
+    tool_calls=(
+        ToolCall(name="weather", arguments='{"place": "Bonn"}', id="a"),
+        ToolCall(name="weather", arguments='{"place": "Köln"}', id="b"),
+    ),
+)
+TOLD = (
+    *ASKED,
+    CALLS,
+    Message(role="tool", content="8 degrees", tool_call_id="b"),
+    Message(role="tool", content="12 degrees", tool_call_id="a"),
+)
+HERMES = (
+    "{% if tools %}<|im_start|>system\n{% for t in tools %}{{ t | tojson }}{% endfor %}<|im_end|>\n"
+    "{% endif %}{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.role == 'tool' %}{{ m.name }} {{ m.tool_call_id }}: {% endif %}{{ m.content }}"
+    "{% for c in m.tool_calls or [] %}<tool_call>\n"
+    "{{ {'name': c.function.name, 'arguments': c.function.arguments} | tojson }}\n</tool_call>"
+    "{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def test_a_template_that_knows_tools_writes_them_its_own_way() -> None:
+    tokenizer = build(HERMES)
+    text = render_prompt(tokenizer, TOLD, [WEATHER])
+    assert text.count('"name": "weather"') == 3
+    assert '<tool_call>\n{"name": "weather", "arguments": {"place": "Bonn"}}' in text
+    assert "weather call00001: 8 degrees" in text
+    assert "weather call00000: 12 degrees" in text
+
+
+def test_calls_written_by_the_template_carry_loss() -> None:
+    tokenizer = build(HERMES)
+    target = '{"name": "weather", "arguments": {"place": "Ulm"}}'
+    example = answer_tokens(tokenizer, TOLD, target, [WEATHER])
+    first, last = learnt(tokenizer, example)
+    assert str(first).count("<tool_call>") == 2
+    assert last == f"<tool_call>\n{target}\n</tool_call><|im_end|>"
+    assert example.token_ids[: example.answers[-1].start] == prompt_tokens(
+        tokenizer, TOLD, [WEATHER]
+    )
+    assert canonical_answer(str(last).removesuffix("<|im_end|>"), [WEATHER]) == target
+
+
+@pytest.mark.parametrize("template", [CHATML, None], ids=["ChatML", "plain"])
+def test_a_model_that_knows_no_tools_gets_them_as_text(template: str | None) -> None:
+    tokenizer = build(template)
+    target = '{"name": "weather", "arguments": {"place": "Ulm"}}'
+    example = answer_tokens(tokenizer, TOLD, target, [WEATHER])
+    text = str(decoded(tokenizer, example.token_ids))
+    assert "You can call these functions:" in text
+    assert '[{"name": "weather", "parameters": {"type": "object"}}]' in text
+    assert '[{"name": "weather", "arguments": {"place": "Bonn"}}, {"name": "weather"' in text
+    assert "Result of weather: 8 degrees\nResult of weather: 12 degrees" in text
+    assert len(example.answers) == 2
+    assert target in str(learnt(tokenizer, example)[-1])
+    assert example.token_ids[: example.answers[-1].start] == prompt_tokens(
+        tokenizer, TOLD, [WEATHER]
+    )
+
+
+def test_an_answer_in_words_is_an_answer_in_words_with_and_without_tools() -> None:
+    for template in (HERMES, CHATML):
+        tokenizer = build(template)
+        example = answer_tokens(tokenizer, TOLD, "Cool.", [WEATHER])
+        assert learnt(tokenizer, example)[-1] == "Cool.<|im_end|>"
+
+
+def test_rows_without_tools_are_written_as_if_there_were_none() -> None:
+    for template in (HERMES, CHATML):
+        assert render_prompt(build(template), ASK) == render_prompt(build(CHATML), ASK)

@@ -28,7 +28,7 @@ def test_a_data_file_becomes_a_complete_task_and_three_splits(tmp_path: Path) ->
 def test_what_the_project_says_is_not_inferred(tmp_path: Path) -> None:
     prepared = prepare(project(tmp_path, labelled(40), "task.kind=generation", "task.metric=chrf"))
     assert (prepared.project.task.kind, prepared.project.task.metric) == ("generation", "chrf")
-    assert prepared.notes == ()
+    assert [note for note in prepared.notes if "because" in note or "usual" in note] == []
 
 
 def test_labels_are_inferred_from_train_and_dev_alone(tmp_path: Path) -> None:
@@ -41,6 +41,28 @@ def test_labels_are_inferred_from_train_and_dev_alone(tmp_path: Path) -> None:
     with_strange = prepare(project(tmp_path, rows, "task.kind=classification"))
     assert "seen in test only" in {e.target for e in with_strange.splits.test}
     assert with_strange.project.task.labels == ("a", "b")
+
+
+def test_what_so_many_test_rows_can_tell_is_said_for_the_gain_of_the_project(
+    tmp_path: Path,
+) -> None:
+    prepared = prepare(project(tmp_path, labelled(100), "decision.minimum_gain=0.2"))
+    n = len(prepared.splits.test)
+    said = prepared.notes[1]
+    assert said.startswith(f"{n} test rows: enough to tell a gain of 0.")
+    assert said.endswith("a gain of 0.2 needs about 37.")
+
+
+def test_more_test_rows_than_the_gain_needs_are_reserved(tmp_path: Path) -> None:
+    prepared = prepare(project(tmp_path, labelled(400), "decision.minimum_gain=0.2"))
+    assert len(prepared.splits.test) == 37
+    assert len(prepared.splits.reserved) > 50
+
+
+def test_the_shares_of_labels_are_told_for_a_classification_only(tmp_path: Path) -> None:
+    assert "Labels in train / dev / test: " in prepare(project(tmp_path, labelled(100))).notes[2]
+    free = prepare(project(tmp_path, labelled(100), "task.kind=generation")).notes
+    assert not any("Labels" in note for note in free)
 
 
 def test_the_limit_is_kept(tmp_path: Path) -> None:

@@ -1,3 +1,7 @@
+import random
+import time
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,9 +22,23 @@ def rows(n: int, start: int = 0) -> list[Example]:
     return [row(str(k)) for k in range(start, start + n)]
 
 
+def long_text(number: int, words: int = 20) -> str:
+    """Words that no other number has: never near another text."""
+    return " ".join(f"w{number}x{k}" for k in range(words))
+
+
+def nearly(text: str, variant: int) -> str:
+    """The text with its last word exchanged: similarity 0.9."""
+    return " ".join([*text.split()[:-1], f"other{variant}"])
+
+
 def sides(splits: Splits) -> dict[str, str]:
     parts = {"train": splits.train, "dev": splits.dev, "test": splits.test}
     return {example.id: name for name, part in parts.items() for example in part}
+
+
+def ids(examples: Sequence[Example]) -> set[str]:
+    return {example.id for example in examples}
 
 
 def test_shares_are_30_test_15_dev_55_train() -> None:
@@ -52,6 +70,56 @@ def test_adding_rows_moves_no_old_one(n: int, more: int, seed: int) -> None:
         assert sides(before.splits).items() <= sides(after.splits).items()
 
 
+@settings(max_examples=25, deadline=None)
+@given(n=st.integers(60, 150), seed=st.integers(0, 10**6), rng=st.randoms(use_true_random=False))
+def test_adding_near_duplicates_at_the_end_moves_no_old_row(
+    n: int, seed: int, rng: random.Random
+) -> None:
+    old = [row(f"old {k}", long_text(k)) for k in range(n)]
+    new = [
+        row(f"new {k}", nearly(long_text(rng.randrange(2 * n)), k)) for k in range(rng.randrange(n))
+    ]
+    before = split_examples(old, seed=seed)
+    after = split_examples(old + new, seed=seed)
+    if not before.notes:
+        assert sides(before.splits).items() <= sides(after.splits).items()
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), rng=st.randoms(use_true_random=False))
+def test_near_duplicates_stay_on_one_side_wherever_they_stand(
+    seed: int, rng: random.Random
+) -> None:
+    data = [row(f"{k}", long_text(k)) for k in range(100)]
+    for k in range(30):
+        data.insert(rng.randrange(len(data)), row(f"near {k}", nearly(long_text(k), k)))
+    side = sides(split_examples(data, seed=seed).splits)
+    assert all(side[f"near {k}"] == side[str(k)] for k in range(30))
+
+
+def test_a_near_duplicate_of_a_near_duplicate_follows_too() -> None:
+    text = long_text(1, words=40)
+    chain = [row("link 0", text)]
+    for k in range(1, 8):
+        kept = text.split()[: -2 * k]
+        chain.append(
+            row(f"link {k}", " ".join([*kept, *(f"new{j}" for j in range(len(kept), 40))]))
+        )
+    side = sides(split_examples([*rows(100), *chain], seed=0).splits)
+    assert len({side[link.id] for link in chain}) == 1
+
+
+def test_a_shared_instruction_does_not_make_all_rows_near_duplicates() -> None:
+    told = "Read the message below and answer with one word, which is the department it is for: "
+    data = [row(str(k), f"{told * 3}{long_text(k, words=6)}") for k in range(200)]
+    assert len(split_examples(data, seed=0).splits.test) / 200 == pytest.approx(0.30, abs=0.1)
+
+
+def test_the_same_rows_and_seed_give_the_same_split() -> None:
+    data = [row(str(k), nearly(long_text(k // 2), k)) for k in range(200)]
+    assert split_examples(data, seed=5) == split_examples(data, seed=5)
+
+
 def test_another_seed_splits_otherwise() -> None:
     assert sides(split_examples(rows(100), seed=1).splits) != sides(
         split_examples(rows(100), seed=2).splits
@@ -70,6 +138,42 @@ def test_a_group_stays_on_one_side() -> None:
     side = sides(split_examples(data, seed=0).splits)
     for group in range(40):
         assert len({side[str(n)] for n in range(400) if n % 40 == group}) == 1
+
+
+def grouped(name: str, group: str, text: str) -> Example:
+    return row(name, text, group=group)
+
+
+def torn_data(seed: int) -> tuple[list[Example], str, str]:
+    """Groups on both sides of test, and a row of the one that nearly repeats one of the other."""
+    data = [grouped(f"{k}", f"customer {k % 40}", long_text(k)) for k in range(200)]
+    side = sides(split_examples(data, seed=seed).splits)
+    sealed = next(k for k in range(200) if side[str(k)] == "test")
+    open_one = next(k for k in range(200) if side[str(k)] == "train")
+    copy = grouped("copy", f"customer {open_one % 40}", nearly(long_text(sealed), 0))
+    return [*data, copy], str(sealed), str(open_one)
+
+
+def test_a_new_group_that_begins_near_another_group_joins_it() -> None:
+    data = [grouped(f"{k}", f"customer {k % 40}", long_text(k)) for k in range(200)]
+    for number in (3, 17, 31):
+        again = grouped("again", "newcomer", nearly(long_text(number), 0))
+        more = grouped("more", "newcomer", long_text(1000))
+        side = sides(split_examples([*data, again, more], seed=0).splits)
+        assert side["again"] == side["more"] == side[str(number)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_row_whose_group_and_likeness_pull_apart_is_left_out_and_counted(seed: int) -> None:
+    data, sealed, _ = torn_data(seed)
+    before = split_examples(data[:-1], seed=seed)
+    after = split_examples(data, seed=seed)
+    assert sides(after.splits) == sides(before.splits)
+    assert sides(after.splits)[sealed] == "test"
+    assert [row.id for row in after.splits.reserved] == ["copy"]
+    assert after.notes == (
+        "Left out: 1 row that nearly repeats a row of another group across the border of test.",
+    )
 
 
 @settings(max_examples=100, deadline=None)
@@ -112,6 +216,72 @@ def test_limits_of_train_and_test_apply_to_their_side_only() -> None:
     splits = split_examples(rows(1000), seed=0, limit_train=50, limit_test=20).splits
     assert (len(splits.train), len(splits.test)) == (50, 20)
     assert len(splits.dev) > 100
+
+
+def test_what_limits_leave_out_is_reserved() -> None:
+    splits = split_examples(rows(1000), seed=0, limit=300, limit_train=50, limit_test=20).splits
+    used = {row.id for row in (*splits.train, *splits.dev, *splits.test)}
+    assert len(splits.reserved) == 1000 - len(used)
+    assert not used & {row.id for row in splits.reserved}
+    assert split_examples(rows(1000), seed=0).splits.reserved == ()
+
+
+class TestTheSizeOfTest:
+    def test_is_what_the_gain_needs_and_the_rest_is_reserved(self) -> None:
+        whole = split_examples(rows(1000), seed=0)
+        chosen = split_examples(rows(1000), seed=0, minimum_gain=0.1)
+        assert len(chosen.splits.test) == 160  # Connor: 155, to two digits
+        assert ids(chosen.splits.test) | ids(chosen.splits.reserved) == ids(whole.splits.test)
+        assert (chosen.splits.train, chosen.splits.dev) == (whole.splits.train, whole.splits.dev)
+        spare = len(whole.splits.test) - 160
+        assert chosen.notes == (
+            "160 test rows: enough to tell a gain of 0.1 (80% power, a fifth of answers "
+            f"differing). {spare} more stay reserved: nothing is trained or tested on them until "
+            "[data] limit_test asks for more.",
+        )
+
+    def test_is_the_whole_side_where_that_is_less(self) -> None:
+        chosen = split_examples(rows(300), seed=0, minimum_gain=0.05)
+        assert chosen.splits == split_examples(rows(300), seed=0).splits
+        n = len(chosen.splits.test)
+        assert chosen.notes[0].startswith(f"{n} test rows: enough to tell a gain of 0.1")
+        assert chosen.notes[0].endswith("; a gain of 0.05 needs about 630.")
+
+    def test_is_the_limit_of_the_person_where_there_is_one(self) -> None:
+        for limit in (40, 250):
+            chosen = split_examples(rows(1000), seed=0, limit_test=limit, minimum_gain=0.1)
+            assert len(chosen.splits.test) == limit
+
+    def test_takes_the_same_rows_for_a_larger_gain(self) -> None:
+        small = split_examples(rows(1000), seed=0, minimum_gain=0.2).splits.test
+        large = split_examples(rows(1000), seed=0, minimum_gain=0.1).splits.test
+        assert ids(small) < ids(large)
+
+    def test_grows_with_groups_whose_rows_are_worth_less(self) -> None:
+        data = [grouped(str(k), f"customer {k % 400}", long_text(k)) for k in range(2000)]
+        chosen = split_examples(data, seed=0, minimum_gain=0.1)
+        assert 155 * 1.8 <= len(chosen.splits.test) <= 155 * 1.8 + 11  # 5 rows a group: 1.8
+        assert "groups, worth about 160 alone: enough to tell a gain of 0.1" in chosen.notes[0]
+
+    def test_that_allows_no_interval_is_said(self) -> None:
+        (said,) = split_examples(rows(40), seed=1, minimum_gain=0.05).notes
+        assert "too few for any interval, which takes 20" in said
+
+    def test_of_an_own_split_is_only_explained(self) -> None:
+        own = keep_split(rows(60), rows(20, 60), rows(900, 80), seed=0, minimum_gain=0.05)
+        assert len(own.splits.test) == 900
+        assert own.notes[0].startswith("900 test rows: enough to tell a gain of 0.05")
+
+
+def test_fifty_thousand_rows_are_split_in_seconds() -> None:
+    rng = random.Random(1)
+    words = [f"word{k}" for k in range(5000)]
+    texts = [" ".join(rng.choices(words, k=25)) for _ in range(45_000)]
+    texts += [nearly(rng.choice(texts), k) for k in range(5_000)]
+    data = [row(str(k), text) for k, text in enumerate(texts)]
+    began = time.process_time()
+    split_examples(data, seed=0, minimum_gain=0.05)
+    assert time.process_time() - began < 20  # 4 on an idle machine
 
 
 def test_an_own_split_is_kept_and_dev_is_taken_from_train() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tunewise.errors import UserError
 from tunewise.models.engine import Request, Sampling
 from tunewise.models.openai import OpenAIEngine
-from tunewise.types import Failure, Generation, Message
+from tunewise.types import Failure, Generation, Message, ToolCall
 
 Reply = tuple[int, dict[str, str], str]
 """Status, headers, body."""
@@ -113,6 +113,55 @@ def ask(text: str = "where is my money", max_tokens: int = 32) -> Request:
 def only(made: list[Generation | Failure]) -> Generation | Failure:
     assert len(made) == 1
     return made[0]
+
+
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {}}}
+
+
+def called(call_id: str, arguments: str) -> dict[str, object]:
+    function = {"name": "weather", "arguments": arguments}
+    return {"id": call_id, "type": "function", "function": function}
+
+
+def test_tools_calls_and_results_go_out_as_the_endpoint_wants_them(endpoint: Endpoint) -> None:
+    calls = tuple(
+        ToolCall(name="weather", arguments=f'{{"place": "{place}"}}', id=place)
+        for place in ("Bonn", "Ulm")
+    )
+    turns = (
+        Message(role="user", content="Weather?"),
+        Message(role="assistant", content="", tool_calls=calls, weight=1),
+        Message(role="tool", content="8", tool_call_id="Ulm"),
+        Message(role="tool", content="12", tool_call_id="Bonn"),
+    )
+    engine(endpoint).generate([Request(messages=turns, tools=(WEATHER,))])
+    (sent,) = endpoint.bodies
+    assert sent["tools"] == [WEATHER]
+    assert sent["messages"][1:] == [
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [
+                called("call_0", '{"place": "Bonn"}'),
+                called("call_1", '{"place": "Ulm"}'),
+            ],
+        },
+        {"role": "tool", "content": "8", "tool_call_id": "call_1"},
+        {"role": "tool", "content": "12", "tool_call_id": "call_0"},
+    ]
+
+
+def test_an_answer_that_calls_tools_comes_back_as_json(endpoint: Endpoint) -> None:
+    message = {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [called("x", '{"place":"Bonn"}')],
+    }
+    choice = {"index": 0, "finish_reason": "tool_calls", "message": message}
+    endpoint.reply = lambda asked: completion(choices=[choice])
+    made = only(engine(endpoint).generate([ask()]))
+    assert isinstance(made, Generation)
+    assert made.text == '{"name": "weather", "arguments": {"place": "Bonn"}}'
 
 
 def test_an_answer_comes_back_with_its_tokens_cached_ones_included(endpoint: Endpoint) -> None:

@@ -1,78 +1,118 @@
 import io
 import json
+from dataclasses import replace
 
-import pytest
+import numpy as np
+from checked_data import checked, finding
 from rich.console import Console
 
-from tunewise.data.check import Finding, Report
-from tunewise.inference import Inference
-from tunewise.project import Project, Task, load_project
-from tunewise.report.findings import findings_document, render_findings
-
-
-def finding(rule: str, where: str, message: str) -> Finding:
-    return Finding(rule=rule, where=where, message=message)
-
+from tunewise.data.checks.checked import Checked
+from tunewise.data.checks.findings import Report
+from tunewise.errors import UserError
+from tunewise.report.findings import (
+    faults_document,
+    findings_document,
+    lengths_sentence,
+    render_findings,
+    verdict,
+)
 
 REPORT = Report(
     errors=(finding("empty_target", "a.jsonl:3", "The answer is empty."),),
     warnings=(finding("duplicate", "a.jsonl:9", "Repeats [/red] a.jsonl:1."),),
     notes=(finding("read", "examples", "rows read as two columns."),),
+    counts={"empty_target": 1, "duplicate": 1, "read": 1},
 )
 
 
-@pytest.fixture
-def inference(tmp_path) -> Inference:
-    (tmp_path / "a.jsonl").write_text("{}\n")
-    loaded = load_project(tmp_path / "a.jsonl")
-    task = Task(kind="classification", labels=("a", "b"), metric="accuracy")
-    project = Project(
-        **{name: getattr(loaded, name) for name in loaded.__dataclass_fields__ if name != "task"},
-        task=task,
-    )
-    return Inference(project=project, reason="kind classification, because of [/b] reasons")
-
-
-def shown(report: Report, inference: Inference) -> str:
+def printed(found: Checked) -> str:
     console = Console(file=io.StringIO(), width=80)
-    render_findings(report, inference, 1234, console)
+    render_findings(found, console)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_the_errors_come_first_each_with_rule_place_and_message(inference: Inference) -> None:
-    lines = shown(REPORT, inference).splitlines()
-    assert lines[0] == "1,234 rows, classification judged by accuracy."
+def test_the_errors_come_first_each_with_rule_place_and_message() -> None:
+    lines = printed(checked(report=REPORT)).splitlines()
+    assert lines[0] == "412 rows, classification judged by accuracy."
     assert lines[2:5] == [
         "error [empty_target] a.jsonl:3: The answer is empty.",
         "warning [duplicate] a.jsonl:9: Repeats [/red] a.jsonl:1.",
         "note [read] examples: rows read as two columns.",
     ]
-    assert lines[5] == "Mend the errors, then check again."
+    assert lines[-2:] == [
+        "411 of 412 rows can be used; 1 error, 1 warning.",
+        "Mend the errors, then check again.",
+    ]
 
 
-def test_what_looks_like_markup_is_shown_as_it_is(inference: Inference) -> None:
-    assert "because of [/b] reasons" in shown(REPORT, inference)
+def test_what_looks_like_markup_is_shown_as_it_is() -> None:
+    assert "because of [/b]" in printed(checked())
 
 
-def test_without_errors_the_next_command_is_named(inference: Inference) -> None:
-    assert shown(Report(), inference).splitlines()[-1] == "No errors. Next: tunewise decide"
+def test_without_errors_the_next_command_is_named() -> None:
+    lines = printed(checked(report=Report(), usable=412)).splitlines()
+    assert lines[-2:] == [
+        "412 rows can be used; nothing found.",
+        "No errors. Next: tunewise decide",
+    ]
 
 
-def test_a_long_message_is_not_broken_into_lines(inference: Inference) -> None:
-    long = Report(warnings=(finding("leak", "a.jsonl:1", "word " * 60),))
-    assert any(line.count("word") == 60 for line in shown(long, inference).splitlines())
+def test_a_long_message_is_not_broken_into_lines() -> None:
+    long = Report(warnings=(finding("leak", "a.jsonl:1", "word " * 60),), counts={"leak": 1})
+    assert any(line.count("word") == 60 for line in printed(checked(report=long)).splitlines())
 
 
-def test_the_document_holds_the_same_and_is_json(inference: Inference) -> None:
-    document = json.loads(json.dumps(findings_document(REPORT, inference, 7)))
-    assert document == {
-        "rows": 7,
-        "task": {"kind": "classification", "metric": "accuracy", "labels": ["a", "b"]},
-        "errors": [
-            {"rule": "empty_target", "where": "a.jsonl:3", "message": "The answer is empty."}
-        ],
-        "warnings": [
-            {"rule": "duplicate", "where": "a.jsonl:9", "message": "Repeats [/red] a.jsonl:1."}
-        ],
-        "notes": [{"rule": "read", "where": "examples", "message": "rows read as two columns."}],
-    }
+def test_findings_that_are_only_counted_are_in_the_verdict() -> None:
+    assert verdict(checked()) == "411 of 412 rows can be used; 1 error, 26 warnings."
+
+
+def test_lengths_are_said_against_the_context() -> None:
+    lengths = replace(checked().lengths, sample=np.arange(1, 101))
+    assert lengths_sentence(checked(lengths=lengths, rows={"train": 100})) == (
+        "Rows have 50 tokens in the middle, 95 at the 95th percentile, 100 at most; "
+        "the context of small holds 256."
+    )
+    plain = replace(lengths, unit="characters", context=None, model=None)
+    said = lengths_sentence(checked(lengths=plain, no_tokens="the model small is not here"))
+    assert said.endswith(
+        "100 at most (a sample of 100 rows). Tokens were not counted: the model small is not here."
+    )
+
+
+def test_the_document_holds_the_same_and_is_json() -> None:
+    document = json.loads(json.dumps(findings_document(checked(report=REPORT))))
+    assert document["rows"] == 412
+    assert document["task"] == {
+        "kind": "classification", "metric": "accuracy", "labels": ["a", "b"],
+    }  # fmt: skip
+    assert document["errors"] == [
+        {"rule": "empty_target", "where": "a.jsonl:3", "message": "The answer is empty."}
+    ]
+    assert document["warnings"] == [
+        {"rule": "duplicate", "where": "a.jsonl:9", "message": "Repeats [/red] a.jsonl:1."}
+    ]
+    assert document["notes"] == [
+        {"rule": "read", "where": "examples", "message": "rows read as two columns."}
+    ]
+    assert document["counts"] == {"empty_target": 1, "duplicate": 1, "read": 1}
+    assert document["summary"] == "411 of 412 rows can be used; 1 error, 1 warning."
+    assert document["leaks"] == {"exact": 4, "overlap": 1}
+    assert document["lengths"]["too_long"] == 9
+
+
+def test_where_nothing_could_be_read_the_document_holds_the_faults() -> None:
+    faults = [finding("not_JSON", "a.jsonl:3", "is not JSON. Mend it.")]
+    document = json.loads(json.dumps(faults_document(UserError("..."), faults)))
+    assert document["rows"] == 0
+    assert document["errors"] == [
+        {"rule": "not_JSON", "where": "a.jsonl:3", "message": "is not JSON. Mend it."}
+    ]
+    assert document["warnings"] == document["notes"] == []
+
+
+def test_an_error_without_findings_is_taken_apart_by_line() -> None:
+    error = UserError("t.toml:2: data.x: unknown key. Remove it.\nNo such thing.")
+    assert faults_document(error, ())["errors"] == [
+        {"rule": "unreadable", "where": "t.toml:2", "message": "data.x: unknown key. Remove it."},
+        {"rule": "unreadable", "where": "", "message": "No such thing."},
+    ]

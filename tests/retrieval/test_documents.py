@@ -90,10 +90,27 @@ def test_links_out_of_the_folder_are_faults(tmp_path: Path) -> None:
 
 
 def test_a_missing_or_empty_folder_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is no such folder"):
+    with pytest.raises(UserError, match="there is no such file or folder"):
         read_documents(tmp_path / "docs")
     with pytest.raises(UserError, match="no documents"):
         read_documents(tmp_path)
+
+
+def test_single_files_and_folders_are_read_together_and_named_from_where_they_all_lie(
+    tmp_path: Path,
+) -> None:
+    faq = write(tmp_path, "faq.txt", "Ask away.")
+    write(tmp_path, "manuals/tent.md", "Stands on rock.")
+    write(tmp_path, "export.csv", "a,b\n")
+    read = read_documents(faq, tmp_path / "manuals", tmp_path / "manuals" / "tent.md")
+    assert [document.name for document in read] == ["faq.txt", "manuals/tent.md"]
+    assert [document.name for document in read_documents(faq)] == ["faq.txt"]
+
+
+def test_every_missing_place_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as fault:
+        read_documents(tmp_path / "a.md", tmp_path / "b")
+    assert len(str(fault.value).splitlines()) == 2
 
 
 def test_a_pdf_is_read_page_by_page(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tunewise.statistics.intervals import bonett_price
-from tunewise.statistics.power import further_rows, rows_for_power
+from tunewise.statistics.power import DISCORDANCE, detectable_gain, further_rows, rows_for_power
 
 
 def test_rows_follow_connors_formula():
@@ -16,6 +16,18 @@ def test_that_many_rows_do_show_the_gain_in_about_80_of_100_projects():
     draws = rng.multinomial(n, [0.15, 0.05, 0.8], size=2000).tolist()
     shown = np.mean([bonett_price(a, b, n, degrees=n - 1).low > 0 for a, b, _ in draws])
     assert shown == pytest.approx(0.8, abs=0.04)
+
+
+def test_the_gain_that_rows_can_tell_is_the_inverse_of_the_rows_that_a_gain_needs():
+    for gain in (0.03, 0.05, 0.1, 0.15):
+        needed = rows_for_power(gain, DISCORDANCE)
+        assert detectable_gain(needed) == pytest.approx(gain, rel=0.01)
+        assert detectable_gain(needed - 1) > gain
+    assert detectable_gain(90) == pytest.approx(0.131, abs=0.001)
+
+
+def test_few_rows_tell_only_a_gain_larger_than_the_usual_discordance():
+    assert DISCORDANCE < detectable_gain(20) < detectable_gain(10) < detectable_gain(5) <= 1
 
 
 def test_a_small_test_with_a_clear_gain_needs_the_difference():

@@ -1,10 +1,15 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewise.data.chat import TokenisedExample
+from tunewise.data.chat import Span, TokenisedExample, answer_tokens
+from tunewise.data.read import read_examples
+from tunewise.models import hub
 from tunewise.training.batches import LENGTH_STEP, MICRO_TOKENS, batches, collate, order
 
 LENGTHS = st.lists(st.integers(2, 90), min_size=1, max_size=60)
@@ -70,7 +75,8 @@ def test_rows_change_partners_and_steps_change_places_from_epoch_to_epoch() -> N
 
 
 def row(*token_ids: int, answer_start: int) -> TokenisedExample:
-    return TokenisedExample(token_ids=token_ids, answer_start=answer_start)
+    answer = Span(answer_start, len(token_ids))
+    return TokenisedExample(token_ids=token_ids, answers=(answer,))
 
 
 def test_a_batch_marks_its_tokens_and_where_the_next_token_is_part_of_the_answer() -> None:
@@ -80,6 +86,30 @@ def test_a_batch_marks_its_tokens_and_where_the_next_token_is_part_of_the_answer
     assert batch.attention[:, :5].tolist() == [[1, 1, 1, 1, 0], [1, 1, 0, 0, 0]]
     assert batch.loss.nonzero().tolist() == [[0, 1], [0, 2], [1, 0]]
     assert batch.tokens == 6
+
+
+def test_answers_of_weight_1_carry_loss_and_those_of_weight_0_do_not(
+    small_folder: Path, tmp_path: Path
+) -> None:
+    turns = [
+        {"role": "user", "content": "Where is it?"},
+        {"role": "assistant", "content": "the tent"},
+        {"role": "user", "content": "And?"},
+        {"role": "assistant", "content": "my money", "weight": 0},
+        {"role": "user", "content": "So?"},
+        {"role": "assistant", "content": "the boots", "weight": 1},
+        {"role": "user", "content": "Well?"},
+        {"role": "assistant", "content": "wrong street", "weight": 0},
+    ]
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({"messages": turns}))
+    (example,) = read_examples(file).examples
+    tokenizer = hub.load_tokenizer(small_folder)
+    batch = collate([answer_tokens(tokenizer, example.messages, example.target)], pad=0)
+    learnt = batch.token_ids.roll(-1, dims=1)[batch.loss].tolist()
+    assert tokenizer.decode(learnt) == "the tent<|im_end|>the boots<|im_end|>"
+    assert "my money" in str(tokenizer.decode(batch.token_ids[0].tolist()))
+    assert "wrong street" not in str(tokenizer.decode(batch.token_ids[0].tolist()))
 
 
 @pytest.mark.parametrize(("length", "wide"), [(15, 16), (16, 16), (17, 32)])
@@ -95,8 +125,6 @@ def test_an_epoch_learns_from_every_answer_token_once() -> None:
     assert len(made) > len(steps)
     assert all(batch.token_ids.numel() <= MICRO_TOKENS for batch in made)
     assert all(sum(b.token_ids.numel() for b in step) <= 1024 for step in steps)
-    assert sum(int(batch.loss.sum()) for batch in made) == sum(
-        len(one.token_ids) - one.answer_start for one in rows
-    )
+    assert sum(int(batch.loss.sum()) for batch in made) == sum(one.loss_tokens for one in rows)
     assert sum(batch.tokens for batch in made) == sum(len(one.token_ids) for one in rows)
     assert all(torch.equal(batch.attention.sum(), torch.tensor(batch.tokens)) for batch in made)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from small_models import user
-from tunewise.data.chat import TokenisedExample, answer_tokens
+from tunewise.data.chat import Span, TokenisedExample, answer_tokens
 from tunewise.errors import UserError
 from tunewise.models import hub
 from tunewise.models.adapters import check_adapter
@@ -184,7 +184,8 @@ def test_a_checkpoint_of_other_rows_masks_or_weights_is_not_used(
     small_llama: LocalModel, rows: list[TokenisedExample], tmp_path: Path
 ) -> None:
     Training(small_llama, rows, RECIPE, tmp_path).run_epoch()
-    shifted = [replace(rows[0], answer_start=rows[0].answer_start - 1), *rows[1:]]
+    (answer,) = rows[0].answers
+    shifted = [replace(rows[0], answers=(Span(answer.start - 1, answer.stop),)), *rows[1:]]
     for other in (rows[1:], [*rows[1:], rows[0]], shifted):
         assert Training(small_llama, other, RECIPE, tmp_path).epochs == []
     base = replace(small_llama, sha256="other")

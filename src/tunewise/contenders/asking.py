@@ -5,12 +5,13 @@ What every contender with a language model shares. Knows nothing of how prompts 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tunewise.data.tools import canonical_answer
 from tunewise.evaluation.scorers import Metric
 from tunewise.models.engine import Engine, Request, Sampling
-from tunewise.types import Answer, Example, Failure, Fit, Generation, Input, Message, Usage
+from tunewise.types import Answer, Example, Failure, Fit, Generation, Input, Message, Tool, Usage
 
 ANSWER_CEILING = 512
 """Tokens of an answer at most, whatever train holds."""
@@ -23,6 +24,8 @@ class Prompt:
     messages: tuple[Message, ...]
     passages: tuple[str, ...] = ()
     """Ids of the retrieved passages in it, best first."""
+    tools: tuple[Tool, ...] = ()
+    """What the answer may call."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +48,7 @@ class Asking:
         requests = [
             Request(
                 messages=prompt.messages,
+                tools=prompt.tools,
                 adapter=self.adapters[seed],
                 sampling=Sampling(max_tokens=self.max_tokens),
             )
@@ -64,7 +68,7 @@ class Asking:
             example_id=item.id,
             contender=contender,
             seed=seed,
-            text=None if failed else self.read(result.text),
+            text=None if failed else self.read(canonical_answer(result.text, prompt.tools)),
             error=result.message if failed else None,
             usage=Usage() if failed else result.usage,
             seconds=result.seconds,
@@ -97,6 +101,13 @@ def instructed(instruction: str, item: Input) -> tuple[Message, ...]:
     system = "\n\n".join(text for text in [instruction, *own] if text)
     turns = tuple(turn for turn in item.messages if turn.role != "system")
     return (Message(role="system", content=system), *turns) if system else turns
+
+
+def reworded(turns: tuple[Message, ...], wording: Callable[[str], str]) -> tuple[Message, ...]:
+    """The conversation with its last user turn in another wording."""
+    last = max(n for n, turn in enumerate(turns) if turn.role == "user")
+    changed = replace(turns[last], content=wording(turns[last].content))
+    return (*turns[:last], changed, *turns[last + 1 :])
 
 
 def answer_limit(engine: Engine, train: Sequence[Example]) -> int:

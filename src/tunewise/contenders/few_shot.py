@@ -13,6 +13,7 @@ from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit, inst
 from tunewise.contenders.base import NotApplicable
 from tunewise.contenders.search import Candidate
 from tunewise.contenders.tuning import Tuning
+from tunewise.data.tools import read_answer
 from tunewise.evaluation.scorers import Metric
 from tunewise.models.engine import Engine
 from tunewise.progress import Progress
@@ -70,7 +71,7 @@ class FewShot:
                 else:
                     found = index.nearest_many([item.text for item in inputs], shots.k)
                 return [
-                    Prompt(messages=_shown(self.instruction, examples, item))
+                    Prompt(messages=_shown(self.instruction, examples, item), tools=item.tools)
                     for item, examples in zip(inputs, found, strict=True)
                 ]
 
@@ -111,7 +112,8 @@ class FewShot:
 
 def _turns(example: Example) -> tuple[Message, ...]:
     own = tuple(turn for turn in example.messages if turn.role != "system")
-    return (*own, Message(role="assistant", content=example.target))
+    said, calls = read_answer(example.target, example.tools)
+    return (*own, Message(role="assistant", content=said, tool_calls=calls))
 
 
 def _shown(instruction: str, examples: Sequence[Example], item: Input) -> tuple[Message, ...]:

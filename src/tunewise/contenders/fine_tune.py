@@ -128,6 +128,8 @@ class FineTune:
             "seeds": 1,
             **chosen,
         }
+        if grid.cost(self.settings.seeds, dev=len(dev) / len(rows)) > self._affordable(rows):
+            settings["over_budget"] = "one rate and one epoch a seed is the least there is"
         trained = sum(trial.training.tokens for trial in trials)
         asked = [answer for trial in trials for p in trial.points for answer in p.answers]
         return Asked(
@@ -215,10 +217,14 @@ class FineTune:
             for epochs in range(full, 0, -1)
             for rates in range(len(LEARNING_RATES), 0, -1)
         ]
-        affordable = self.budget_tokens / max(1, tokens)
+        affordable = self._affordable(rows)
         seeds, dev = self.settings.seeds, dev_rows / max(1, len(rows))
         fits = (grid for grid in options if grid.cost(seeds, dev=dev) <= affordable)
         return next(fits, options[-1]), batch
+
+    def _affordable(self, rows: Sequence[TokenisedExample]) -> float:
+        """The budget in epochs of the rows."""
+        return self.budget_tokens / max(1, sum(len(row.token_ids) for row in rows))
 
     @property
     def _alpha(self) -> float:
@@ -243,7 +249,7 @@ class FineTune:
         asking = Asking(prompts=prompts, max_tokens=answer_limit(self.engine, train))
         shown = prompts([example.input for example in train])
         rows = [
-            answer_tokens(self.tokenizer, prompt.messages, example.target)
+            answer_tokens(self.tokenizer, prompt.messages, example.target, prompt.tools)
             for prompt, example in zip(shown, train, strict=True)
         ]
         _check_rows(rows, train, self.model.context_tokens)
@@ -336,7 +342,7 @@ def rung_epochs(epochs: int) -> int:
 
 
 def _bare(inputs: Sequence[Input]) -> list[Prompt]:
-    return [Prompt(messages=item.messages) for item in inputs]
+    return [Prompt(messages=item.messages, tools=item.tools) for item in inputs]
 
 
 def _number(settings: Mapping[str, JsonValue], key: str) -> float:
@@ -357,7 +363,7 @@ def _check_rows(
     ] + [
         f"example {example.id}: its answer has no token to learn from. Give it an answer."
         for row, example in zip(rows, train, strict=True)
-        if row.answer_start >= len(row.token_ids)
+        if row.loss_tokens == 0
     ]
     if faults:
         raise UserError.together(faults)

@@ -27,6 +27,11 @@ from tunewise.retrieval.embed import Embedder, load_embedder
 
 BUDGET_TOKENS = 600_000
 """What `budget_tokens = "auto"` means: prefilled, generated and trained tokens a contender."""
+EFFORT = {"constant": 1, "zero_shot": 2, "prompt": 6, "few_shot": 18, "classifier": 2, "rag": 12}
+"""Relative duration of a fit as the examples took it on two cores; only the estimate of the time
+left uses it."""
+TRAINING_EFFORT = 34
+"""The same for a contender that trains."""
 _SEARCHING = frozenset({"few_shot", "rag", "fine_tune_rag"})
 """Contenders that look up examples or passages."""
 
@@ -44,111 +49,121 @@ class LineUp:
     notes: tuple[str, ...]
 
 
-def line_up(
-    project: Project,
-    *,
-    engine: Engine,
-    model: LocalModel | None,
-    metric: Metric,
-    folder: Path,
-    progress: Progress,
-    ceilings: Mapping[str, Engine],
-) -> LineUp:
-    """The contenders of `[contenders] use`, ready to be fitted.
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What contenders are made of.
 
     Args:
-        project: with a complete task.
         engine: runs the base model.
         model: the base model on this machine; None: it cannot be trained here.
         metric: the primary one.
         folder: where trainings keep their state.
         progress: told by the contenders what they do.
+    """
+
+    engine: Engine
+    model: LocalModel | None
+    metric: Metric
+    folder: Path
+    progress: Progress
+
+
+def line_up(project: Project, means: Means, *, ceilings: Mapping[str, Engine]) -> LineUp:
+    """The contenders of `[contenders] use`, ready to be fitted.
+
+    Args:
+        project: with a complete task.
+        means: shared by all of them.
         ceilings: engines of the project's `[contenders.NAME]` tables.
 
     Raises:
         UserError: documents that cannot be read.
     """
-    task, use = project.task, project.contenders.use
-    budget = budget_tokens(project)
+    use = project.contenders.use
     embedder, notes = _embedder() if _SEARCHING & set(use) else (None, ())
     library = None
     if project.data.documents is not None and {"rag", "fine_tune_rag"} & set(use):
-        library = Library(read_documents(project.data.documents), embedder)
-    kind = task.kind or "generation"
-    build: dict[str, Callable[[], Contender]] = {
+        library = Library(read_documents(*project.data.documents), embedder)
+    build = _untrained(project, means, embedder, library)
+    untrained = {name: build[name]() for name in use if name in build}
+    untrained |= {
+        name: _prompt(project, means, name, runs_on) for name, runs_on in ceilings.items()
+    }
+    tunes = [name for name in use if name not in build]
+    trained: dict[str, TrainedContender] = {}
+    skipped: dict[str, str] = {}
+    if means.model is None:
+        why = f"the engine {means.engine.name} runs no model that can be trained here"
+        skipped = dict.fromkeys(tunes, why)
+    else:
+        tokenizer = load_tokenizer(means.model.folder)
+        for name in tunes:
+            trained[name] = FineTune(
+                name=name,
+                engine=means.engine,
+                metric=means.metric,
+                model=means.model,
+                tokenizer=tokenizer,
+                settings=project.training,
+                budget_tokens=budget_tokens(project),
+                folder=means.folder,
+                progress=means.progress,
+                library=library,
+                with_passages=name == "fine_tune_rag",
+                base_seed=project.data.seed,
+            )
+    return LineUp(
+        untrained=untrained,
+        trained=trained,
+        ceilings={one.name: one.candidate for one in project.contenders.endpoints},
+        skipped=skipped,
+        notes=notes,
+    )
+
+
+def _untrained(
+    project: Project, means: Means, embedder: Embedder | None, library: Library | None
+) -> dict[str, Callable[[], Contender]]:
+    """Name in tunewise.toml -> how that contender is made."""
+    engine, metric, progress = means.engine, means.metric, means.progress
+    instruction, budget = project.task.instruction, budget_tokens(project)
+    return {
         "constant": lambda: Constant(metric=metric),
         "zero_shot": lambda: ZeroShot(
-            engine=engine, metric=metric, instruction=task.instruction, progress=progress
+            engine=engine, metric=metric, instruction=instruction, progress=progress
         ),
-        "prompt": lambda: prompt("prompt", engine),
+        "prompt": lambda: _prompt(project, means, "prompt", engine),
         "few_shot": lambda: FewShot(
             engine=engine,
             metric=metric,
-            instruction=task.instruction,
+            instruction=instruction,
             embedder=embedder,
             budget_tokens=budget,
             progress=progress,
         ),
-        "classifier": lambda: Classifier(metric=metric, labels=task.labels),
+        "classifier": lambda: Classifier(metric=metric, labels=project.task.labels),
         "rag": lambda: Rag(
             engine=engine,
             metric=metric,
-            instruction=task.instruction,
+            instruction=instruction,
             library=library,
             budget_tokens=budget,
             progress=progress,
         ),
     }
 
-    def prompt(name: str, runs_on: Engine) -> TunedPrompt:
-        return TunedPrompt(
-            name=name,
-            engine=runs_on,
-            metric=metric,
-            instruction=task.instruction,
-            kind=kind,
-            labels=task.labels,
-            own=project.contenders.variants,
-            budget_tokens=budget,
-            progress=progress,
-        )
 
-    untrained = {name: build[name]() for name in use if name in build}
-    untrained |= {name: prompt(name, runs_on) for name, runs_on in ceilings.items()}
-    tunes = [name for name in use if name not in build]
-    if model is None:
-        why = f"the engine {engine.name} runs no model that can be trained here"
-        return LineUp(
-            untrained=untrained,
-            trained={},
-            ceilings=_candidates(project),
-            skipped=dict.fromkeys(tunes, why),
-            notes=notes,
-        )
-    tokenizer = load_tokenizer(model.folder)
-    trained = {
-        name: FineTune(
-            name=name,
-            engine=engine,
-            metric=metric,
-            model=model,
-            tokenizer=tokenizer,
-            settings=project.training,
-            budget_tokens=budget,
-            folder=folder,
-            progress=progress,
-            library=library,
-            with_passages=name == "fine_tune_rag",
-            base_seed=project.data.seed,
-        )
-        for name in tunes
-    }
-    return LineUp(
-        untrained=untrained,
-        trained=trained,
-        ceilings=_candidates(project),
-        skipped={},
-        notes=notes,
+def _prompt(project: Project, means: Means, name: str, engine: Engine) -> TunedPrompt:
+    return TunedPrompt(
+        name=name,
+        engine=engine,
+        metric=means.metric,
+        instruction=project.task.instruction,
+        kind=project.task.kind or "generation",
+        labels=project.task.labels,
+        own=project.contenders.variants,
+        budget_tokens=budget_tokens(project),
+        progress=means.progress,
     )
 
 
@@ -156,10 +171,6 @@ def budget_tokens(project: Project) -> int:
     """Tokens that each contender may spend on fitting."""
     budget = project.contenders.budget_tokens
     return BUDGET_TOKENS if budget == "auto" else budget
-
-
-def _candidates(project: Project) -> dict[str, bool]:
-    return {endpoint.name: endpoint.candidate for endpoint in project.contenders.endpoints}
 
 
 def _embedder() -> tuple[Embedder | None, tuple[str, ...]]:

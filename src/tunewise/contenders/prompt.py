@@ -9,9 +9,9 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit, instructed
+from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit, instructed, reworded
 from tunewise.contenders.search import Candidate
 from tunewise.contenders.tuning import Tuning
 from tunewise.evaluation.json_answers import parse_object
@@ -44,9 +44,11 @@ class Variant:
 
     def messages(self, item: Input) -> tuple[Message, ...]:
         """The conversation in this wording."""
-        *turns, last = instructed(self.system, item)
-        text = "\n\n".join(part for part in (self.before, last.content, self.after) if part)
-        return (*turns, replace(last, content=text))
+
+        def asked(text: str) -> str:
+            return "\n\n".join(part for part in (self.before, text, self.after) if part)
+
+        return reworded(instructed(self.system, item), asked)
 
     def read(self, text: str) -> str:
         """The answer within the model's text."""
@@ -82,7 +84,9 @@ class TunedPrompt:
 
         def asking(variant: Variant) -> Asking:
             def prompts(inputs: Sequence[Input]) -> list[Prompt]:
-                return [Prompt(messages=variant.messages(item)) for item in inputs]
+                return [
+                    Prompt(messages=variant.messages(item), tools=item.tools) for item in inputs
+                ]
 
             tokens = limit + (THINKING_TOKENS if variant.marked else 0)
             return Asking(prompts=prompts, max_tokens=tokens, read=variant.read)

@@ -3,10 +3,10 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
-from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit, instructed
+from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit, instructed, reworded
 from tunewise.contenders.base import NotApplicable
 from tunewise.contenders.search import Candidate
 from tunewise.contenders.tuning import Tuning
@@ -67,6 +67,7 @@ class Library:
             Prompt(
                 messages=_with_passages(instruction, [hit.passage.text for hit in hits], item),
                 passages=tuple(hit.passage.id for hit in hits),
+                tools=item.tools,
             )
             for item, hits in zip(inputs, found, strict=True)
         ]
@@ -172,7 +173,9 @@ def best_lookup(library: Library, train: Sequence[Example], *, most_words: int) 
 
 
 def _with_passages(instruction: str, passages: Sequence[str], item: Input) -> tuple[Message, ...]:
-    *turns, last = instructed(instruction, item)
     shown = "\n\n".join(passages)
-    text = f"{shown}\n\nQuestion: {last.content}" if passages else last.content
-    return (*turns, replace(last, content=text))
+
+    def asked(text: str) -> str:
+        return f"{shown}\n\nQuestion: {text}" if passages else text
+
+    return reworded(instructed(instruction, item), asked)

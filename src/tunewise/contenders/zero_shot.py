@@ -34,7 +34,10 @@ class ZeroShot:
         began = time.perf_counter()
 
         def prompts(inputs: Sequence[Input]) -> list[Prompt]:
-            return [Prompt(messages=instructed(self.instruction, item)) for item in inputs]
+            return [
+                Prompt(messages=instructed(self.instruction, item), tools=item.tools)
+                for item in inputs
+            ]
 
         asking = Asking(prompts=prompts, max_tokens=answer_limit(self.engine, train))
         with self.progress.task(f"{self.name}: dev", total=len(dev)) as advance:

@@ -5,7 +5,9 @@ Knows nothing of models or contenders.
 
 from dataclasses import dataclass, replace
 
-from tunewise.data.check import Report, check_data
+from tunewise.data.balance import balance_notes
+from tunewise.data.checks.findings import Report
+from tunewise.data.checks.quick import check_data
 from tunewise.data.read import read_data
 from tunewise.data.split import split_data
 from tunewise.errors import UserError
@@ -34,7 +36,12 @@ def prepare(project: Project) -> Prepared:
         UserError: rows that cannot be read, faults in the data, or too few rows; all together.
     """
     parts = read_data(project.data)
-    division = split_data(parts, project.data, limit=project.contenders.limit)
+    division = split_data(
+        parts,
+        project.data,
+        limit=project.contenders.limit,
+        minimum_gain=project.decision.minimum_gain,
+    )
     splits = division.splits
     inference = infer_task(project, [*splits.train, *splits.dev])
     # A label that only test holds is no fault, unless the project itself declares the labels.
@@ -43,9 +50,10 @@ def prepare(project: Project) -> Prepared:
     if report.errors:
         raise UserError.together([f"{f.where}: {f.message}" for f in report.errors])
     inferred = (inference.reason,) if inference.reason else ()
+    labelled = inference.project.task.kind == "classification"
     return Prepared(
         project=inference.project,
         splits=splits,
         report=report,
-        notes=(*inferred, *division.notes),
+        notes=(*inferred, *division.notes, *(balance_notes(splits) if labelled else ())),
     )

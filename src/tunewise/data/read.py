@@ -1,26 +1,39 @@
-"""Turns files into examples: JSONL, JSON, CSV and TSV, gzip of these, recognised by content.
+"""Turns files into examples, preferences or texts, a row at a time, whatever their format.
 
-Either every row becomes an example, or a UserError lists what is wrong, by file and line. It
-knows nothing of formats and shapes of rows, nor of tasks, splits or models.
+Either every row becomes one, or a UserError lists what is wrong, by file and line. It knows
+nothing of formats and shapes of rows, nor of tasks, splits or models.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
 
-from tunewise.data.bytes import file_text
-from tunewise.data.faults import Reading, RowError
-from tunewise.data.rows import Numbered, numbered_rows
-from tunewise.data.shapes import Shaper
+from tunewise.data.faults import FileError, Reading, RowError
+from tunewise.data.recognise import Kind
+from tunewise.data.rows import numbered_rows
+from tunewise.data.shapes import Record, Shaper
+from tunewise.data.sources import Part, find_parts
 from tunewise.errors import UserError
-from tunewise.project import Data
-from tunewise.types import Example
+from tunewise.settings import Data
+from tunewise.types import Example, Preference, Text
+
+R = TypeVar("R", Example, Preference, Text)
+
+
+class Placed(NamedTuple):
+    """One example, and where it stands."""
+
+    example: Example
+    file: Path
+    line: int
+    """Line on which the row begins, from 1; in a file without lines, the row's number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadResult:
-    """All rows of one file."""
+    """All examples of one part of the data."""
 
     examples: tuple[Example, ...]
     notes: tuple[str, ...] = ()
@@ -29,8 +42,122 @@ class ReadResult:
     """Example id -> `file:line` where the row begins."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rows(Generic[R]):
+    """All rows of some files."""
+
+    rows: tuple[R, ...]
+    notes: tuple[str, ...]
+    """What was repaired or assumed, one line each."""
+    places: Mapping[str, str]
+    """Id -> `file:line` where the row begins."""
+
+
+class Names:
+    """Keeps ids apart. It remembers eight bytes of each, and which ones came more than once."""
+
+    def __init__(self) -> None:
+        self._taken: set[bytes] = set()
+        self._repeated: dict[str, int] = {}
+
+    def unique(self, name: str) -> str:
+        """The name, with a suffix when it is taken already."""
+        tried = name
+        while (short := blake2b(tried.encode(), digest_size=8).digest()) in self._taken:
+            number = self._repeated[name] = self._repeated.get(name, 1) + 1
+            tried = f"{name}-{number}"
+        self._taken.add(short)
+        return tried
+
+
+def stream_examples(
+    paths: Sequence[Path], data: Data, reading: Reading, names: Names | None = None
+) -> Iterator[Placed]:
+    """The examples in some files, one at a time: memory does not grow with them, but for their ids.
+
+    Args:
+        paths: files to read one after another.
+        data: the project's `[data]`: which columns are input, answer and group.
+        reading: gets faults and notes; ask it when the rows are through. A row with a fault is
+            not yielded.
+        names: ids taken before; None: none.
+    """
+    for name, record, file, line in stream_records(
+        paths, data, "examples", reading, names or Names()
+    ):
+        yield Placed(_example(name, record), file, line)
+
+
+def _example(name: str, record: Record) -> Example:
+    shaped = record.shaped
+    return Example(
+        id=name,
+        messages=shaped.messages,
+        target=shaped.answers[0],
+        group=record.group,
+        metadata=record.metadata,
+        tools=shaped.tools,
+    )
+
+
+def _preference(name: str, record: Record) -> Preference:
+    shaped = record.shaped
+    return Preference(
+        id=name,
+        messages=shaped.messages,
+        chosen=shaped.answers[0],
+        rejected=shaped.answers[1],
+        group=record.group,
+        metadata=record.metadata,
+        tools=shaped.tools,
+    )
+
+
+def _text(name: str, record: Record) -> Text:
+    text = record.shaped.answers[0]
+    return Text(id=name, text=text, group=record.group, metadata=record.metadata)
+
+
+class NamedRecord(NamedTuple):
+    """One row of any kind, and where it stands."""
+
+    name: str
+    """Its id, unique."""
+    record: Record
+    file: Path
+    line: int
+
+
+def stream_records(
+    paths: Sequence[Path], data: Data, kind: Kind, reading: Reading, names: Names
+) -> Iterator[NamedRecord]:
+    """The rows of some files of one kind, one at a time. See `stream_examples`."""
+    for path in paths:
+        reading.begin(path)
+        shaper = Shaper(data, kind, reading)
+        empty, before = True, reading.fault_count
+        try:
+            for line, row in numbered_rows(path, reading, plain_text=kind == "texts"):
+                empty = False
+                reading.line = line
+                try:
+                    record = shaper.record(row, line)
+                except RowError as fault:
+                    reading.fault(line, fault.kind, fault.what)
+                    continue
+                name = names.unique(record.id)
+                if name != record.id:
+                    reading.count("id or whole content occurred before; its id got a suffix.")
+                yield NamedRecord(name, record, path, line)
+            if empty and reading.fault_count == before:
+                raise FileError("holds no rows. Put one example on each line.", line=1)
+        except FileError as error:
+            reading.refuse(error)
+        shaper.finish()
+
+
 def read_data(data: Data) -> dict[str, ReadResult]:
-    """Reads every file of `[data]`.
+    """Reads everything that `[data]` names.
 
     Returns:
         part -> its rows; the parts are `examples`, or `train`, `dev` (if given) and `test`.
@@ -39,84 +166,70 @@ def read_data(data: Data) -> dict[str, ReadResult]:
     Raises:
         UserError: with the faults of all files together.
     """
-    paths = {"examples": data.examples, "train": data.train, "dev": data.dev, "test": data.test}
     parts: dict[str, ReadResult] = {}
     faults: list[str] = []
-    taken: Counter[str] = Counter()
-    for part, path in paths.items():
-        if path is None:
-            continue
-        try:
-            result = read_examples(path, input=data.input, output=data.output, group=data.group)
-        except UserError as error:
-            faults.append(str(error))
-            continue
-        parts[part] = _renamed(result, taken)
+    names = Names()
+    for name, part in find_parts(data).items():
+        reading = Reading()
+        parts[name] = _examples(part, data, reading, names)
+        faults += reading.lines()
     if faults:
         raise UserError.together(faults)
     return parts
 
 
-def _renamed(result: ReadResult, taken: Counter[str]) -> ReadResult:
+def _examples(part: Part, data: Data, reading: Reading, names: Names) -> ReadResult:
     examples: list[Example] = []
     places: dict[str, str] = {}
-    for example in result.examples:
-        name = _unique(example.id, taken)
-        examples.append(replace(example, id=name))
-        places[name] = result.places[example.id]
-    return ReadResult(examples=tuple(examples), notes=result.notes, places=places)
+    for example, file, line in stream_examples(part.files, data, reading, names):
+        examples.append(example)
+        places[example.id] = f"{file}:{line}"
+    notes = (*part.notes, *reading.notes())
+    return ReadResult(examples=tuple(examples), notes=notes, places=places)
 
 
-def _unique(name: str, taken: Counter[str]) -> str:
-    """The name, with a suffix when it is taken already."""
-    while True:
-        taken[name] += 1
-        if taken[name] == 1:
-            return name
-        name = f"{name}-{taken[name]}"
-
-
-def read_examples(
-    path: Path, *, input: str | None = None, output: str | None = None, group: str | None = None
-) -> ReadResult:
-    """Reads one file.
+def read_examples(path: Path, data: Data | None = None) -> ReadResult:
+    """Reads the examples in one file.
 
     Args:
-        path: JSONL, JSON, CSV or TSV, or gzip of these; the ending does not matter.
-        input: column with the input; with `output`, it replaces what would be recognised.
-        output: column with the answer; objects and lists become compact JSON.
-        group: column (of the row or of its `meta`) that says which rows belong together.
+        path: JSONL, JSON, CSV, TSV or Parquet, or gzip of these; the ending does not matter.
+        data: the project's `[data]`: which columns are input, answer and group; None: recognised.
 
     Raises:
         UserError: when any row cannot be read; the first 20 faults of each kind, then a count.
     """
-    reading = Reading(path)
-    text = file_text(path, reading)
-    rows = numbered_rows(text, reading) if text else []
-    result = _shaped(rows, reading, Shaper(reading, input, output, group))
-    if not rows and not reading.faults:
-        reading.fault(1, "no rows", "holds no rows. Put one example on each line.")
-    if reading.faults:
-        raise UserError.together(reading.lines())
+    reading = Reading()
+    result = _examples(Part(files=(path,)), data or Data(), reading, Names())
+    reading.raise_any()
     return result
 
 
-def _shaped(rows: Sequence[Numbered], reading: Reading, shaper: Shaper) -> ReadResult:
-    examples: list[Example] = []
+def read_preferences(paths: Sequence[Path], data: Data | None = None) -> Rows[Preference]:
+    """Reads the preference pairs in some files, each with a better and a worse answer.
+
+    Raises:
+        UserError: when any row cannot be read, or the rows are of another kind.
+    """
+    return _whole(paths, data or Data(), "preferences", _preference)
+
+
+def read_texts(paths: Sequence[Path], data: Data | None = None) -> Rows[Text]:
+    """Reads plain texts: rows with one text, or whole files of prose.
+
+    Raises:
+        UserError: when any row cannot be read, or the rows are of another kind.
+    """
+    return _whole(paths, data or Data(), "texts", _text)
+
+
+def _whole(
+    paths: Sequence[Path], data: Data, kind: Kind, make: Callable[[str, Record], R]
+) -> Rows[R]:
+    reading = Reading()
+    rows: list[R] = []
     places: dict[str, str] = {}
-    taken: Counter[str] = Counter()
-    for line, row in rows:
-        try:
-            example = shaper.example(row, line)
-        except RowError as fault:
-            reading.fault(line, fault.kind, fault.what)
-            continue
-        name = _unique(example.id, taken)
-        if name != example.id:
-            reading.count("id or whole content occurred before; its id got a suffix.")
-        examples.append(replace(example, id=name))
-        places[name] = f"{reading.path}:{line}"
-    shaper.check_groups(examples)
-    if shaper.shape:
-        reading.note(f"rows read as {shaper.shape[0]}.")
-    return ReadResult(examples=tuple(examples), notes=reading.all_notes(), places=places)
+    for name, record, file, line in stream_records(paths, data, kind, reading, Names()):
+        rows.append(make(name, record))
+        places[name] = f"{file}:{line}"
+    reading.raise_any()
+    return Rows(rows=tuple(rows), notes=reading.notes(), places=places)

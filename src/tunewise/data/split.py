@@ -1,25 +1,31 @@
-"""Turns examples into train, dev and a sealed test, by a hash of each row's content or group.
+"""Turns examples into train, dev and a sealed test, by a hash of each row's unit.
 
-Adding rows never moves old ones across, and rows with the same input (or group) stay on one side.
-It knows nothing of models or metrics.
+Adding rows at the end never moves old ones across; rows with the same input or group, and near
+duplicates, stay on one side. It knows nothing of models or metrics.
 """
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunewise.data.read import ReadResult
+from tunewise.data.sides import (
+    FEWEST_DEV,
+    FEWEST_TEST,
+    FEWEST_TRAIN,
+    Order,
+    cut_units,
+    without_torn,
+)
+from tunewise.data.test_size import explanation, rows_wanted
+from tunewise.data.units import Units, own_unit, units
 from tunewise.errors import UserError
+from tunewise.fingerprints import split_fingerprint
 from tunewise.project import Data
 from tunewise.types import Example, Splits
 
 TEST_SHARE = 0.30
 DEV_SHARE = 0.15
 """Of all examples; with another test share, dev keeps its proportion to train (15 : 55)."""
-FEWEST_TEST = 5
-FEWEST_DEV = 3
-FEWEST_TRAIN = 5
 FEWEST_ROWS = 20
 """Rows that a file needs to be split at all."""
 
@@ -33,7 +39,11 @@ class Division:
 
 
 def split_data(
-    parts: Mapping[str, ReadResult], data: Data, *, limit: int | None = None
+    parts: Mapping[str, ReadResult],
+    data: Data,
+    *,
+    limit: int | None = None,
+    minimum_gain: float | None = None,
 ) -> Division:
     """Splits what `read_data` gave; a person's own split is kept, and only a dev is taken off.
 
@@ -42,6 +52,7 @@ def split_data(
         data: the project's `[data]`: seed, test_size, limit_train, limit_test.
         limit: examples used at most; with an own split, of train and of dev and test together
             in proportion to their rows.
+        minimum_gain: the gain that test must be able to tell; see `split_examples`.
 
     Raises:
         UserError: when too few rows are left to decide anything.
@@ -54,6 +65,7 @@ def split_data(
             limit=limit,
             limit_train=data.limit_train,
             limit_test=data.limit_test,
+            minimum_gain=minimum_gain,
         )
     return keep_split(
         parts["train"].examples,
@@ -63,6 +75,7 @@ def split_data(
         limit=limit,
         limit_train=data.limit_train,
         limit_test=data.limit_test,
+        minimum_gain=minimum_gain,
     )
 
 
@@ -74,21 +87,26 @@ def split_examples(
     limit: int | None = None,
     limit_train: int | None = None,
     limit_test: int | None = None,
+    minimum_gain: float | None = None,
 ) -> Division:
-    """Splits by hash: u = sha256(seed, group or input) in [0, 1); test, dev, train in that order.
+    """Splits by hash: u = sha256(seed, unit) in [0, 1); test, dev, train in that order.
 
     Args:
-        examples: all rows; their order within a split is kept.
+        examples: all rows, in the order of the file; it is kept within a split.
         seed: salt of the hash.
-        test_size: share of test, 0 to 1; None: 0.30.
+        test_size: share of the test side, 0 to 1; None: 0.30.
         limit: examples used at most, the same ones whenever the rows are the same.
         limit_train: rows of train used at most, chosen likewise.
         limit_test: rows of test used at most, chosen likewise.
+        minimum_gain: without `limit_test`, only so many rows of the test side are used, chosen
+            likewise, as tell this gain; the others are reserved. None: all are used.
 
     Raises:
         UserError: with fewer than 20 rows, or too few different inputs or groups for three splits.
     """
-    kept = _first(examples, limit, seed)
+    found = units(examples)
+    order = Order([row.id for row in examples], found.names, seed)
+    kept = order.first(range(len(examples)), limit)
     if len(kept) < FEWEST_ROWS:
         raise UserError(
             f"[data] examples: {len(kept)} rows are too few to split into train, dev and test. "
@@ -96,16 +114,31 @@ def split_examples(
         )
     share = TEST_SHARE if test_size is None else test_size
     dev_share = DEV_SHARE * (1 - share) / (1 - TEST_SHARE)
-    cut = _cut(kept, seed, share, dev_share)
-    note = (
-        "Too few rows for the usual shares: some were moved by hash order, so that test, dev and "
-        f"train hold at least {FEWEST_TEST}, {FEWEST_DEV} and {FEWEST_TRAIN}. Rows added later "
-        "may move them back."
-    )
-    train = _first(cut.train, limit_train, seed)
-    test = _first(cut.test, limit_test, seed)
-    _check_sizes(train, cut.dev, test)
-    return Division(splits=_splits(train, cut.dev, test, seed), notes=(note,) if cut.moved else ())
+    cut = without_torn(cut_units(found.names, kept, seed, share, dev_share), found)
+    notes: list[str] = []
+    if cut.moved:
+        notes.append(
+            "Too few rows for the usual shares: some were moved by hash order, so that test, dev "
+            f"and train hold at least {FEWEST_TEST}, {FEWEST_DEV} and {FEWEST_TRAIN}. Rows added "
+            "later may move them back."
+        )
+    if cut.torn:
+        which = (
+            "1 row that nearly repeats" if cut.torn == 1 else f"{cut.torn} rows that nearly repeat"
+        )
+        notes.append(f"Left out: {which} a row of another group across the border of test.")
+    test_side = [examples[row] for row in cut.test]
+    wanted = limit_test
+    if limit_test is None and minimum_gain is not None:
+        wanted = rows_wanted(test_side, minimum_gain)
+    train = order.first(cut.train, limit_train)
+    test = order.first(cut.test, wanted)
+    splits = _splits(examples, train, cut.dev, test, seed)
+    _check_sizes(splits)
+    if minimum_gain is not None:
+        reserved = len(cut.test) - len(test)
+        notes.append(explanation(splits.test, minimum_gain, reserved=reserved))
+    return Division(splits=splits, notes=tuple(notes))
 
 
 def keep_split(
@@ -117,120 +150,54 @@ def keep_split(
     limit: int | None = None,
     limit_train: int | None = None,
     limit_test: int | None = None,
+    minimum_gain: float | None = None,
 ) -> Division:
     """Keeps a person's own split; without a dev, 15 parts in 70 of train become one, by hash.
 
     Args:
         train: rows to fit on, dev included when `dev` is None.
         dev: rows to choose settings on, or None.
-        test: the sealed rows.
+        test: the sealed rows; all are used but for what the limits leave out.
         seed: salt of the hash.
         limit: examples used at most, all splits together, each in proportion.
         limit_train: rows of train used at most.
         limit_test: rows of test used at most.
+        minimum_gain: the gain that a note sets the number of test rows against.
 
     Raises:
         UserError: when a split is too small to decide anything.
     """
-    total = len(train) + len(dev or ()) + len(test)
-    if limit is not None and limit < total:
-        train = _first(train, round(limit * len(train) / total), seed)
-        dev = None if dev is None else _first(dev, round(limit * len(dev) / total), seed)
-        test = _first(test, round(limit * len(test) / total), seed)
-    notes: tuple[str, ...] = ()
+    rows = [*train, *(dev or ()), *test]
+    ends = (len(train), len(rows) - len(test), len(rows))
+    sides = [range(ends[0]), range(ends[0], ends[1]), range(ends[1], ends[2])]
+    # Only dev has to be cut off train, and only there do near duplicates matter.
+    found = units(train) if dev is None else Units(names=tuple(map(own_unit, train)), torn=())
+    names = (*found.names, *(own_unit(row) for row in rows[ends[0] :]))
+    order = Order([row.id for row in rows], names, seed)
+    if limit is not None and limit < len(rows):
+        sides = [order.first(side, round(limit * len(side) / len(rows))) for side in sides]
+    own_train, own_dev, own_test = sides
+    notes: list[str] = []
     if dev is None:
-        cut = _cut(train, seed, 0.0, DEV_SHARE / (1 - TEST_SHARE))
-        train, dev = cut.train, cut.dev
-        notes = (f"No dev file: {len(dev)} rows of train serve as dev, chosen by hash.",)
-    train = _first(train, limit_train, seed)
-    test = _first(test, limit_test, seed)
-    _check_sizes(train, dev, test)
-    return Division(splits=_splits(train, dev, test, seed), notes=notes)
+        cut = cut_units(names, own_train, seed, 0.0, DEV_SHARE / (1 - TEST_SHARE))
+        own_train, own_dev = cut.train, cut.dev
+        notes.append(f"No dev file: {len(own_dev)} rows of train serve as dev, chosen by hash.")
+    own_train = order.first(own_train, limit_train)
+    own_test = order.first(own_test, limit_test)
+    splits = _splits(rows, own_train, own_dev, own_test, seed)
+    _check_sizes(splits)
+    if minimum_gain is not None:
+        reserved = len(test) - len(own_test)
+        notes.append(explanation(splits.test, minimum_gain, reserved=reserved))
+    return Division(splits=splits, notes=tuple(notes))
 
 
-def normalised_input(example: Example) -> str:
-    """The whole input without regard to case and white space: rows alike in it are one unit."""
-    turns = ((turn.role, " ".join(turn.content.casefold().split())) for turn in example.messages)
-    return json.dumps(list(turns), ensure_ascii=False)
-
-
-def unit(example: Example) -> str:
-    """What splits go by: the group if the row has one, else its normalised input."""
-    if example.group is not None:
-        return f"group:{example.group}"
-    return f"input:{normalised_input(example)}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Cut:
-    train: list[Example]
-    dev: list[Example]
-    test: list[Example]
-    moved: bool
-    """Whether rows had to leave their own side to fill another."""
-
-
-def _cut(examples: Sequence[Example], seed: int, test_share: float, dev_share: float) -> _Cut:
-    """Cuts the units, in order of their hash, into test, dev and train.
-
-    The borders lie at the shares, and move only where a split would be too small.
-    """
-    members: dict[str, list[Example]] = {}
-    for example in examples:
-        members.setdefault(unit(example), []).append(example)
-    place = {name: _hash("split", seed, name) for name in members}
-    order = sorted(members, key=lambda name: (place[name], name))
-    sizes = [len(members[name]) for name in order]
-    first = sum(place[name] < test_share for name in order)
-    second = sum(place[name] < test_share + dev_share for name in order)
-    usual = (first, second)
-    if test_share > 0:
-        first = max(first, _reach(sizes, FEWEST_TEST))
-    second = max(second, first + _reach(sizes[first:], FEWEST_DEV))
-    # From the far end: train must keep its rows, then dev, and test has what is left.
-    second = min(second, len(sizes) - _reach(sizes[::-1], FEWEST_TRAIN))
-    if test_share > 0:
-        first = min(first, second - _reach(sizes[:second][::-1], FEWEST_DEV))
-    side: dict[str, int] = {name: (n >= first) + (n >= second) for n, name in enumerate(order)}
-    parts: tuple[list[Example], list[Example], list[Example]] = ([], [], [])
-    for example in examples:
-        parts[side[unit(example)]].append(example)
-    test, dev, train = parts
-    return _Cut(train=train, dev=dev, test=test, moved=(first, second) != usual)
-
-
-def _reach(sizes: Sequence[int], rows: int) -> int:
-    """How many units from the front hold at least `rows` rows (all of them, if they do not)."""
-    total = 0
-    for n, size in enumerate(sizes):
-        if total >= rows:
-            return n
-        total += size
-    return len(sizes)
-
-
-def _first(examples: Sequence[Example], limit: int | None, seed: int) -> Sequence[Example]:
-    """The first `limit` rows in the order of a hash of their own, in their former order."""
-    if limit is None or limit >= len(examples):
-        return examples
-
-    def rank(n: int) -> tuple[float, float, int]:
-        # Not the hash that splits: that one would take test rows first.
-        return _hash("limit", seed, unit(examples[n])), _hash("row", seed, examples[n].id), n
-
-    chosen = sorted(range(len(examples)), key=rank)[:limit]
-    return [examples[n] for n in sorted(chosen)]
-
-
-def _hash(purpose: str, seed: int, name: str) -> float:
-    """A number in [0, 1) that depends on nothing but its arguments."""
-    digest = hashlib.sha256(f"{purpose}\0{seed}\0{name}".encode()).digest()
-    # 53 bits fill a float exactly, so that 1.0 cannot come out.
-    return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
-
-
-def _check_sizes(train: Sequence[Example], dev: Sequence[Example], test: Sequence[Example]) -> None:
-    needs = (("train", train, FEWEST_TRAIN), ("dev", dev, FEWEST_DEV), ("test", test, FEWEST_TEST))
+def _check_sizes(splits: Splits) -> None:
+    needs = (
+        ("train", splits.train, FEWEST_TRAIN),
+        ("dev", splits.dev, FEWEST_DEV),
+        ("test", splits.test, FEWEST_TEST),
+    )
     short = [
         f"[data]: {name} holds {len(rows)} rows after splitting, too few to decide anything. "
         f"Give at least {least}, with inputs or groups that differ, or raise the limit."
@@ -242,18 +209,20 @@ def _check_sizes(train: Sequence[Example], dev: Sequence[Example], test: Sequenc
 
 
 def _splits(
-    train: Sequence[Example], dev: Sequence[Example], test: Sequence[Example], seed: int
+    examples: Sequence[Example],
+    train: Sequence[int],
+    dev: Sequence[int],
+    test: Sequence[int],
+    seed: int,
 ) -> Splits:
-    parts = {"train": tuple(train), "dev": tuple(dev), "test": tuple(test)}
-    return Splits(**parts, seed=seed, fingerprint=_fingerprint(parts))
-
-
-def _fingerprint(parts: Mapping[str, Iterable[Example]]) -> str:
-    """sha256 (hex) over every row with its side, in order."""
-    digest = hashlib.sha256()
-    for part, examples in parts.items():
-        for example in examples:
-            turns = [[turn.role, turn.content] for turn in example.messages]
-            row = [part, example.id, turns, example.target, example.group, dict(example.metadata)]
-            digest.update(json.dumps(row, sort_keys=True).encode() + b"\n")
-    return digest.hexdigest()
+    used = {*train, *dev, *test}
+    parts = {
+        name: tuple(examples[row] for row in rows)
+        for name, rows in (("train", train), ("dev", dev), ("test", test))
+    }
+    return Splits(
+        **parts,
+        seed=seed,
+        fingerprint=split_fingerprint(parts),
+        reserved=tuple(row for n, row in enumerate(examples) if n not in used),
+    )

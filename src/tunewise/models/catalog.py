@@ -104,6 +104,14 @@ def list_models(cache: Path | None = None) -> list[Cached]:
     ]
 
 
+def prepared_folder(name: str, cache: Path | None = None) -> Path | None:
+    """The newest folder that was prepared under a name, if any; nothing is verified or made."""
+    root = (cache or cache_folder()) / "models"
+    folders = [file.parent for file in root.glob(f"{_safe(name)}-*/{MANIFEST}")]
+    own = [folder for folder in folders if folder.name.rpartition("-")[0] == _safe(name)]
+    return max(own, key=lambda folder: folder.stat().st_mtime, default=None)
+
+
 def remove_model(name: str, cache: Path | None = None) -> None:
     """Deletes a prepared model.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from tunewise.types import Failure, Generation, Message
+from tunewise.types import Failure, Generation, Message, Tool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +26,8 @@ class Request:
     """One conversation to answer."""
 
     messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    """What the answer may call."""
     adapter: Path | None = None
     """Folder of a PEFT adapter trained for the engine's base model; None: the base itself."""
     sampling: Sampling = field(default_factory=Sampling)

@@ -76,11 +76,18 @@ class JournalEngine:
 
 def _key(request: Request) -> str:
     parts = {
-        "messages": [[turn.role, turn.content] for turn in request.messages],
+        "messages": [_turn(turn) for turn in request.messages],
+        **({"tools": request.tools} if request.tools else {}),
         "adapter": adapter_hash(request.adapter) if request.adapter else None,
         "sampling": asdict(request.sampling),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _turn(turn: Message) -> list[Any]:
+    calls = [[call.name, call.arguments, call.id] for call in turn.tool_calls]
+    more = [calls, turn.tool_call_id] if calls or turn.role == "tool" else []
+    return [turn.role, turn.content, *more]
 
 
 def _record(key: str, result: Generation | Failure) -> dict[str, Any]:

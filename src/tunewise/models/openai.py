@@ -15,12 +15,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, cast
 from urllib.parse import urlsplit
 
+from tunewise.data.tools import answer_with_calls, answered_calls
 from tunewise.errors import UserError
 from tunewise.models.engine import Request, Sampling
-from tunewise.types import Failure, Generation, Message, Usage
+from tunewise.types import Failure, Generation, Message, ToolCall, Usage
 
 if TYPE_CHECKING:
-    from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
+    from openai.types.chat import (
+        ChatCompletion,
+        ChatCompletionAssistantMessageParam,
+        ChatCompletionMessage,
+        ChatCompletionMessageParam,
+        ChatCompletionToolUnionParam,
+    )
 
 OFFICIAL = "https://api.openai.com/v1"
 CHARACTERS_PER_TOKEN = 4
@@ -187,7 +194,8 @@ class OpenAIEngine:
         sampling, omit = request.sampling, self._sdk.omit
         return self._client.chat.completions.create(
             model=self.model,
-            messages=[_turn(message) for message in request.messages],
+            messages=_turns(request.messages),
+            tools=cast("list[ChatCompletionToolUnionParam]", list(request.tools)) or omit,
             max_tokens=sampling.max_tokens if limit == "max_tokens" else omit,
             max_completion_tokens=sampling.max_tokens if limit != "max_tokens" else omit,
             temperature=sampling.temperature if self._temperature else omit,
@@ -200,7 +208,7 @@ class OpenAIEngine:
         seconds = self._clock() - began
         choice = completion.choices[0]
         said = choice.message
-        text = said.content if said.content is not None else said.refusal
+        text = _text(said)
         if choice.finish_reason == "content_filter":
             return Failure(message="the endpoint's content filter withheld it", seconds=seconds)
         if text is None:
@@ -261,14 +269,48 @@ def _said(error: Exception) -> str:
     return inner if isinstance(inner, str) else str(error)
 
 
-def _turn(message: Message) -> "ChatCompletionMessageParam":
-    match message.role:
-        case "system":
-            return {"role": "system", "content": message.content}
-        case "assistant":
-            return {"role": "assistant", "content": message.content}
-        case _:
-            return {"role": "user", "content": message.content}
+def _text(said: "ChatCompletionMessage") -> str | None:
+    """What was said, and what was called, as `Example.target` writes it."""
+    calls = [
+        ToolCall(name=call.function.name, arguments=call.function.arguments or "{}")
+        for call in said.tool_calls or []
+        if call.type == "function"
+    ]
+    if calls:
+        return answer_with_calls(said.content or "", calls)
+    return said.content if said.content is not None else said.refusal
+
+
+def _turns(messages: Sequence[Message]) -> "list[ChatCompletionMessageParam]":
+    turns: list[ChatCompletionMessageParam] = []
+    answers = answered_calls(messages)
+    made = 0
+    for place, message in enumerate(messages):
+        match message.role:
+            case "system":
+                turns.append({"role": "system", "content": message.content})
+            case "assistant":
+                turn: ChatCompletionAssistantMessageParam = {
+                    "role": "assistant",
+                    "content": message.content,
+                }
+                if message.tool_calls:
+                    turn["tool_calls"] = [
+                        {
+                            "id": f"call_{number}",
+                            "type": "function",
+                            "function": {"name": call.name, "arguments": call.arguments},
+                        }
+                        for number, call in enumerate(message.tool_calls, made)
+                    ]
+                    made += len(message.tool_calls)
+                turns.append(turn)
+            case "tool":
+                answered = f"call_{answers[place]}"
+                turns.append({"role": "tool", "content": message.content, "tool_call_id": answered})
+            case _:
+                turns.append({"role": "user", "content": message.content})
+    return turns
 
 
 def _is_loopback(host: str) -> bool:

@@ -101,7 +101,7 @@ class OpenVinoEngine:
 
     def _run(self, adapter: Path | None, requests: list[Request]) -> list[Generation | Failure]:
         started = time.perf_counter()
-        prompts = [prompt_tokens(self._tokenizer, request.messages) for request in requests]
+        prompts = [prompt_tokens(self._tokenizer, r.messages, r.tools) for r in requests]
         fits = [
             i
             for i, (prompt, request) in enumerate(zip(prompts, requests, strict=True))

@@ -51,7 +51,7 @@ class TransformersEngine:
 
     def generate(self, requests: Sequence[Request]) -> list[Generation | Failure]:
         """See `Engine.generate`. Rows of similar length and equal settings share a batch."""
-        prompts = [prompt_tokens(self._tokenizer, request.messages) for request in requests]
+        prompts = [prompt_tokens(self._tokenizer, r.messages, r.tools) for r in requests]
         results: dict[int, Generation | Failure] = {
             i: Failure(
                 message=f"the prompt of {len(prompts[i])} tokens and up to "

@@ -104,7 +104,7 @@ def forest(run: Run) -> Plot | None:
         )
         for item in sorted(items, key=lambda item: -item.delta)
     ]
-    return _both(
+    return both(
         lambda width: plots.forest(
             rows,
             reference=reference,
@@ -131,7 +131,7 @@ def scatter(run: Run) -> Plot | None:
     ]
     if not points:
         return None
-    return _both(
+    return both(
         lambda width: plots.scatter(
             points, x_unit="prompt tokens", y_unit=f"{run.metric}, %", width=width
         )
@@ -153,7 +153,7 @@ def latency(run: Run) -> Plot | None:
     ]
     if not rows:
         return None
-    return _both(lambda width: plots.latency(rows, width=width))
+    return both(lambda width: plots.latency(rows, width=width))
 
 
 def _latency_text(contender: Contender) -> str:
@@ -164,5 +164,6 @@ def _latency_text(contender: Contender) -> str:
     return text if first is None else f"{text}, first token {numbers.milliseconds(first)}"
 
 
-def _both(draw: Callable[[int], str]) -> Plot:
+def both(draw: Callable[[int], str]) -> Plot:
+    """A plot drawn in both widths."""
     return Plot(wide=Markup(draw(WIDE)), narrow=Markup(draw(NARROW)))  # noqa: S704  ElementTree's

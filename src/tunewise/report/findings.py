@@ -1,47 +1,177 @@
 """Shows what `check` found, for a terminal and as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from tunewise.data.check import Finding, Report
-from tunewise.project import Inference
+from tunewise.data.checks.checked import Checked
+from tunewise.data.checks.findings import Finding, Report, plural
+from tunewise.data.checks.fix import Fixed
+from tunewise.data.recognise import Kind
+from tunewise.errors import UserError
+
+HOLDS: Mapping[Kind, str] = {
+    "examples": "rows",
+    "preferences": "preference pairs",
+    "texts": "texts",
+    "ratings": "rated answers",
+}
+"""What rows of a kind are called."""
 
 
-def findings_document(report: Report, inference: Inference, rows: int) -> dict[str, Any]:
+def findings_document(checked: Checked) -> dict[str, Any]:
     """What `tunewise check --json` prints."""
-    task = inference.project.task
+    task, lengths, ceiling = checked.task, checked.lengths, checked.ceiling
     return {
-        "rows": rows,
+        "rows": checked.total,
+        "kind": checked.kind,
         "task": {"kind": task.kind, "metric": task.metric, "labels": task.labels},
+        **_findings(checked.report),
+        "counts": dict(checked.report.counts),
+        "summary": verdict(checked),
+        "parts": dict(checked.rows),
+        "usable": checked.usable,
+        "lengths": {
+            "unit": lengths.unit,
+            "model": lengths.model,
+            "context": lengths.context,
+            "sampled": len(lengths.sample),
+            "too_long": lengths.too_long,
+            "cut_off": lengths.cut_off,
+            **_quantiles(lengths.sample),
+            "why_no_tokens": checked.no_tokens or None,
+        },
+        "labels": {count.label: dict(count.rows) for count in checked.labels},
+        "near_duplicates": checked.near_duplicates,
+        "ceiling": ceiling.share if ceiling else None,
+        "label_mistakes": {
+            "rows": checked.mistakes_found,
+            "looked_at": checked.mistakes_looked_at,
+            "why_none": checked.no_mistakes or None,
+        },
+        "leaks": dict(checked.leak_kinds),
+        "personal_data": dict(checked.secret_kinds),
+        "outlook": asdict(checked.outlook),
+        "seconds": round(checked.seconds, 2),
+        "fixed": {
+            "out": str(fixed.out),
+            "log": str(fixed.log),
+            "changes": dict(fixed.changes),
+        }
+        if (fixed := checked.fixed)
+        else None,
+    }
+
+
+def faults_document(error: UserError, findings: Sequence[Finding]) -> dict[str, Any]:
+    """What `tunewise check --json` prints where nothing could be checked.
+
+    Args:
+        error: what stopped it.
+        findings: the same, fault by fault, where they are known.
+    """
+    faults = findings or [_from_line(line) for line in str(error).splitlines()]
+    return {
+        "rows": 0,
+        "task": {"kind": None, "metric": None, "labels": None},
+        **_findings(Report(errors=tuple(faults))),
+        "summary": f"Cannot be read: {plural(len(faults), 'fault')}.",
+        "usable": 0,
+    }
+
+
+def verdict(checked: Checked) -> str:
+    """One sentence: `412 of 415 rows can be used; 3 errors, 14 warnings.`"""
+    counts = [
+        sum(checked.report.counts[rule] for rule in {f.rule for f in found})
+        for found in (checked.report.errors, checked.report.warnings)
+    ]
+    rows = plural(checked.usable, "row")
+    if checked.usable < checked.total:
+        rows = f"{checked.usable:,} of {plural(checked.total, 'row')}"
+    found = [plural(n, what) for n, what in zip(counts, ("error", "warning"), strict=True) if n]
+    return f"{rows} can be used; {', '.join(found) or 'nothing found'}."
+
+
+def render_findings(checked: Checked, console: Console | None = None) -> None:
+    """Prints every finding, the errors first."""
+    console = console or Console()
+    task, report = checked.task, checked.report
+    judged = f", {task.kind} judged by {task.metric}" if checked.kind == "examples" else ""
+    head = f"{checked.total:,} {HOLDS[checked.kind]}{judged}."
+    console.print(Text(head), soft_wrap=True)
+    if checked.reason and judged:
+        console.print(Text(checked.reason), soft_wrap=True)
+    _list(console, "error", "bold red", report.errors)
+    _list(console, "warning", "yellow", report.warnings)
+    _list(console, "note", "dim", report.notes)
+    console.print(Text(lengths_sentence(checked)), soft_wrap=True)
+    console.print(Text(verdict(checked), style="bold"), soft_wrap=True)
+    if checked.fixed:
+        console.print(Text(fixed_sentence(checked.fixed)), soft_wrap=True)
+    if report.errors:
+        console.print("Mend the errors, then check again.", highlight=False)
+    elif checked.kind != "examples":
+        line = f"No errors. `tunewise decide` needs examples; these are {HOLDS[checked.kind]}."
+        console.print(Text(line), soft_wrap=True)
+    elif checked.fixed:
+        console.print("Name the copy under [data], and check again.", highlight=False)
+    else:
+        console.print("No errors. Next: tunewise decide", highlight=False)
+
+
+def fixed_sentence(fixed: Fixed) -> str:
+    """What the repaired copy holds, and where it is."""
+    changes = ", ".join(f"{rule} {n:,}" for rule, n in fixed.changes.items()) or "nothing to change"
+    return f"Repaired copy: {fixed.out} ({changes}; each change in {fixed.log})."
+
+
+def lengths_sentence(checked: Checked) -> str:
+    """How long rows are, and how that was counted."""
+    lengths = checked.lengths
+    if not len(lengths.sample):
+        return ""
+    numbers = _quantiles(lengths.sample)
+    text = (
+        f"Rows have {numbers['median']:,} {lengths.unit} in the middle, "
+        f"{numbers['p95']:,} at the 95th percentile, {numbers['longest']:,} at most"
+    )
+    if len(lengths.sample) < checked.total:
+        text += f" (a sample of {plural(len(lengths.sample), 'row')})"
+    if checked.no_tokens:
+        return f"{text}. Tokens were not counted: {checked.no_tokens}."
+    return f"{text}; the context of {lengths.model} holds {lengths.context or 0:,}."
+
+
+def _quantiles(sample: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, int]:
+    if not len(sample):
+        return {"median": 0, "p95": 0, "longest": 0}
+    return {
+        "median": int(np.median(sample)),
+        "p95": int(np.quantile(sample, 0.95)),
+        "longest": int(sample.max()),
+    }
+
+
+def _findings(report: Report) -> dict[str, list[dict[str, Any]]]:
+    return {
         "errors": [asdict(finding) for finding in report.errors],
         "warnings": [asdict(finding) for finding in report.warnings],
         "notes": [asdict(finding) for finding in report.notes],
     }
 
 
-def render_findings(
-    report: Report, inference: Inference, rows: int, console: Console | None = None
-) -> None:
-    """Prints every finding, the errors first."""
-    console = console or Console()
-    task = inference.project.task
-    console.print(Text(f"{rows:,} rows, {task.kind} judged by {task.metric}."), soft_wrap=True)
-    if inference.reason:
-        console.print(Text(inference.reason), soft_wrap=True)
-    _list(console, "error", "bold red", report.errors)
-    _list(console, "warning", "yellow", report.warnings)
-    _list(console, "note", "dim", report.notes)
-    if report.errors:
-        console.print("Mend the errors, then check again.", highlight=False)
-    else:
-        console.print("No errors. Next: tunewise decide", highlight=False)
+def _from_line(line: str) -> Finding:
+    where, colon, message = line.partition(": ")
+    return Finding(rule="unreadable", where=where if colon else "", message=message or where)
 
 
 def _list(console: Console, kind: str, style: str, findings: Sequence[Finding]) -> None:
     for finding in findings:
         head = Text(f"{kind} [{finding.rule}] ", style=style)
-        console.print(head + Text(f"{finding.where}: {finding.message}"), soft_wrap=True)
+        where = f"{finding.where}: " if finding.where else ""
+        console.print(head + Text(f"{where}{finding.message}"), soft_wrap=True)

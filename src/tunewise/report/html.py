@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from tunewise.report import numbers, plots
 from tunewise.report.disagreements import Reply, disagreements
 from tunewise.report.figures import forest, key_figures, latency, role_of, scatter
+from tunewise.report.pages import Clip, clip, page_template, with_code
 from tunewise.report.questions import when_to_fine_tune
 from tunewise.report.run import Contender, Json, Run
 from tunewise.report.sentences import (
@@ -27,8 +27,6 @@ from tunewise.report.sentences import (
 )
 from tunewise.types import JsonValue
 
-_SHOWN_BYTES, _FULL_BYTES = 360, 6_000
-"""Escaped bytes of one text shown at once, and in its details; together they keep 1 MB."""
 _LONGEST_SETTING, _LONGEST_TRIAL_VALUE, _MOST_TRIALS = 2_000, 160, 60
 
 
@@ -71,21 +69,11 @@ class _Chosen:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Clip:
-    """A text of a person or a model, shown short and in full where it is longer."""
-
-    short: str
-    full: str | None
-    left_out: int
-    """Characters that not even the full text shows."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Reply:
     """One answer, side by side with the others."""
 
     contenders: tuple[str, ...]
-    answer: _Clip
+    answer: Clip
     crashed: bool
     value: str
     share: float
@@ -97,33 +85,26 @@ class _Shown:
     """One example on which the contenders disagree."""
 
     id: str
-    input: _Clip
-    target: _Clip
+    input: Clip
+    target: Clip
     replies: tuple[_Reply, ...]
 
 
 def render_html(run: Run) -> str:
     """The page as text, less than 1 MB."""
-    environment = Environment(
-        loader=PackageLoader("tunewise.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     found = disagreements(run)
     shown = tuple(
         _Shown(
             id=item.example.id,
-            input=_clip(item.example.input),
-            target=_clip(item.example.target),
+            input=clip(item.example.input),
+            target=clip(item.example.target),
             replies=tuple(map(_reply, item.replies)),
         )
         for item in found.chosen
     )
-    return environment.get_template("report.html").render(
+    return page_template("report.html").render(
         run=run,
-        with_code=_with_code,
+        with_code=with_code,
         headline=headline(run),
         lead=lead(run),
         figures=key_figures(run),
@@ -147,17 +128,6 @@ def write_html(run: Run) -> Path:
     path = run.folder / "report.html"
     path.write_text(render_html(run), encoding="utf-8")
     return path
-
-
-def _with_code(text: str) -> Markup:
-    """The text escaped, with what stands between backticks as code."""
-    parts = [escape(part) for part in text.split("`")]
-    if len(parts) % 2 == 0:  # a backtick without its partner
-        return escape(text)
-    return Markup("").join(
-        Markup("<code>{}</code>").format(part) if position % 2 else part
-        for position, part in enumerate(parts)
-    )
 
 
 def _ranked(run: Run) -> list[Contender]:
@@ -274,24 +244,9 @@ def _reply(reply: Reply) -> _Reply:
     value = reply.value
     return _Reply(
         contenders=reply.contenders,
-        answer=_clip(reply.text),
+        answer=clip(reply.text),
         crashed=reply.crashed,
         value="crashed" if reply.crashed else "–" if value is None else f"{100 * value:.0f}",
         share=value or 0.0,
         reason=reply.reason or "",
     )
-
-
-def _clip(text: str) -> _Clip:
-    short, full = _within(text, _SHOWN_BYTES), _within(text, _FULL_BYTES)
-    if short == text:
-        return _Clip(short=text, full=None, left_out=0)
-    return _Clip(short=short.rstrip() + "…", full=full, left_out=len(text) - len(full))
-
-
-def _within(text: str, limit: int) -> str:
-    """The longest beginning of the text whose escaped form has at most `limit` bytes."""
-    head = text[:limit]
-    while (size := len(str(escape(head)).encode())) > limit:
-        head = head[: min(len(head) - 1, len(head) * limit // size)]
-    return head

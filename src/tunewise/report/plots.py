@@ -8,17 +8,24 @@ Each plot is drawn for a width: 720 for a screen, 360 for a phone, where names s
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
-from xml.etree.ElementTree import Element, SubElement, tostring
 
-from tunewise.report.numbers import MINUS, count
-
-Role = Literal["challenger", "incumbent", "ceiling", "other"]
-
-_FONT = 13.0
-"""Size of plot texts in user units; at the drawn width one unit is one pixel."""
-_CHARACTER = 0.62 * _FONT
-"""Mean advance of a character, that of a bold or wide system font to be safe."""
+from tunewise.report.drawing import (
+    CHARACTER,
+    FONT,
+    Box,
+    Role,
+    Scale,
+    begin_svg,
+    draw_box,
+    draw_grid,
+    draw_line,
+    draw_marker,
+    draw_text,
+    finish_svg,
+    ticks,
+    widest,
+)
+from tunewise.report.numbers import count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,36 +64,6 @@ class Point:
     role: Role = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A rectangle in user units, y downwards."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def overlaps(self, other: "Box") -> bool:
-        """Whether the two share any area."""
-        return (
-            self.left < other.right
-            and other.left < self.right
-            and self.top < other.bottom
-            and other.top < self.bottom
-        )
-
-
-def ticks(low: float, high: float, *, at_most: int) -> list[float]:
-    """Round numbers (1, 2 or 5 times a power of ten) from below `low` to above `high`."""
-    span = high - low or 1.0
-    raw = span / max(at_most - 1, 1)
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1, 2, 5, 10, 20) if m * power >= raw * 0.999)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    last = max(last, first + 1)
-    return [round(i * step, 10) for i in range(first, last + 1)]
-
-
 def forest(
     rows: Sequence[IntervalRow],
     *,
@@ -99,13 +76,13 @@ def forest(
     stacked = width < 600
     ends = [0.0, minimum_gain, *(r.low for r in rows), *(r.high for r in rows)]
     marks = ticks(min(ends), max(ends), at_most=5 if stacked else 8)
-    name_width = _widest([r.label for r in rows])
-    text_width = _widest([r.text for r in rows])
+    name_width = widest([r.label for r in rows])
+    text_width = widest([r.text for r in rows])
     left, right = (20.0, width - 20.0) if stacked else (name_width + 18, width - text_width - 18)
-    scale = _Scale(marks[0], marks[-1], left, right)
+    scale = Scale(marks[0], marks[-1], left, right)
     row_height, top = (44.0 if stacked else 30.0), 26.0
     bottom = top + row_height * len(rows)
-    svg = _svg(
+    svg = begin_svg(
         width,
         bottom + 50,
         title=f"Difference to {reference}",
@@ -114,25 +91,25 @@ def forest(
     middles = [top + row_height * i + (31 if stacked else row_height / 2) for i in range(len(rows))]
     # On a phone the lines stop beside the intervals, so that none runs through the texts between.
     bands = [(y - 9, y + 9) for y in middles] if stacked else [(top - 6, bottom)]
-    _grid(svg, scale, marks, bands, bottom, signed=True)
+    draw_grid(svg, scale, marks, bands, bottom, signed=True)
     gain_x = scale(minimum_gain)
     for start, end in bands:
-        _line(svg, scale(0), start, scale(0), end, "zero")
-        _line(svg, gain_x, start, gain_x, end, "gain")
-    near_edge = gain_x + 13 * _CHARACTER > width
-    _text(svg, "worth it", gain_x, top - 11, "small", "end" if near_edge else "middle")
+        draw_line(svg, scale(0), start, scale(0), end, "zero")
+        draw_line(svg, gain_x, start, gain_x, end, "gain")
+    near_edge = gain_x + 13 * CHARACTER > width
+    draw_text(svg, "worth it", gain_x, top - 11, "small", "end" if near_edge else "middle")
     for y, row in zip(middles, rows, strict=True):
         if stacked:
-            _text(svg, row.label, 4, y - 14, f"name {row.role}", "start")
-            _text(svg, row.text, width - 4, y - 14, "number", "end")
+            draw_text(svg, row.label, 4, y - 14, f"name {row.role}", "start")
+            draw_text(svg, row.text, width - 4, y - 14, "number", "end")
         else:
-            _text(svg, row.label, left - 12, y + 4.5, f"name {row.role}", "end")
-            _text(svg, row.text, width - 2, y + 4.5, "number", "end")
-        _line(svg, scale(row.low), y, scale(row.high), y, f"range {row.role}")
-        _marker(svg, scale(row.value), y, row.role)
-    _text(svg, f"← worse than {reference}", left, bottom + 40, "small", "start")
-    _text(svg, f"better, {unit} →", right, bottom + 40, "small", "end")
-    return _finish(svg)
+            draw_text(svg, row.label, left - 12, y + 4.5, f"name {row.role}", "end")
+            draw_text(svg, row.text, width - 2, y + 4.5, "number", "end")
+        draw_line(svg, scale(row.low), y, scale(row.high), y, f"range {row.role}")
+        draw_marker(svg, scale(row.value), y, row.role)
+    draw_text(svg, f"← worse than {reference}", left, bottom + 40, "small", "start")
+    draw_text(svg, f"better, {unit} →", right, bottom + 40, "small", "end")
+    return finish_svg(svg)
 
 
 def latency(rows: Sequence[LatencyRow], *, width: int) -> str:
@@ -140,13 +117,13 @@ def latency(rows: Sequence[LatencyRow], *, width: int) -> str:
     stacked = width < 600
     longest = max([r.p95 or r.p50 for r in rows] + [1.0])
     marks = ticks(0, longest, at_most=4 if stacked else 7)
-    name_width = _widest([r.label for r in rows])
-    text_width = _widest([r.text for r in rows])
+    name_width = widest([r.label for r in rows])
+    text_width = widest([r.text for r in rows])
     left, right = (10.0, width - 20.0) if stacked else (name_width + 18, width - text_width - 18)
-    scale = _Scale(0, marks[-1], left, right)
+    scale = Scale(0, marks[-1], left, right)
     row_height, top = (44.0 if stacked else 30.0), 8.0
     bottom = top + row_height * len(rows)
-    svg = _svg(
+    svg = begin_svg(
         width,
         bottom + 42,
         title="Latency of one request",
@@ -154,20 +131,20 @@ def latency(rows: Sequence[LatencyRow], *, width: int) -> str:
     )
     middles = [top + row_height * i + (31 if stacked else row_height / 2) for i in range(len(rows))]
     bands = [(y - 9, y + 9) for y in middles] if stacked else [(top, bottom)]
-    _grid(svg, scale, marks, bands, bottom, signed=False)
+    draw_grid(svg, scale, marks, bands, bottom, signed=False)
     for y, row in zip(middles, rows, strict=True):
         if stacked:
-            _text(svg, row.label, 4, y - 14, f"name {row.role}", "start")
-            _text(svg, row.text, width - 4, y - 14, "number", "end")
+            draw_text(svg, row.label, 4, y - 14, f"name {row.role}", "start")
+            draw_text(svg, row.text, width - 4, y - 14, "number", "end")
         else:
-            _text(svg, row.label, left - 12, y + 4.5, f"name {row.role}", "end")
-            _text(svg, row.text, width - 2, y + 4.5, "number", "end")
+            draw_text(svg, row.label, left - 12, y + 4.5, f"name {row.role}", "end")
+            draw_text(svg, row.text, width - 2, y + 4.5, "number", "end")
         if row.p95 is not None:
-            _line(svg, scale(row.p50), y, scale(row.p95), y, f"range {row.role}")
-            _line(svg, scale(row.p95), y - 4, scale(row.p95), y + 4, f"range {row.role}")
-        _rect(svg, Box(scale(0), y - 6, max(scale(row.p50), scale(0) + 1), y + 6), row.role)
-    _text(svg, "milliseconds; bar: median, line: 95th percentile", left, bottom + 36, "small")
-    return _finish(svg)
+            draw_line(svg, scale(row.p50), y, scale(row.p95), y, f"range {row.role}")
+            draw_line(svg, scale(row.p95), y - 4, scale(row.p95), y + 4, f"range {row.role}")
+        draw_box(svg, Box(scale(0), y - 6, max(scale(row.p50), scale(0) + 1), y + 6), row.role)
+    draw_text(svg, "milliseconds; bar: median, line: 95th percentile", left, bottom + 36, "small")
+    return finish_svg(svg)
 
 
 def scatter(points: Sequence[Point], *, x_unit: str, y_unit: str, width: int) -> str:
@@ -177,9 +154,9 @@ def scatter(points: Sequence[Point], *, x_unit: str, y_unit: str, width: int) ->
     lowest, highest = min(p.low for p in points), max(p.high for p in points)
     y_marks = ticks(lowest, highest, at_most=6)
     x_marks = ticks(0, max([p.x for p in points] + [1.0]), at_most=4 if narrow else 7)
-    across = _Scale(0, x_marks[-1], 46, width - 22)
-    up = _Scale(y_marks[0], y_marks[-1], height - 48, 30)
-    svg = _svg(
+    across = Scale(0, x_marks[-1], 46, width - 22)
+    up = Scale(y_marks[0], y_marks[-1], height - 48, 30)
+    svg = begin_svg(
         width,
         height,
         title=f"{y_unit} against {x_unit}",
@@ -189,19 +166,19 @@ def scatter(points: Sequence[Point], *, x_unit: str, y_unit: str, width: int) ->
         ),
     )
     for mark in y_marks:
-        _line(svg, across.start, up(mark), across.end, up(mark), "grid")
-        _text(svg, f"{mark:g}", across.start - 8, up(mark) + 4.5, "tick", "end")
+        draw_line(svg, across.start, up(mark), across.end, up(mark), "grid")
+        draw_text(svg, f"{mark:g}", across.start - 8, up(mark) + 4.5, "tick", "end")
     for mark in x_marks:
-        _line(svg, across(mark), up.start, across(mark), up.start + 5, "grid")
+        draw_line(svg, across(mark), up.start, across(mark), up.start + 5, "grid")
         anchor = "end" if mark == x_marks[-1] else "middle"
-        _text(svg, count(mark), across(mark), up.start + 20, "tick", anchor)
-    _text(svg, y_unit, 4, 14, "small", "start")
-    _text(svg, f"{x_unit} →", across.end, height - 6, "small", "end")
+        draw_text(svg, count(mark), across(mark), up.start + 20, "tick", anchor)
+    draw_text(svg, y_unit, 4, 14, "small", "start")
+    draw_text(svg, f"{x_unit} →", across.end, height - 6, "small", "end")
     for point in points:
         x = across(point.x)
-        _line(svg, x, up(point.low), x, up(point.high), f"range {point.role}")
+        draw_line(svg, x, up(point.low), x, up(point.high), f"range {point.role}")
     for point in points:
-        _marker(svg, across(point.x), up(point.value), point.role)
+        draw_marker(svg, across(point.x), up(point.value), point.role)
     centres = [(across(p.x), up(p.value)) for p in points]
     frame = Box(across.start + 2, up.end - 12, width - 2.0, up.start - 2)
     lines = [Box(across(p.x) - 2, up(p.high), across(p.x) + 2, up(p.low)) for p in points]
@@ -211,20 +188,20 @@ def scatter(points: Sequence[Point], *, x_unit: str, y_unit: str, width: int) ->
         near = box.right if leftwards else box.left
         middle = (box.top + box.bottom) / 2
         if math.hypot(near - centre[0], middle - centre[1]) > 22:
-            _line(svg, *centre, near, middle, "leader")
+            draw_line(svg, *centre, near, middle, "leader")
         anchor = "end" if leftwards else "start"
-        _text(svg, point.label, near, box.bottom - 4, f"name {point.role}", anchor)
-    return _finish(svg)
+        draw_text(svg, point.label, near, box.bottom - 4, f"name {point.role}", anchor)
+    return finish_svg(svg)
 
 
 def interval_bar(row: IntervalRow, *, width: int = 120) -> str:
     """A value from 0 to 100 with its interval, as small as a word."""
-    svg = _svg(width, 16, title=f"{row.label}: {row.text}", description="0 to 100")
-    scale = _Scale(0, 100, 6, width - 6)
-    _line(svg, scale(0), 8, scale(100), 8, "grid")
-    _line(svg, scale(row.low), 8, scale(row.high), 8, f"range {row.role}")
-    _marker(svg, scale(row.value), 8, row.role)
-    return _finish(svg)
+    svg = begin_svg(width, 16, title=f"{row.label}: {row.text}", description="0 to 100")
+    scale = Scale(0, 100, 6, width - 6)
+    draw_line(svg, scale(0), 8, scale(100), 8, "grid")
+    draw_line(svg, scale(row.low), 8, scale(row.high), 8, f"range {row.role}")
+    draw_marker(svg, scale(row.value), 8, row.role)
+    return finish_svg(svg)
 
 
 def place_labels(
@@ -242,7 +219,7 @@ def place_labels(
     obstacles = [*(Box(x - 7, y - 7, x + 7, y + 7) for x, y in centres), *keep_free]
     placed: list[Box] = []
     for label, (x, y) in zip(labels, centres, strict=True):
-        wide, tall = len(label) * _CHARACTER, _FONT + 4
+        wide, tall = len(label) * CHARACTER, FONT + 4
         candidates = [
             box
             for distance in range(10, 400, 6)
@@ -270,89 +247,3 @@ def _within(box: Box, frame: Box) -> bool:
         and box.top >= frame.top
         and box.bottom <= frame.bottom
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """A linear map from data to user units."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def __call__(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low)
-        return self.start + share * (self.end - self.start)
-
-
-def _widest(texts: Sequence[str]) -> float:
-    return max((len(text) for text in texts), default=0) * _CHARACTER
-
-
-def _svg(width: float, height: float, *, title: str, description: str) -> Element:
-    svg = Element(
-        "svg",
-        {"viewBox": f"0 0 {width:g} {height:g}", "width": f"{width:g}", "role": "img"},
-    )
-    svg.set("aria-label", f"{title}. {description}")
-    SubElement(svg, "title").text = title
-    SubElement(svg, "desc").text = description
-    return svg
-
-
-def _finish(svg: Element) -> str:
-    return tostring(svg, encoding="unicode", short_empty_elements=False)
-
-
-def _grid(
-    svg: Element,
-    scale: _Scale,
-    marks: Sequence[float],
-    bands: Sequence[tuple[float, float]],
-    bottom: float,
-    *,
-    signed: bool,
-) -> None:
-    for mark in marks:
-        for start, end in bands:
-            _line(svg, scale(mark), start, scale(mark), end, "grid")
-        text = f"{mark:+g}".replace("-", MINUS) if signed and mark else f"{mark:,g}"
-        _text(svg, text, scale(mark), bottom + 17, "tick", "middle")
-
-
-def _line(svg: Element, x1: float, y1: float, x2: float, y2: float, style: str) -> None:
-    ends = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
-    SubElement(svg, "line", {k: f"{v:.1f}" for k, v in ends.items()} | {"class": style})
-
-
-def _rect(svg: Element, box: Box, role: Role) -> None:
-    SubElement(
-        svg,
-        "rect",
-        {
-            "x": f"{box.left:.1f}",
-            "y": f"{box.top:.1f}",
-            "width": f"{box.right - box.left:.1f}",
-            "height": f"{box.bottom - box.top:.1f}",
-            "rx": "2",
-            "class": f"mark {role}",
-        },
-    )
-
-
-def _text(svg: Element, text: str, x: float, y: float, style: str, anchor: str = "start") -> None:
-    attributes = {"x": f"{x:.1f}", "y": f"{y:.1f}", "class": style, "text-anchor": anchor}
-    SubElement(svg, "text", attributes).text = text
-
-
-def _marker(svg: Element, x: float, y: float, role: Role) -> None:
-    """Diamond: challenger; square: incumbent; ring: ceiling; dot: any other."""
-    if role == "challenger":
-        corners = f"{x:.1f},{y - 7:.1f} {x + 7:.1f},{y:.1f} {x:.1f},{y + 7:.1f} {x - 7:.1f},{y:.1f}"
-        SubElement(svg, "polygon", {"points": corners, "class": f"mark {role}"})
-    elif role == "incumbent":
-        _rect(svg, Box(x - 5.5, y - 5.5, x + 5.5, y + 5.5), role)
-    else:
-        place = {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": "5"}
-        SubElement(svg, "circle", place | {"class": f"mark {role}"})

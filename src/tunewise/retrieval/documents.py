@@ -1,4 +1,4 @@
-"""Turns a folder of Markdown, text, HTML and PDF files into titled documents made of blocks.
+"""Turns Markdown, text, HTML and PDF files into titled documents made of blocks.
 
 It knows nothing of passage sizes or of search. PDF needs the extra `pdf`.
 """
@@ -38,7 +38,7 @@ class Document:
     """One file, read."""
 
     name: str
-    """Path inside the folder, with forward slashes."""
+    """Path inside the folder of documents, with forward slashes."""
     title: str
     """The file's own title, or its name without the ending."""
     blocks: tuple[Block, ...]
@@ -48,29 +48,41 @@ class _UnreadableError(Exception):
     """Why one file cannot be used, as half a sentence and what to do."""
 
 
-def read_documents(folder: Path) -> list[Document]:
-    """Reads every document under a folder, in the order of their paths.
+def read_documents(*places: Path) -> list[Document]:
+    """Reads files, and every document under folders, in the order of their paths.
 
     Hidden files and folders are passed over, and so are pictures, styles and scripts. Links that
-    lead out of the folder are faults, and links to folders are not followed.
+    lead out of a folder are faults, and links to folders are not followed.
+
+    Args:
+        places: at least one. A document's name is its path from the folder they all lie in.
 
     Raises:
-        UserError: the folder does not exist or holds no document; or files in it are of an unknown
-            type, not readable or empty: all of them in one message, a line each.
+        UserError: a place does not exist or holds no document; or files are of an unknown type,
+            not readable or empty: all of them in one message, a line each.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder. Set data.documents to one.")
     documents: list[Document] = []
     faults: list[str] = []
-    for path in _files(folder, faults):
+    paths: dict[Path, None] = {}
+    for place in places:
+        if not place.exists():
+            what = "there is no such file or folder. Set data.documents to one."
+            faults.append(f"{place}: {what}")
+        elif place.is_dir():
+            found = dict.fromkeys(_files(place, faults))
+            if not found and not faults:
+                faults.append(f"{place}: no documents. Put .md, .txt, .html or .pdf files there.")
+            paths |= found
+        else:
+            paths[place] = None
+    root = Path(os.path.commonpath([p if p.is_dir() else p.parent for p in places]))
+    for path in sorted(paths, key=lambda path: path.relative_to(root).as_posix()):
         try:
-            documents.append(_read(path, path.relative_to(folder).as_posix()))
+            documents.append(_read(path, path.relative_to(root).as_posix()))
         except _UnreadableError as fault:
             faults.append(f"{path}: {fault}")
     if faults:
         raise UserError.together(faults)
-    if not documents:
-        raise UserError(f"{folder}: no documents. Put .md, .txt, .html or .pdf files there.")
     return documents
 
 
@@ -322,3 +334,6 @@ _READERS: dict[str, Callable[[Path], tuple[str, list[Block]]]] = {
     ".htm": _read_html,
     ".pdf": _read_pdf,
 }
+
+DOCUMENT_ENDINGS = frozenset(_READERS)
+"""Of files that can be read as documents."""

@@ -4,6 +4,9 @@ from math import ceil, sqrt
 
 from tunewise.statistics.distributions import normal_quantile
 
+DISCORDANCE = 0.2
+"""Share of rows on which two contenders differ, assumed before anything is measured."""
+
 
 def rows_for_power(
     delta: float, variance: float, *, power: float = 0.8, confidence: float = 0.95
@@ -27,6 +30,29 @@ def rows_for_power(
     under_none = normal_quantile((1.0 + confidence) / 2.0) * sqrt(variance)
     under_delta = normal_quantile(power) * sqrt(max(variance - delta**2, 0.0))
     return ceil(((under_none + under_delta) / delta) ** 2)
+
+
+def detectable_gain(n: float, *, power: float = 0.8, confidence: float = 0.95) -> float:
+    """The smallest true gain that n paired rows show, when `DISCORDANCE` of the rows differ.
+
+    The inverse of `rows_for_power`. A gain above the discordance means that every row that
+    differs differs in its favour.
+
+    Args:
+        n: paired rows, or what rows in groups are worth; above 0.
+        power: probability of showing it.
+        confidence: of the two-sided interval whose lower end must pass 0.
+
+    Returns:
+        The gain, at most 1.
+    """
+    low, high = 0.0, 1.0
+    while high - low > 1e-6:
+        middle = (low + high) / 2.0
+        variance = max(DISCORDANCE, middle)
+        shown = rows_for_power(middle, variance, power=power, confidence=confidence) <= n
+        low, high = (low, middle) if shown else (middle, high)
+    return high
 
 
 def further_rows(

@@ -28,7 +28,7 @@ class Batch:
     attention: torch.Tensor
     """(rows, tokens) int64: 1 on tokens, 0 on padding."""
     loss: torch.Tensor
-    """(rows, tokens) bool: True where the NEXT token is part of the answer."""
+    """(rows, tokens) bool: True where the NEXT token is part of an answer to be learnt."""
     tokens: int
     """Tokens without padding."""
 
@@ -74,7 +74,8 @@ def collate(rows: Sequence[TokenisedExample], *, pad: int) -> Batch:
         n = len(row.token_ids)
         token_ids[i, :n] = torch.tensor(row.token_ids)
         attention[i, :n] = 1
-        loss[i, row.answer_start - 1 : n - 1] = True
+        for start, stop in row.answers:
+            loss[i, start - 1 : stop - 1] = True
     tokens = sum(len(row.token_ids) for row in rows)
     return Batch(token_ids=token_ids, attention=attention, loss=loss, tokens=tokens)
 

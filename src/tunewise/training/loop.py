@@ -9,6 +9,7 @@ import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -262,6 +263,7 @@ def _hash_rows(rows: Sequence[TokenisedExample]) -> str:
     """sha256 (hex) over token ids and loss masks."""
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(np.array([row.answer_start, *row.token_ids], dtype=np.int64).tobytes())
+        numbers = [len(row.token_ids), *row.token_ids, *chain.from_iterable(row.answers)]
+        digest.update(np.array(numbers, dtype=np.int64).tobytes())
         digest.update(b"|")
     return digest.hexdigest()

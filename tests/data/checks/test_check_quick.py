@@ -1,4 +1,5 @@
-from tunewise.data.check import Finding, Report, check_data
+from tunewise.data.checks.findings import Finding, Report
+from tunewise.data.checks.quick import check_data
 from tunewise.data.read import ReadResult
 from tunewise.project import Task
 from tunewise.types import Example, Message

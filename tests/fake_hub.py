@@ -1,4 +1,4 @@
-"""A model hub on this machine: the few addresses that fetching a snapshot needs."""
+"""A hub on this machine: the few addresses that fetching a snapshot needs."""
 
 import hashlib
 import http.server
@@ -13,16 +13,20 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @contextmanager
-def serve(folder: Path, name: str, *, broken: str | None = None) -> Iterator[tuple[str, list[str]]]:
-    """Serves `folder` as the model `name`.
+def serve(
+    folder: Path, name: str, *, kind: str = "models", broken: str | None = None
+) -> Iterator[tuple[str, list[str]]]:
+    """Serves `folder` as the model or data set `name`.
 
     Args:
+        kind: `models` or `datasets`.
         broken: a file whose connection is cut in its middle.
 
     Yields:
         The hub's address, and the names of the files asked for so far.
     """
     asked: list[str] = []
+    files = f"/{name}/resolve/" if kind == "models" else f"/{kind}/{name}/resolve/"
 
     class Hub(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -38,22 +42,23 @@ def serve(folder: Path, name: str, *, broken: str | None = None) -> Iterator[tup
 
         def _answer(self, *, with_body: bool) -> None:
             path = unquote(urlsplit(self.path).path)
-            if path == f"/api/models/{name}/revision/main":
+            if path == f"/api/{kind}/{name}/revision/main":
                 self._send(json.dumps({"id": name, "sha": COMMIT}).encode(), with_body)
-            elif path.startswith(f"/api/models/{name}/tree/"):
+            elif path.startswith(f"/api/{kind}/{name}/tree/"):
                 listed = [
                     {
                         "type": "file",
-                        "path": file.name,
+                        "path": file.relative_to(folder).as_posix(),
                         "size": file.stat().st_size,
                         "oid": hashlib.sha1(file.read_bytes()).hexdigest(),
                     }
-                    for file in sorted(folder.iterdir())
+                    for file in sorted(folder.rglob("*"))
+                    if file.is_file()
                 ]
                 self._send(json.dumps(listed).encode(), with_body)
-            elif path.startswith(f"/{name}/resolve/"):
-                file = folder / path.rsplit("/", 1)[1]
-                asked.append(file.name)
+            elif path.startswith(files):
+                file = folder / path.removeprefix(files).partition("/")[2]
+                asked.append(file.relative_to(folder).as_posix())
                 self._send(file.read_bytes(), with_body, cut=file.name == broken)
             else:
                 self.send_response(404)

@@ -1,0 +1,175 @@
+"""From a project to everything that is wrong with its data: reads it once, then judges.
+
+What takes long or needs a model's tokenizer is looked for here and not by `decide`: tokens, likely
+label mistakes, secrets. Nothing is fetched, and no data is changed.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tunewise.data.checks.checked import Checked
+from tunewise.data.checks.findings import Found
+from tunewise.data.checks.fix import blank_rows, refuse_taken, write_fixed
+from tunewise.data.checks.gather import Gathered, gather
+from tunewise.data.checks.labels import check_labels, foreign_rows
+from tunewise.data.checks.leaks import check_leaks
+from tunewise.data.checks.mistakes import FOLDS, Doubts, check_mistakes
+from tunewise.data.checks.outlook import outlook
+from tunewise.data.checks.repeats import (
+    Contradictions,
+    check_contradictions,
+    check_duplicates,
+    check_near_duplicates,
+)
+from tunewise.data.checks.shown import (
+    shown_groups,
+    shown_leaks,
+    shown_mistakes,
+    shown_secrets,
+)
+from tunewise.data.checks.sizes import (
+    check_personal_data,
+    check_sizes,
+    check_special_tokens,
+    check_targets,
+)
+from tunewise.data.checks.survey import Survey
+from tunewise.data.checks.tokens import ModelTokenizer, check_tokens, sampled
+from tunewise.data.sources import find_parts
+from tunewise.models.tokenizers import FoundTokenizer, find_tokenizer
+from tunewise.progress import Progress
+from tunewise.project import Project, Task, infer_task
+
+_MANY = 4_000
+"""Rows from which looking at them again takes a few seconds."""
+
+
+def run_check(
+    project: Project, *, source: str, progress: Progress, fix: Path | None = None
+) -> Checked:
+    """Reads and judges a project's examples.
+
+    Args:
+        project: as loaded; what is open about its task is inferred from the rows.
+        source: what the person named, for the report.
+        progress: told what is being done.
+        fix: where a repaired copy is written; None: nowhere.
+
+    Raises:
+        UnreadableRowsError: rows that cannot be read; all faults together. Nothing is written.
+        UserError: files that are not there, or `fix` is taken or cannot be written.
+    """
+    started = time.monotonic()
+    parts = find_parts(project.data)
+    blanks: dict[Path, set[int]] = {}
+    if fix is not None:
+        refuse_taken(fix, parts)
+        blanks = blank_rows(parts)
+    found_tokenizer = find_tokenizer(project.model)
+    own = found_tokenizer.tokenizer.get_added_vocab() if found_tokenizer.tokenizer else ()
+    read = gather(parts, project.data, blanks=blanks, special=own, progress=progress)
+    try:
+        checked = _judged(project, source, read, found_tokenizer, progress, started)
+        if fix is None:
+            return checked
+        task = replace(checked.task, labels=project.task.labels)
+        fixed = write_fixed(read.survey, parts, blanks, task, project.data, fix)
+        return replace(checked, fixed=fixed)
+    finally:
+        read.survey.kept.close()
+
+
+def _judged(
+    project: Project,
+    source: str,
+    read: Gathered,
+    model: FoundTokenizer,
+    progress: Progress,
+    started: float,
+) -> Checked:
+    survey, seed, answered = read.survey, project.data.seed, read.kind != "texts"
+    found = Found()
+    look_at = sampled(len(survey), seed)
+    inference = infer_task(project, survey.kept.get(look_at) if answered else ())
+    task = _completed(inference.project.task, project.task, survey) if answered else Task()
+    declared = replace(task, labels=project.task.labels)
+    check_sizes(read.rows, found)
+    empty = check_targets(survey, found) if answered else look_at[:0]
+    labels = check_labels(survey, declared, found) if answered else []
+    check_duplicates(survey, found)
+    near = check_near_duplicates(survey, found)
+    is_examples = read.kind == "examples"  # two answers to a prompt are what a preference is
+    contradictions = check_contradictions(survey, found) if is_examples else Contradictions()
+    leaks = check_leaks(survey, found)
+    check_special_tokens(survey, found)
+    check_personal_data(survey, found)
+    counted_with = _model(model)
+    judging = task.kind == "classification" and bool(survey.labels)
+    with _bar(progress, "counting tokens", len(look_at), len(look_at)) as advance:
+        lengths = check_tokens(
+            survey, counted_with, seed, found, plain=not answered, advance=advance
+        )
+    with _bar(progress, "looking for label mistakes", FOLDS, len(look_at) * judging) as advance:
+        doubts = check_mistakes(survey, look_at, seed, found, advance) if judging else Doubts()
+    for part, note in read.notes:
+        found.add("note", "read", part, note)
+    faulty = np.union1d(np.union1d(empty, lengths.refused), foreign_rows(survey, declared))
+    view = outlook(survey, project.data, project.decision.minimum_gain)
+    found.add("note", "outlook", "data", view.sentence)
+    return Checked(
+        source=source,
+        kind=read.kind,
+        files=survey.files,
+        rows=read.rows,
+        usable=len(survey) - len(faulty),
+        task=task,
+        reason=inference.reason if answered else "",
+        report=found.report(),
+        lengths=lengths,
+        no_tokens="" if counted_with else model.why_not,
+        labels=tuple(labels),
+        near_duplicates=sum(len(rows) - 1 for rows in near),
+        clusters=shown_groups(survey, near),
+        contradictions=shown_groups(survey, contradictions.groups),
+        ceiling=contradictions.ceiling,
+        mistakes=shown_mistakes(survey, doubts.mistakes),
+        mistakes_found=len(doubts.mistakes),
+        mistakes_looked_at=len(look_at) if judging and not doubts.why_none else 0,
+        no_mistakes=doubts.why_none,
+        leaks=shown_leaks(survey, leaks),
+        leak_kinds=Counter(leak.kind for leak in leaks),
+        secrets=shown_secrets(survey),
+        secret_kinds=Counter(match.kind for _, match in survey.personal),
+        outlook=view,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _completed(task: Task, given: Task, survey: Survey) -> Task:
+    """What was inferred from a sample, with the labels of all rows."""
+    if task.kind != "classification" or given.labels is not None:
+        return task
+    return replace(task, labels=tuple(sorted(label for label in survey.labels if label)))
+
+
+def _bar(
+    progress: Progress, description: str, total: int, rows: int
+) -> AbstractContextManager[Callable[[int], None]]:
+    """A task of the progress; none for what takes no time."""
+    return progress.task(description, total=total) if rows > _MANY else nullcontext(_ignore)
+
+
+def _ignore(units: int) -> None:
+    """Advances nothing."""
+
+
+def _model(found: FoundTokenizer) -> ModelTokenizer | None:
+    if found.tokenizer is None:
+        return None
+    return ModelTokenizer(model=found.name, tokenizer=found.tokenizer, context=found.context_tokens)

@@ -1,0 +1,108 @@
+"""What checking data finds: one thing a finding, its rule's name, its place and what to do.
+
+Errors stop a run, warnings need a person's judgement, notes only tell. It knows nothing of how
+anything is found.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+from tunewise.data.faults import SHOWN
+
+T = TypeVar("T")
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing found."""
+
+    rule: str
+    """Name of the rule that found it."""
+    where: str
+    """`file:line`, or the part of the data it concerns."""
+    message: str
+    """What is wrong, and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """Everything found in a data set."""
+
+    errors: tuple[Finding, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+    notes: tuple[Finding, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    """rule -> how often it found something, those that are only counted included."""
+
+
+class Found:
+    """Collects findings; of each rule the first 20 are kept with their places, then a count."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Severity, list[Finding]] = {"error": [], "warning": [], "note": []}
+        self._counts: dict[Severity, Counter[str]] = {kind: Counter() for kind in self._kept}
+
+    def add(self, severity: Severity, rule: str, where: str, message: str) -> None:
+        """Adds one finding."""
+        counts = self._counts[severity]
+        counts[rule] += 1
+        if counts[rule] <= SHOWN:
+            self._kept[severity].append(Finding(rule=rule, where=where, message=message))
+
+    def each(
+        self,
+        severity: Severity,
+        rule: str,
+        things: Sequence[T],
+        describe: Callable[[T], tuple[str, str]],
+    ) -> None:
+        """Adds many findings of one rule; only those that are shown are described.
+
+        Args:
+            severity: of each.
+            rule: name of the rule.
+            things: what was found, the first ones to be shown first.
+            describe: thing -> where, message.
+        """
+        for thing in things[:SHOWN]:
+            self.add(severity, rule, *describe(thing))
+        if len(things) > SHOWN:
+            self._counts[severity][rule] += len(things) - SHOWN
+
+    def report(self) -> Report:
+        """Everything, errors and warnings in the order in which they were added."""
+        counts: Counter[str] = Counter()
+        for found in self._counts.values():
+            counts.update(found)
+        shown = {kind: self._with_counts(kind) for kind in self._kept}
+        return Report(
+            errors=shown["error"],
+            warnings=shown["warning"],
+            notes=shown["note"],
+            counts=dict(counts),
+        )
+
+    def _with_counts(self, kind: Severity) -> tuple[Finding, ...]:
+        """The findings, each rule's together, and behind them how many more there are."""
+        counts = self._counts[kind]
+        shown: list[Finding] = []
+        for rule in counts:
+            shown += [finding for finding in self._kept[kind] if finding.rule == rule]
+            if counts[rule] > SHOWN:
+                more = f"{counts[rule] - SHOWN:,} more of the same."
+                shown.append(Finding(rule=rule, where="", message=more))
+        return tuple(shown)
+
+
+def plural(n: int, one: str, many: str | None = None) -> str:
+    """`1 row`, `2 rows`, `1,000 rows`."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def listed(places: Sequence[str], most: int = 3) -> str:
+    """A few places: `a.jsonl:3, a.jsonl:9 and 4 more`."""
+    shown = ", ".join(places[:most])
+    return f"{shown} and {len(places) - most:,} more" if len(places) > most else shown

@@ -1,0 +1,181 @@
+"""What is wrong with the answers of a classification: typos, foreign ones, one for nearly all."""
+
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tunewise.data.checks.findings import Found, plural
+from tunewise.data.checks.survey import Survey
+from tunewise.data.near_duplicates import Indices
+from tunewise.project import Task
+
+LOPSIDED = 0.95
+RARE, FREQUENT = 2, 5
+"""Rows of a label that may be a typo, and of one that it may be meant for."""
+_ALIKE, _APART = 0.85, 0.08
+"""Likeness of a typo to what it is meant for, and how much less it is like any other label."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelCount:
+    """How often a label occurs."""
+
+    label: str
+    rows: Mapping[str, int]
+    """Part -> rows."""
+
+    @property
+    def total(self) -> int:
+        """Rows of all parts."""
+        return sum(self.rows.values())
+
+
+def check_labels(survey: Survey, task: Task, found: Found) -> list[LabelCount]:
+    """Faults of labels; beyond a classification, only whether there is more than one answer.
+
+    Returns:
+        The labels with their rows, the most frequent first; empty where answers are no labels.
+    """
+    if len(survey) > 1 and len(np.unique(survey.columns.target)) == 1:
+        found.add(
+            "warning",
+            "one_answer",
+            survey.where(0),
+            "All rows have the same answer: there is nothing to learn. "
+            "Check that the right column is read as the answer.",
+        )
+    if task.kind != "classification" or not survey.labels:
+        return []
+    _foreign(survey, task, found)
+    counts = label_counts(survey)
+    _lopsided(survey, counts, found)
+    if task.labels is None:
+        _typos(survey, found)
+    _only_in_test(survey, counts, found)
+    return counts
+
+
+def label_counts(survey: Survey) -> list[LabelCount]:
+    """The labels with their rows, the most frequent first."""
+    size = len(survey.labels)
+    by_part = {
+        part: np.bincount(survey.label[survey.rows_of(part)], minlength=size)
+        for part in survey.parts
+    }
+    counts = [
+        LabelCount(label=label, rows={part: int(n[k]) for part, n in by_part.items()})
+        for k, label in enumerate(survey.labels)
+        if label
+    ]
+    return sorted(counts, key=lambda count: (-count.total, count.label))
+
+
+def likely_typos(survey: Survey, known: Collection[str] | None) -> dict[str, str]:
+    """Label -> the one label that it is a typo of, where that is certain.
+
+    Args:
+        survey: of all rows.
+        known: the labels that the project declares; None: rare ones are held against frequent ones.
+    """
+    if not survey.labels:
+        return {}
+    rows = np.bincount(survey.label, minlength=len(survey.labels))
+    if known is None:
+        frequent = [label for label, n in zip(survey.labels, rows, strict=True) if n >= FREQUENT]
+        doubtful = [label for label, n in zip(survey.labels, rows, strict=True) if n <= RARE]
+    else:
+        frequent = list(known)
+        doubtful = [label for label in survey.labels if label not in set(known)]
+    return {
+        label: meant
+        for label in doubtful
+        if label and (meant := meant_label(label, frequent)) is not None
+    }
+
+
+def meant_label(label: str, frequent: Collection[str]) -> str | None:
+    """The one frequent label that a rare one is a typo of, where that is certain."""
+    spelled = {other.casefold(): other for other in frequent}
+    if (same := spelled.get(label.casefold())) is not None:
+        return same
+    near = difflib.get_close_matches(label.casefold(), list(spelled), n=2, cutoff=_ALIKE - _APART)
+    likeness = [difflib.SequenceMatcher(None, one, label.casefold()).ratio() for one in near]
+    if not near or likeness[0] < _ALIKE:
+        return None
+    if len(near) > 1 and likeness[0] - likeness[1] < _APART:
+        return None
+    # "level 1" and "level 2" differ on purpose.
+    digits = [[sign for sign in text if sign.isdigit()] for text in (label, near[0])]
+    return spelled[near[0]] if digits[0] == digits[1] else None
+
+
+def foreign_rows(survey: Survey, task: Task) -> Indices:
+    """The rows whose answer is not among the labels that the project declares."""
+    if task.kind != "classification" or task.labels is None or not survey.labels:
+        return np.zeros(0, dtype=np.int64)
+    labels = set(task.labels)
+    known = np.array([label in labels or not label for label in survey.labels])
+    return np.flatnonzero(~known[survey.label])
+
+
+def _foreign(survey: Survey, task: Task, found: Found) -> None:
+    labels = task.labels or ()
+
+    def describe(row: int) -> tuple[str, str]:
+        answer = survey.labels[int(survey.label[row])]
+        near = difflib.get_close_matches(answer, labels, n=1, cutoff=0.7)
+        hint = f'Did you mean "{near[0]}"?' if near else "Correct it, or add it to labels."
+        return survey.where(row), f'"{answer[:60]}" is not among [task] labels. {hint}'
+
+    rows = [int(row) for row in foreign_rows(survey, task)]
+    found.each("error", "unknown_label", rows, describe)
+
+
+def _lopsided(survey: Survey, counts: list[LabelCount], found: Found) -> None:
+    if len(counts) > 1 and counts[0].total >= LOPSIDED * len(survey):
+        found.add(
+            "warning",
+            "imbalance",
+            "labels",
+            f'{counts[0].total} of {len(survey)} rows are "{counts[0].label[:60]}": always saying '
+            "so is right that often. Add rows of the other labels, or judge by macro_f1.",
+        )
+
+
+def _typos(survey: Survey, found: Found) -> None:
+    meant = likely_typos(survey, None)
+    rows = np.bincount(survey.label, minlength=len(survey.labels))
+    number = {label: k for k, label in enumerate(survey.labels)}
+    suspects = np.array([label in meant for label in survey.labels])
+
+    def describe(row: int) -> tuple[str, str]:
+        label = survey.labels[int(survey.label[row])]
+        right = meant[label]
+        return (
+            survey.where(row),
+            f'"{label[:60]}" occurs {rows[number[label]]} times, "{right[:60]}" '
+            f"{rows[number[right]]} times. Correct it if it is a typo.",
+        )
+
+    typos: Indices = np.flatnonzero(suspects[survey.label])
+    found.each("warning", "label_typo", [int(row) for row in typos], describe)
+
+
+def _only_in_test(survey: Survey, counts: list[LabelCount], found: Found) -> None:
+    if "test" not in survey.parts:
+        return
+    alone = [count for count in counts if count.total == count.rows.get("test", 0)]
+    first = {int(survey.label[row]): int(row) for row in survey.rows_of("test")[::-1]}
+    number = {label: k for k, label in enumerate(survey.labels)}
+    found.each(
+        "warning",
+        "label_only_in_test",
+        alone,
+        lambda count: (
+            survey.where(first[number[count.label]]),
+            f'"{count.label[:60]}" is the answer of {plural(count.total, "test row")} and of no '
+            "other: nobody can learn it. Move rows of it to train, or remove them.",
+        ),
+    )

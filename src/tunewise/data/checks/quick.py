@@ -1,0 +1,49 @@
+"""The checks that every decision makes: over the whole data set, without models, in seconds."""
+
+from collections.abc import Mapping
+
+from tunewise.data.checks.findings import Found, Report
+from tunewise.data.checks.labels import check_labels
+from tunewise.data.checks.leaks import check_leaks
+from tunewise.data.checks.look import Scope
+from tunewise.data.checks.repeats import (
+    check_contradictions,
+    check_duplicates,
+    check_near_duplicates,
+)
+from tunewise.data.checks.sizes import check_sizes, check_special_tokens, check_targets
+from tunewise.data.checks.survey import Surveyor
+from tunewise.data.read import ReadResult
+from tunewise.project import Task
+
+
+def check_data(parts: Mapping[str, ReadResult], task: Task) -> Report:
+    """Looks for faults over the whole data set.
+
+    Args:
+        parts: what `read_data` gave: `examples`, or `train`, `dev` and `test`.
+        task: the project's task; labels are checked where its kind is classification.
+
+    Returns:
+        The findings; the first 20 of each rule with their lines, then a count.
+    """
+    found = Found()
+    check_sizes({part: len(result.examples) for part, result in parts.items()}, found)
+    with Surveyor(Scope()) as surveyor:
+        for part in sorted(parts, key=lambda part: part != "test"):
+            for example in parts[part].examples:
+                file, _, line = parts[part].places.get(example.id, part).rpartition(":")
+                number = int(line) if file else 0
+                surveyor.add(part, file or line, number, example)
+        survey = surveyor.finish()
+    check_targets(survey, found)
+    check_labels(survey, task, found)
+    check_duplicates(survey, found)
+    check_near_duplicates(survey, found)
+    check_contradictions(survey, found)
+    check_leaks(survey, found)
+    check_special_tokens(survey, found)
+    for part, result in parts.items():
+        for note in result.notes:
+            found.add("note", "read", part, note)
+    return found.report()

@@ -1,0 +1,102 @@
+"""Picks the worst rows of each kind and makes them ready for people: a few, in full, masked."""
+
+from collections.abc import Sequence
+
+from tunewise.data.checks.checked import (
+    ShownGroup,
+    ShownLeak,
+    ShownMistake,
+    ShownRow,
+    ShownSecret,
+)
+from tunewise.data.checks.leaks import Leak
+from tunewise.data.checks.mistakes import Mistake
+from tunewise.data.checks.personal import without_personal_data
+from tunewise.data.checks.survey import Survey
+from tunewise.data.near_duplicates import Indices
+from tunewise.types import Example
+
+MOST = 20
+"""Things of a kind that are shown."""
+_OF_GROUP = 4
+"""Rows of a group that are shown."""
+_LONGEST = 4_000
+"""Characters of a text that are shown."""
+
+
+def shown_rows(survey: Survey, rows: Sequence[int] | Indices) -> list[ShownRow]:
+    """Some rows, masked."""
+    return [
+        ShownRow(
+            where=survey.where(int(row)),
+            input=_shown(_conversation(example)),
+            target=_shown(example.target),
+        )
+        for row, example in zip(rows, survey.kept.get(rows), strict=True)
+    ]
+
+
+def shown_groups(survey: Survey, groups: Sequence[Indices]) -> tuple[ShownGroup, ...]:
+    """The first groups of rows, and the first rows of each."""
+    return tuple(
+        ShownGroup(size=len(group), rows=tuple(shown_rows(survey, group[:_OF_GROUP])))
+        for group in groups[:MOST]
+    )
+
+
+def shown_mistakes(survey: Survey, mistakes: Sequence[Mistake]) -> tuple[ShownMistake, ...]:
+    """The surest mistakes; their rows and classes are those of the survey."""
+    chosen = mistakes[:MOST]
+    rows = shown_rows(survey, [mistake.row for mistake in chosen])
+    return tuple(
+        ShownMistake(row=row, likely=survey.labels[mistake.likely], probability=mistake.probability)
+        for row, mistake in zip(rows, chosen, strict=True)
+    )
+
+
+def shown_leaks(survey: Survey, leaks: Sequence[Leak]) -> tuple[ShownLeak, ...]:
+    """Leaks of each kind in turn, so that no kind hides another."""
+    by_kind: dict[str, list[Leak]] = {}
+    for leak in leaks:
+        by_kind.setdefault(leak.kind, []).append(leak)
+    each = max(MOST // max(len(by_kind), 1), 1)
+    chosen = [leak for kind in by_kind.values() for leak in kind[:each]]
+    return tuple(
+        ShownLeak(
+            kind=leak.kind,
+            test=shown_rows(survey, [leak.test])[0],
+            other=shown_rows(survey, [leak.other])[0],
+            share=leak.share,
+        )
+        for leak in chosen
+    )
+
+
+def shown_secrets(survey: Survey) -> tuple[ShownSecret, ...]:
+    """Secrets and personal data of each kind in turn."""
+    by_kind: dict[str, list[ShownSecret]] = {}
+    for row, match in survey.personal:
+        found = by_kind.setdefault(match.kind, [])
+        if len(found) < MOST:
+            where = survey.where(row)
+            found.append(ShownSecret(where=where, kind=match.kind, masked=match.masked))
+    each = max(MOST // max(len(by_kind), 1), 1)
+    return tuple(secret for found in by_kind.values() for secret in found[:each])
+
+
+def _conversation(example: Example) -> str:
+    """The input as one text; who speaks is said where it is not one user turn alone."""
+    if len(example.messages) == 1 and example.messages[0].role == "user":
+        return example.messages[0].content
+    turns = [
+        "\n".join(
+            [f"{turn.role}: {turn.content}", *(f"{c.name}({c.arguments})" for c in turn.tool_calls)]
+        )
+        for turn in example.messages
+    ]
+    return "\n\n".join(turns)
+
+
+def _shown(text: str) -> str:
+    masked = without_personal_data(text[: 2 * _LONGEST])
+    return masked if len(masked) <= _LONGEST else masked[:_LONGEST] + "…"

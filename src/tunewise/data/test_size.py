@@ -1,0 +1,84 @@
+"""Says how many test rows a decision needs, and what those that are there can tell.
+
+It assumes what nobody knows before a run: that two contenders differ on a fifth of the rows. It
+knows nothing of how rows were chosen.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from math import ceil, floor, log10
+
+from tunewise.statistics.power import DISCORDANCE, detectable_gain, rows_for_power
+from tunewise.types import Example
+
+GROUP_CORRELATION = 0.2
+"""How alike answers within a group are assumed to be, before anything is measured."""
+FEWEST_FOR_INTERVAL = 20
+_ASSUMING = "80% power, a fifth of answers differing"
+
+
+def rows_wanted(test: Sequence[Example], minimum_gain: float) -> int:
+    """Test rows that tell a gain of `minimum_gain` with 80% power, to two digits.
+
+    Args:
+        test: rows like those to be tested on; how they are grouped counts.
+        minimum_gain: the smallest gain worth a training.
+    """
+    return _two_digits(rows_for_power(minimum_gain, DISCORDANCE) * design_effect(test))
+
+
+def design_effect(examples: Sequence[Example]) -> float:
+    """How many rows in such groups are worth one row alone: 1 + (m − 1) · ρ, Kish (1965).
+
+    m is the mean size of the group that a row lies in, ρ is `GROUP_CORRELATION`.
+    """
+    sizes = Counter(
+        ("group", row.group) if row.group is not None else ("row", row.id) for row in examples
+    ).values()
+    mean = sum(size**2 for size in sizes) / max(sum(sizes), 1)
+    return 1.0 + (max(mean, 1.0) - 1.0) * GROUP_CORRELATION
+
+
+def explanation(test: Sequence[Example], minimum_gain: float, *, reserved: int) -> str:
+    """One line for a person: what so many test rows can tell.
+
+    Args:
+        test: the rows that are used.
+        minimum_gain: the smallest gain worth a training.
+        reserved: rows of the test side that are not used.
+    """
+    worth = len(test) / design_effect(test)
+    wanted = rows_wanted(test, minimum_gain)
+    rows = f"{len(test):,} test rows"
+    if any(row.group is not None for row in test):
+        groups = len({row.group or row.id for row in test})
+        rows += f" in {groups:,} groups, worth about {_two_digits(worth):,} alone"
+    if worth < FEWEST_FOR_INTERVAL:
+        said = (
+            f"{rows}: too few for any interval, which takes {FEWEST_FOR_INTERVAL}; "
+            f"a gain of {minimum_gain:g} needs about {wanted:,} ({_ASSUMING})."
+        )
+    elif len(test) >= wanted:
+        said = f"{rows}: enough to tell a gain of {minimum_gain:g} ({_ASSUMING})."
+    else:
+        gain = detectable_gain(worth)
+        # A gain above the share of answers that differ means that more of them do.
+        assuming = _ASSUMING if gain <= DISCORDANCE else "80% power"
+        said = (
+            f"{rows}: enough to tell a gain of {gain:.2f} ({assuming}); "
+            f"a gain of {minimum_gain:g} needs about {wanted:,}."
+        )
+    if reserved:
+        said += (
+            f" {reserved:,} more stay reserved: nothing is trained or tested on them until "
+            "[data] limit_test asks for more."
+        )
+    return said
+
+
+def _two_digits(number: float) -> int:
+    """Rounded up to two significant digits: the assumptions are no better than that."""
+    if number <= 0:
+        return 0
+    unit = 10 ** max(floor(log10(number)) - 1, 0)
+    return ceil(number / unit) * unit

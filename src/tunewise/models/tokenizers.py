@@ -1,0 +1,81 @@
+"""Finds the tokenizer of a base model on this machine; it prepares nothing and fetches nothing.
+
+Knows nothing of weights and engines.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import huggingface_hub
+
+from tunewise.data.chat import ChatTokenizer
+from tunewise.errors import UserError
+from tunewise.models import hub
+from tunewise.models.catalog import prepared_folder
+from tunewise.models.sources import locate
+from tunewise.project import STARTER_MODEL
+from tunewise.settings import Model
+
+_KEPT = ("*.json", "*.jinja", "tokenizer.model", "*.txt")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundTokenizer:
+    """A tokenizer and the window of its model, or why there is none."""
+
+    name: str
+    """What the project calls the model."""
+    tokenizer: ChatTokenizer | None = None
+    context_tokens: int = 0
+    """The context window, prompt and completion together."""
+    why_not: str = ""
+    """One sentence, where there is no tokenizer."""
+
+
+def find_tokenizer(settings: Model, *, cache: Path | None = None) -> FoundTokenizer:
+    """The tokenizer of a project's base model, if it is on this machine.
+
+    Args:
+        settings: the project's [model].
+        cache: where prepared models lie; None: the usual folder.
+    """
+    name = settings.base
+    if settings.engine in ("openai", "scripted"):
+        return FoundTokenizer(name=name, why_not=f"{name} runs behind the engine {settings.engine}")
+    folder = _folder(name, cache)
+    if folder is None:
+        return FoundTokenizer(name=name, why_not=f"the model {name} is not on this machine yet")
+    try:
+        tokenizer = hub.load_tokenizer(folder)
+        config = cast("dict[str, object]", json.loads((folder / "config.json").read_text("utf-8")))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return FoundTokenizer(name=name, why_not=f"the tokenizer of {name} cannot be read: {first}")
+    window = config.get("max_position_embeddings")
+    return FoundTokenizer(
+        name=name,
+        tokenizer=tokenizer,
+        context_tokens=window if isinstance(window, int) else 2048,
+    )
+
+
+def _folder(name: str, cache: Path | None) -> Path | None:
+    path = Path(name).expanduser()
+    if name == STARTER_MODEL or path.is_file():
+        return prepared_folder(name, cache)
+    try:
+        return locate(name) if path.is_dir() else _in_hub_cache(name)
+    except UserError:
+        return None
+
+
+def _in_hub_cache(name: str) -> Path | None:
+    find = cast("Callable[..., str]", cast("Any", huggingface_hub).snapshot_download)
+    try:
+        folder = Path(find(name, allow_patterns=[*_KEPT], local_files_only=True))
+    except (OSError, ValueError):
+        return None
+    return folder if (folder / "config.json").is_file() else None

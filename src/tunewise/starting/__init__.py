@@ -1,0 +1,1 @@
+"""Writing a first tunewise.toml for a folder of files."""

@@ -1,0 +1,187 @@
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from tunewise.checking import run_check
+from tunewise.data.checks.checked import Checked
+from tunewise.data.checks.fix import is_blank, with_answer
+from tunewise.data.checks.gather import UnreadableRowsError
+from tunewise.errors import UserError
+from tunewise.progress import Silent
+from tunewise.project import Data, load_project
+
+ROWS = [
+    {"text": f"message {n} is about {topic}", "label": label}
+    for n, (topic, label) in enumerate([("money", "refund"), ("parcels", "delivery")] * 20)
+]
+ASKED = {"role": "user", "content": "olb"}
+
+
+def jsonl(rows: list[object]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def fixed(path: Path, out: Path, *settings: str) -> Checked:
+    project = load_project(path, ["model.base=./none", *settings] if settings else [])
+    return run_check(project, source=str(path), progress=Silent(), fix=out)
+
+
+@pytest.fixture(autouse=True)
+def no_tokenizer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TUNEWISE_CACHE", str(tmp_path / "cache"))
+
+
+def rows_of(file: Path) -> list[object]:
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+
+
+def log_of(out: Path) -> list[str]:
+    return (out / "changes.log").read_text("utf-8").splitlines()
+
+
+def test_sound_rows_come_out_as_they_are(tmp_path: Path) -> None:
+    rows = [{"id": 7 + n, **row, "meta": {"é": [n, None]}} for n, row in enumerate(ROWS)]
+    (tmp_path / "a.jsonl").write_text(jsonl(rows))
+    checked = fixed(tmp_path / "a.jsonl", tmp_path / "out")
+    assert rows_of(tmp_path / "out" / "examples.jsonl") == rows
+    assert log_of(tmp_path / "out") == []
+    assert checked.fixed is not None
+    assert checked.fixed.changes == {}
+
+
+def test_each_sure_repair_is_made_and_logged_with_its_old_place(tmp_path: Path) -> None:
+    rows: list[object] = [*ROWS, {}, {"text": " ", "label": None}, ROWS[3]]
+    rows.append({"text": "something about money", "label": "refnd"})
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + jsonl(rows).replace("\n", "\r\n").encode())
+    before = file.read_bytes()
+    fixed(file, tmp_path / "out")
+    assert rows_of(tmp_path / "out" / "examples.jsonl") == [
+        *ROWS,
+        {"text": "something about money", "label": "refund"},
+    ]
+    assert log_of(tmp_path / "out") == [
+        f"{file}:41: empty_row: removed; it holds nothing",
+        f"{file}:42: empty_row: removed; it holds nothing",
+        f"{file}:43: duplicate: removed; it repeats {file}:4",
+        f'{file}:44: label_typo: "refnd" corrected to "refund"',
+        f"{file}: form: read as UTF-8 with a byte order mark. Now JSONL.",
+        f"{file}: form: lines end in CRLF; read as line ends. Now JSONL.",
+    ]
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", ("text,label\n" + "".join(f"{r['text']},{r['label']}\n" for r in ROWS)).encode()),
+        ("a.json", json.dumps(ROWS, indent=1).encode()),
+        ("a.jsonl.gz", gzip.compress(jsonl(list(ROWS)).encode())),
+        ("b.jsonl", jsonl(list(ROWS)).encode("utf-16")),
+    ],
+)
+def test_whatever_the_format_the_copy_is_jsonl_with_the_same_columns(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    fixed(tmp_path / name, tmp_path / "out")
+    assert rows_of(tmp_path / "out" / "examples.jsonl") == ROWS
+    assert any(line.startswith(f"{tmp_path / name}: form: ") for line in log_of(tmp_path / "out"))
+
+
+def test_leaks_leave_train_and_test_stays_whole(tmp_path: Path) -> None:
+    shouted = {"text": str(ROWS[30]["text"]).upper(), "label": "refund"}
+    test = [*ROWS[30:], ROWS[31]]
+    (tmp_path / "train.jsonl").write_text(jsonl([*ROWS[:32], shouted]))
+    (tmp_path / "test.jsonl").write_text(jsonl(list(test)))
+    toml = tmp_path / "tunewise.toml"
+    toml.write_text('[data]\ntrain = "train.jsonl"\ntest = "test.jsonl"\n')
+    fixed(tmp_path, tmp_path / "out")
+    assert rows_of(tmp_path / "out" / "test.jsonl") == test
+    assert rows_of(tmp_path / "out" / "train.jsonl") == ROWS[:30]
+    train = tmp_path / "train.jsonl"
+    assert log_of(tmp_path / "out") == [
+        f"{train}:{line}: leak: removed; its input is in test, at {tmp_path / 'test.jsonl'}:{at}"
+        for line, at in ((31, 1), (32, 2), (33, 1))
+    ]
+
+
+def test_rows_of_several_files_go_into_one_copy_of_the_part(tmp_path: Path) -> None:
+    for name, rows in (("a", ROWS[:20]), ("b", [*ROWS[20:], ROWS[0]])):
+        (tmp_path / f"{name}.jsonl").write_text(jsonl(list(rows)))
+    (tmp_path / "tunewise.toml").write_text('[data]\nexamples = ["a.jsonl", "b.jsonl"]\n')
+    fixed(tmp_path, tmp_path / "out")
+    assert rows_of(tmp_path / "out" / "examples.jsonl") == ROWS
+    assert log_of(tmp_path / "out") == [
+        f"{tmp_path / 'b.jsonl'}:21: duplicate: removed; it repeats {tmp_path / 'a.jsonl'}:1"
+    ]
+
+
+def test_one_part_may_go_into_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(jsonl([*ROWS, ROWS[0]]))
+    fixed(tmp_path / "a.jsonl", tmp_path / "new" / "clean.jsonl")
+    assert rows_of(tmp_path / "new" / "clean.jsonl") == ROWS
+    assert (tmp_path / "new" / "clean.changes.log").read_text().count("\n") == 1
+    assert len(list((tmp_path / "new").iterdir())) == 2
+
+
+def test_a_place_that_is_taken_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("broken")
+    for name in ("folder", "file.jsonl"):
+        out = tmp_path / name
+        out.mkdir() if name == "folder" else out.write_text("mine")
+        with pytest.raises(UserError, match="exists already"):
+            fixed(tmp_path / "a.jsonl", out)
+    assert (tmp_path / "file.jsonl").read_text() == "mine"
+
+
+def test_rows_that_cannot_be_read_have_no_sure_repair(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(jsonl([*ROWS, {}]) + '{"text": "cut')
+    with pytest.raises(UnreadableRowsError) as caught:
+        fixed(tmp_path / "a.jsonl", tmp_path / "out")
+    (finding,) = caught.value.findings
+    assert finding.where == f"{tmp_path / 'a.jsonl'}:42"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(jsonl(list(ROWS)))
+    with pytest.raises(UserError, match="cannot be written"):
+        fixed(tmp_path / "a.jsonl", tmp_path / "a.jsonl" / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("row", "mended"),
+    [
+        ({"text": "a", "label": "olb "}, {"text": "a", "label": "old"}),
+        ({"input": "olb", "output": "olb"}, {"input": "olb", "output": "old"}),
+        (
+            {"messages": [ASKED, {"role": "assistant", "content": "olb"}]},
+            {"messages": [ASKED, {"role": "assistant", "content": "old"}]},
+        ),
+        (
+            {"conversations": [{"from": "gpt", "value": "olb"}]},
+            {"conversations": [{"from": "gpt", "value": "old"}]},
+        ),
+        ({"label": "olb", "target": "olb"}, None),
+        ({"other": "olb"}, None),
+        (["olb"], None),
+    ],
+)
+def test_an_answer_is_corrected_where_it_is_clear_which_it_is(row: object, mended: object) -> None:
+    assert with_answer(row, "olb", "old", Data()) == mended
+
+
+def test_a_column_that_the_project_names_is_the_answer() -> None:
+    row = {"class": "olb", "label": "olb"}
+    data = Data(input="x", output="class")
+    assert with_answer(row, "olb", "old", data) == {"class": "old", "label": "olb"}
+
+
+@pytest.mark.parametrize("row", [{}, [], None, " ", {"a": " ", "b": None, "c": []}, {"a": {}}])
+def test_a_row_without_any_value_is_blank(row: object) -> None:
+    assert is_blank(row)
+    assert not is_blank({"a": row, "b": 0})

@@ -1,0 +1,76 @@
+import pytest
+from survey_rows import example, of, surveyed
+
+from tunewise.data.checks.findings import Found
+from tunewise.data.checks.labels import check_labels, label_counts, likely_typos
+from tunewise.data.checks.survey import Survey
+from tunewise.project import Task
+from tunewise.types import Example
+
+OPEN = Task(kind="classification")
+
+
+def labelled(**counts: int) -> list[Example]:
+    return [
+        example(f"{label} question {n}", label.replace("_", " "))
+        for label, rows in counts.items()
+        for n in range(rows)
+    ]
+
+
+def one_part(**counts: int) -> Survey:
+    return surveyed({"examples": labelled(**counts)})
+
+
+@pytest.mark.parametrize(
+    ("rare", "meant"),
+    [
+        ("postive", "positive"),
+        ("Positive", "positive"),
+        ("pos", None),
+        ("negativ_", "negative"),
+        ("unknown", None),
+    ],
+)
+def test_a_rare_label_is_a_typo_of_the_one_frequent_label_it_is_like(
+    rare: str, meant: str | None
+) -> None:
+    survey = one_part(positive=20, negative=20, **{rare: 1})
+    written = rare.replace("_", " ").strip()
+    assert likely_typos(survey, None) == ({written: meant} if meant else {})
+
+
+def test_labels_that_differ_in_a_digit_are_no_typos() -> None:
+    assert likely_typos(one_part(level_one_1=20, level_one_2=1), None) == {}
+
+
+def test_a_label_like_two_others_is_not_certain() -> None:
+    assert likely_typos(one_part(refund_card=20, refund_cart=20, refund_carx=1), None) == {}
+
+
+def test_declared_labels_are_what_a_typo_is_held_against() -> None:
+    survey = one_part(yes=1, yess=30)
+    assert likely_typos(survey, ("yes", "no")) == {"yess": "yes"}
+
+
+def test_a_label_that_only_test_has_is_named_with_its_first_row() -> None:
+    survey = surveyed({"train": labelled(a=20, b=20), "test": labelled(a=5, c=3)})
+    found = Found()
+    check_labels(survey, OPEN, found)
+    (finding,) = of("label_only_in_test", found)
+    assert finding.where == "test.jsonl:6"
+    assert '"c" is the answer of 3 test rows and of no other' in finding.message
+
+
+def test_labels_are_counted_by_part_the_most_frequent_first() -> None:
+    survey = surveyed({"train": labelled(a=2, b=9), "test": labelled(b=1)})
+    assert [(c.label, dict(c.rows), c.total) for c in label_counts(survey)] == [
+        ("b", {"test": 1, "train": 9}, 10),
+        ("a", {"test": 0, "train": 2}, 2),
+    ]
+
+
+def test_long_or_all_different_answers_are_no_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert surveyed({"examples": [example("q", "long " * 60), *labelled(a=3)]}).labels == ()
+    monkeypatch.setattr("tunewise.data.checks.survey.MOST_ANSWERS", 10)
+    assert surveyed({"examples": [example(f"q{n}", f"a{n}") for n in range(12)]}).labels == ()
