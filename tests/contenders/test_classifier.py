@@ -15,7 +15,7 @@ from tunewise.evaluation.scorers import metric_named, quality
 from tunewise.retrieval.embed import load_embedder
 from tunewise.types import Example, Message, Usage
 
-BANKING = Path("/work/shared/data/banking77")
+MAIL = Path(__file__).parents[2] / "examples" / "support_triage" / "examples.jsonl"
 
 
 class WordEmbedder:
@@ -172,31 +172,21 @@ def test_without_the_extra_it_does_not_apply_and_says_what_to_install() -> None:
 # --- real embeddings
 
 
-@pytest.mark.skipif(not BANKING.is_dir(), reason="the shared data set banking77 is not here")
 @pytest.mark.skipif(
     importlib.util.find_spec("sentence_transformers") is None,
     reason="the extra `dense` is not installed",
 )
-def test_ten_intents_of_a_bank_are_told_apart_from_ten_examples_each() -> None:
-    def rows(name: str) -> list[tuple[str, str]]:
-        lines = (BANKING / name).read_text(encoding="utf-8").splitlines()
-        turns = [json.loads(line)["messages"] for line in lines]
-        return [(asked["content"], said["content"]) for asked, said in turns]
-
-    labels = sorted(Counter(label for _, label in rows("train.jsonl")))[:10]
-
-    def take(name: str, each: int) -> list[Example]:
-        seen: Counter[str] = Counter()
-        chosen: list[Example] = []
-        for number, (text, label) in enumerate(rows(name)):
-            if label in labels and seen[label] < each:
-                seen[label] += 1
-                chosen.append(example(number, text, label))
-        return chosen
-
-    train, test = take("train.jsonl", 12), take("test.jsonl", 8)
+def test_it_learns_the_categories_of_real_mail() -> None:
+    rows = [json.loads(line) for line in MAIL.read_text("utf-8").splitlines()]
+    mail = [
+        example(number, row["input"], row["output"]["category"]) for number, row in enumerate(rows)
+    ]
+    labels = sorted({row.target for row in mail})
+    commonest = Counter(row.target for row in mail[300:]).most_common(1)[0][1] / len(mail[300:])
     metric = metric_named("accuracy", labels)
     contender = Classifier(metric=metric, labels=labels, load=load_embedder)
-    fitted = contender.fit(train[:100], train[100:])
-    answers = fitted.answer([row.input for row in test], seed=0)
-    assert quality(metric, [one.text for one in answers], [row.target for row in test]) >= 0.8
+    answers = contender.fit(mail[:250], mail[250:300]).answer(
+        [row.input for row in mail[300:]], seed=0
+    )
+    right = quality(metric, [one.text for one in answers], [row.target for row in mail[300:]])
+    assert right >= 0.6 > 2 * commonest
