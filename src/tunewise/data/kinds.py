@@ -4,6 +4,7 @@ It knows nothing of formats, and nothing of what is wrong with rows.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tunewise.data.faults import FileError, Reading, RowError
@@ -19,15 +20,13 @@ _PROSE = (".txt", ".md")
 def kind_of(files: Iterable[Path], data: Data) -> Kind:
     """What the first row is for; `examples` where nothing can be told."""
     for file in files:
-        if file.suffix in _PROSE:
-            return "texts"
-        try:
+        with suppress(FileError, RowError):
             for _, row in numbered_rows(file, Reading()):
                 if isinstance(row, dict) and row:
                     return recognise(row, data, "examples", Reading()).kind  # pyright: ignore[reportUnknownArgumentType]
                 break
-        except (FileError, RowError):
-            continue
+        if file.suffix in _PROSE:  # no table with known columns
+            return "texts"
     return "examples"
 
 

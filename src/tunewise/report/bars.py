@@ -99,7 +99,7 @@ def bars(rows: Sequence[BarRow], *, title: str, width: int) -> str:
     names = [_clipped(row.label, 28 if stacked else _LONGEST_NAME) for row in rows]
     name_width = widest(names)
     text_width = widest([row.text for row in rows])
-    left, right = (10.0, width - 12.0) if stacked else (name_width + 18, width - text_width - 14)
+    left, right = (4.0, width - 4.0) if stacked else (name_width + 18, width - text_width - 14)
     scale = Scale(0, max([row.value for row in rows] + [1.0]), left, right)
     row_height = 40.0 if stacked else 26.0
     svg = begin_svg(

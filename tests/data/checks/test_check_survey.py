@@ -107,3 +107,16 @@ def test_a_full_temporary_folder_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(kept, "_file", FullDisk())
     with pytest.raises(UserError, match=r"No space left on device.*Free some space"):
         kept.add([packed(RICH)])
+
+
+def test_a_worker_that_is_killed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "ALONE", 0)
+    monkeypatch.setattr(crew.os, "cpu_count", lambda: 2)
+    team = crew.Crew(Scope(), None)
+    list(team.look([packed(RICH)], np.zeros(0, dtype=np.int64), keep_runs=False))
+    assert team._pool is not None
+    for process in team._pool._processes.values():
+        process.kill()  # long before it has imported what it needs
+    with pytest.raises(UserError, match="A worker process was ended from outside"):
+        list(team.drained())
+    team.close()

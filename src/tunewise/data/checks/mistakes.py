@@ -105,7 +105,8 @@ def likely_mistakes(
         return Doubts(why_none=f"fewer than {FEWEST_ROWS} rows, or labels too rare")
     probabilities = _cross_validated([texts[int(row)] for row in rows], given, seed, advance)
     likely = probabilities.argmax(axis=1)
-    right, usual = float(np.mean(likely == given)), float(sizes[kept].max() / len(rows))
+    right = np.count_nonzero(likely == given) / len(rows)
+    usual = int(sizes[kept].max()) / len(rows)
     if right - usual < SKILL * (1.0 - usual):
         return Doubts(why_none=f"a classifier on words gets only {right:.0%} of the labels right")
     suspect = confident_contradictions(given, probabilities)

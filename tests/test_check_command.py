@@ -1,0 +1,183 @@
+"""`tunewise check` from end to end: what it says, what it writes, and what it leaves alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command_line import tunewise
+from decide_projects import labelled, write_project
+
+SCRIPTED = '[model]\nengine = "scripted"\n'
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return write_project(tmp_path / "project", labelled(60), SCRIPTED)
+
+
+@pytest.fixture(autouse=True)
+def no_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TUNEWISE_CACHE", str(tmp_path / "cache"))
+
+
+def files_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def document(*words: str | Path, code: int = 0) -> dict[str, Any]:
+    done = tunewise("check", *words, "--json")
+    assert done.code == code, done.err
+    return json.loads(done.out)
+
+
+def write_rows(file: Path, rows: list[dict[str, object]]) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_a_sound_project_gets_a_verdict_a_page_and_the_next_command(project: Path) -> None:
+    done = tunewise("check", project)
+    assert done.code == 0
+    assert "60 rows can be used; nothing found." in done.out
+    assert "No errors. Next: tunewise decide" in done.out
+    page = project / "runs" / "check.html"
+    assert done.out.splitlines()[-1] == f"Page: {page}"
+    assert "<h1>60 rows can be used; nothing found.</h1>" in page.read_text()
+
+
+def test_the_page_goes_where_it_is_wanted(project: Path, tmp_path: Path) -> None:
+    before = files_in(project)
+    done = tunewise("check", project, "--page", tmp_path / "new" / "page.html")
+    assert (tmp_path / "new" / "page.html").is_file()
+    assert f"Page: {tmp_path / 'new' / 'page.html'}" in done.out
+    assert files_in(project) == before
+
+
+def test_a_folder_that_cannot_be_written_costs_the_page_and_nothing_else(project: Path) -> None:
+    (project / "runs").write_text("a file where a folder should be")
+    done = tunewise("check", project)
+    assert done.code == 0
+    assert "60 rows can be used" in done.out
+    assert "No page: " in done.err
+    assert tunewise("check", project, "--page", project / "runs" / "x.html").code == 1
+
+
+def test_with_json_stdout_is_one_document_and_nothing_is_written(project: Path) -> None:
+    before = files_in(project)
+    found = document(project)
+    assert found["rows"] == found["usable"] == 60
+    assert found["errors"] == found["warnings"] == []
+    assert found["lengths"]["unit"] == "characters"
+    assert found["outlook"]["own_split"] is False
+    assert files_in(project) == before
+
+
+def test_errors_end_with_code_1_and_warnings_with_0(project: Path) -> None:
+    file = project / "examples.jsonl"
+    file.write_text(file.read_text() + file.read_text().splitlines()[0] + "\n")
+    found = document(project)
+    assert [warning["rule"] for warning in found["warnings"]] == ["duplicate"]
+    assert found["warnings"][0]["where"] == f"{file}:61"
+    (project / "tunewise.toml").write_text(
+        '[data]\nexamples = "examples.jsonl"\n[task]\nlabels = ["x", "y"]\n' + SCRIPTED
+    )
+    assert {error["rule"] for error in document(project, code=1)["errors"]} == {"unknown_label"}
+
+
+def test_rows_that_cannot_be_read_are_a_document_too(project: Path) -> None:
+    file = project / "examples.jsonl"
+    lines = file.read_text().splitlines()
+    lines[3] = '{"text": "broken'
+    lines[8] = "[1, 2]"
+    file.write_text("\n".join(lines))
+    found = document(project, code=1)
+    assert [error["where"] for error in found["errors"]] == [f"{file}:4", f"{file}:9"]
+    assert found["errors"][0]["rule"] == "not_JSON"
+    assert found["rows"] == 0
+    done = tunewise("check", project)
+    assert (done.code, done.out) == (1, "")
+    assert f"{file}:4: " in done.err
+    assert not (project / "runs").exists()
+
+
+def test_a_faulty_configuration_is_a_document_too(project: Path) -> None:
+    toml = project / "tunewise.toml"
+    toml.write_text('[data]\nexample = "examples.jsonl"\n')
+    found = document(project, code=1)
+    assert any(error["where"] == f"{toml}:2" for error in found["errors"])
+    assert document(project / "nowhere", code=1)["errors"][0]["message"].startswith("does not")
+
+
+def test_leaks_label_mistakes_and_personal_data_are_found_in_one_go(tmp_path: Path) -> None:
+    words = {"refund": "money card bank paid twice", "parcel": "courier door late box street"}
+    rows: list[dict[str, object]] = [
+        {"input": f"{text} {n} {n * n} thing{n} about it", "output": label}
+        for n in range(60)
+        for label, text in words.items()
+    ]
+    wrong = {"input": "money card bank paid twice again thing", "output": "parcel"}
+    mail = {"input": "courier is late, write to jane@company.com", "output": "parcel"}
+    write_rows(tmp_path / "train.jsonl", [*rows[:80], wrong, mail])
+    write_rows(tmp_path / "test.jsonl", [*rows[79:]])
+    toml = '[data]\ntrain = "train.jsonl"\ntest = "test.jsonl"\n' + SCRIPTED
+    (tmp_path / "tunewise.toml").write_text(toml)
+    found = document(tmp_path)
+    by_rule = {warning["rule"]: warning["where"] for warning in found["warnings"]}
+    assert by_rule["leak"] == f"{tmp_path / 'test.jsonl'}:1"
+    assert by_rule["label_mistake"] == f"{tmp_path / 'train.jsonl'}:81"
+    assert by_rule["personal_data"] == f"{tmp_path / 'train.jsonl'}:82"
+    assert "jane" not in json.dumps(found)
+    assert found["leaks"] == {"exact": 1}
+
+
+def test_preference_pairs_and_texts_are_checked_for_what_they_are(tmp_path: Path) -> None:
+    pairs = [
+        {"prompt": f"question {n % 20}", "chosen": f"good {n}", "rejected": f"bad {n}"}
+        for n in range(40)
+    ]
+    found = document(write_rows(tmp_path / "pairs.jsonl", pairs))
+    assert (found["kind"], found["rows"]) == ("preferences", 40)
+    assert "contradiction" not in found["counts"]
+    texts: list[dict[str, object]] = [
+        {"text": f"A text of its own about thing {n}, {n * n}."} for n in range(30)
+    ]
+    found = document(write_rows(tmp_path / "texts.jsonl", [*texts, texts[0]]))
+    assert (found["kind"], found["usable"]) == ("texts", 31)
+    assert found["counts"]["duplicate"] == 1
+    assert found["errors"] == []
+    done = tunewise("check", tmp_path / "texts.jsonl")
+    assert "31 texts." in done.out
+    assert "`tunewise decide` needs examples; these are texts." in done.out
+    (tmp_path / "prose.md").write_text("# Title\n\nSome prose, with a comma.\n" * 5)
+    assert document(tmp_path / "prose.md", code=1)["counts"]["too_few_rows"] == 1
+
+
+def test_a_repaired_copy_passes_the_check_that_the_original_did_not(tmp_path: Path) -> None:
+    file = tmp_path / "examples.jsonl"
+    rows = [*labelled(60), {}, labelled(60)[0]]
+    write_rows(file, rows)
+    before = file.read_bytes()
+    assert document(file, "--set", "model.engine=scripted", code=1)["errors"][0]["rule"]
+    done = tunewise("check", file, "--set", "model.engine=scripted", "--fix", tmp_path / "out")
+    assert done.code == 0, done.err
+    assert f"Repaired copy: {tmp_path / 'out'} (empty_row 1, duplicate 1" in done.out
+    assert file.read_bytes() == before
+    again = document(tmp_path / "out" / "examples.jsonl", "--set", "model.engine=scripted")
+    assert (again["rows"], again["counts"].get("duplicate")) == (60, None)
+    taken = tunewise("check", file, "--fix", tmp_path / "out")
+    assert taken.code == 1
+    assert "exists already" in taken.err
+
+
+@pytest.mark.slow
+def test_with_the_starter_model_tokens_are_counted(
+    tmp_path: Path, starter: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TUNEWISE_CACHE")
+    project = write_project(tmp_path / "project", labelled(60), "")
+    lengths = document(project)["lengths"]
+    assert (lengths["unit"], lengths["context"]) == ("tokens", 8192)
+    assert 20 < lengths["median"] < 80
