@@ -163,7 +163,7 @@ def test_a_repaired_copy_passes_the_check_that_the_original_did_not(tmp_path: Pa
     assert document(file, "--set", "model.engine=scripted", code=1)["errors"][0]["rule"]
     done = tunewise("check", file, "--set", "model.engine=scripted", "--fix", tmp_path / "out")
     assert done.code == 0, done.err
-    assert f"Repaired copy: {tmp_path / 'out'} (empty_row 1, duplicate 1" in done.out
+    assert f"Repaired copy in the folder {tmp_path / 'out'} (empty_row 1, duplicate 1" in done.out
     assert file.read_bytes() == before
     again = document(tmp_path / "out" / "examples.jsonl", "--set", "model.engine=scripted")
     assert (again["rows"], again["counts"].get("duplicate")) == (60, None)

@@ -64,7 +64,10 @@ def check(
     source: Source,
     fix: Annotated[
         Path | None,
-        typer.Option(metavar="OUT", help="Writes a repaired copy and a log of each change."),
+        typer.Option(
+            metavar="OUT",
+            help="Writes a repaired copy and a log of each change into this new folder.",
+        ),
     ] = None,
     page: Annotated[
         Path | None,

@@ -101,6 +101,8 @@ def run_decide(
     if run.file("verdict.json").exists():
         opened.engine.close()
         return _shown_again(run, progress)
+    if resume and not run.file("events.jsonl").exists():
+        progress.note("No interrupted run was found: this is a new one.")
     read_lines(run.file("events.jsonl"))  # cuts off a line that a kill left half-written
     run.event("start", resumed=resume)
     earlier = about_earlier_runs(project, prepared.splits, run)

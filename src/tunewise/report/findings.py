@@ -119,7 +119,9 @@ def render_findings(checked: Checked, console: Console | None = None) -> None:
         line = f"No errors. `tunewise decide` needs examples; these are {HOLDS[checked.kind]}."
         console.print(Text(line), soft_wrap=True)
     elif checked.fixed:
-        console.print("Name the copy under [data], and check again.", highlight=False)
+        console.print(
+            "Name its files under [data], and check again.", highlight=False, markup=False
+        )
     else:
         console.print("No errors. Next: tunewise decide", highlight=False)
 
@@ -127,7 +129,7 @@ def render_findings(checked: Checked, console: Console | None = None) -> None:
 def fixed_sentence(fixed: Fixed) -> str:
     """What the repaired copy holds, and where it is."""
     changes = ", ".join(f"{rule} {n:,}" for rule, n in fixed.changes.items()) or "nothing to change"
-    return f"Repaired copy: {fixed.out} ({changes}; each change in {fixed.log})."
+    return f"Repaired copy in the folder {fixed.out} ({changes}; each change in {fixed.log})."
 
 
 def lengths_sentence(checked: Checked) -> str:
