@@ -77,7 +77,6 @@ def check(
     settings: Settings = None,
 ) -> None:
     """Finds the faults in your examples, with file and line."""
-    from tunewise.checking import run_check
     from tunewise.data.checks.gather import UnreadableRowsError
     from tunewise.report.check_page import write_check_page
     from tunewise.report.findings import faults_document, findings_document, render_findings
@@ -85,6 +84,8 @@ def check(
 
     try:
         project = _project(source, settings)
+        from tunewise.checking import run_check  # brings torch: a wrong path is told before
+
         checked = run_check(project, source=str(source), progress=_progress(), fix=fix)
     except UserError as error:
         if not as_json:
