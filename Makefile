@@ -48,7 +48,7 @@ demo: setup ## runs decide on examples/support_triage
 	$(BIN)/tunewise demo
 
 test: setup ## the quick tests
-	$(BIN)/python -m pytest -m "not slow and not gpu" $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu" $(PYTEST_FLAGS)
 
 test-slow: setup ## real models, kill storms, simulations at full size
 	$(BIN)/python -m pytest -m "slow and not gpu" $(PYTEST_FLAGS)
