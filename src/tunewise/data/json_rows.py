@@ -104,6 +104,18 @@ def _json_lines(chunks: Iterator[bytes], reading: Reading) -> Iterator[Numbered]
 _FIRST_OF_PRETTY = re.compile(r'\{\s*+(?:".*"\s*+:\s*+[\[{]?\s*+|".*,)?')
 
 
+_SPACE = re.compile(r"\s*")
+_SPACE_AND_COMMAS = re.compile(r"[\s,]*")
+
+
+class _Gap(NamedTuple):
+    end: int
+    """Index in the window of the first character after it."""
+    lines: int
+    """Line ends within it."""
+    commas: int
+
+
 class _Window:
     """The part of a text that is being decoded; grows and moves on."""
 
@@ -127,49 +139,51 @@ class _Window:
             size += len(piece)
         self.text = "".join(pieces)
 
+    def skip(self, position: int, pattern: re.Pattern[str]) -> _Gap:
+        """What matches the pattern from `position` on."""
+        lines = commas = 0
+        while True:
+            matched = pattern.match(self.text, position)
+            end = matched.end() if matched else position
+            lines += self.text.count("\n", position, end)
+            commas += self.text.count(",", position, end)
+            if end < len(self.text) or self.ended:
+                return _Gap(end, lines, commas)
+            self.more(end)
+            position = 0
+
+    def is_blank_after(self, position: int) -> bool:
+        """Whether nothing but white space follows."""
+        return self.skip(position, _SPACE).end == len(self.text)
+
 
 def _sequence(window: _Window, reading: Reading, *, in_array: bool) -> Iterator[Numbered]:
     """Objects that follow one another, in an array or bare, over any number of lines."""
-    skip = re.compile(r"[\s,]*" if in_array else r"\s*")
     position, line, first = 0, 1, True
     if in_array:
-        window.more(0)
-        while not window.text.strip():
-            line += window.text.count("\n")
-            window.more(len(window.text))
-        position = window.text.index("[") + 1
-        line += window.text.count("\n", 0, position)
+        gap = window.skip(0, _SPACE)
+        position, line = gap.end + 1, line + gap.lines
     while True:
-        commas = 0
-        while True:
-            matched = skip.match(window.text, position)
-            start = matched.end() if matched else position
-            line += window.text.count("\n", position, start)
-            commas += window.text.count(",", position, start)
-            position = start
-            if start < len(window.text) or window.ended:
-                break
-            window.more(start)
-            position = 0
-        closed = in_array and window.text.startswith("]", start)
-        ended = start == len(window.text)
-        if in_array and commas != (not first and not closed):
+        gap = window.skip(position, _SPACE_AND_COMMAS if in_array else _SPACE)
+        line += gap.lines
+        closed = in_array and window.text.startswith("]", gap.end)
+        ended = gap.end == len(window.text)
+        if in_array and gap.commas != (not first and not closed):
             what = "has a comma too few or too many. Put one between two rows."
             reading.fault(line, "comma", what)
-        if closed and _more_follows(window, start + 1):
+        if closed and not window.is_blank_after(gap.end + 1):
             reading.fault(line, "not JSON", "more follows after the array. Remove it.")
         if ended and in_array:
             reading.fault(line, "not JSON", "the array is not closed. Add ] at the end.")
         if closed or ended:
             return
         first = False
-        found = _next_value(window, start, line, reading)
+        found = _next_value(window, gap.end, line, reading)
         if found is None:
             return
         if found.row is not None:
             yield found.row
-        line += found.lines
-        position = found.end
+        position, line = found.end, line + found.lines
 
 
 _CLOSED = (dict, list, str)
@@ -245,10 +259,3 @@ def _blame(error: json.JSONDecodeError, window: _Window, before: int, reading: R
     flat = json.JSONDecodeError(error.msg, here, error.colno - 1)
     what = explain(here, flat, cut=not window.text[error.pos :].strip())
     reading.fault(before + error.lineno - 1, "not JSON", f"{what} {_NOT_READ}")
-
-
-def _more_follows(window: _Window, position: int) -> bool:
-    while not window.text[position:].strip() and not window.ended:
-        window.more(position)
-        position = 0
-    return bool(window.text[position:].strip())
