@@ -54,7 +54,7 @@ test-slow: setup ## real models, kill storms, simulations at full size
 	$(BIN)/python -m pytest -m "slow and not gpu" $(PYTEST_FLAGS)
 
 check: setup ## ruff, pyright, import layers
-	$(BIN)/ruff check
+	$(BIN)/ruff check --no-cache
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/lint-imports

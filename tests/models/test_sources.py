@@ -1,11 +1,11 @@
 import json
 from pathlib import Path
 
-import fake_hub
 import huggingface_hub.constants
 import pytest
 from model_folders import fault, opened, visible
 
+import fake_hub
 from tunewise.project import STARTER_MODEL
 
 
