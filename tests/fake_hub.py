@@ -9,7 +9,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import huggingface_hub.constants
+import pytest
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+class WithHub:
+    """Tests with a hub at an address of theirs and an empty cache."""
+
+    @pytest.fixture(autouse=True)
+    def own_hub_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_XET_CACHE"):
+            monkeypatch.setattr(huggingface_hub.constants, name, str(tmp_path / "hub"))
+        self.patch = monkeypatch
+
+    def hub_is(self, address: str) -> None:
+        self.patch.setattr(huggingface_hub.constants, "ENDPOINT", address)
+        files = address + "/{repo_id}/resolve/{revision}/{filename}"
+        self.patch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
 
 
 @contextmanager

@@ -96,10 +96,22 @@ def test_rows_that_cannot_be_read_are_a_document_too(project: Path) -> None:
     found = document(project, code=1)
     assert [error["where"] for error in found["errors"]] == [f"{file}:4", f"{file}:9"]
     assert found["errors"][0]["rule"] == "not_JSON"
+    assert (found["rows"], found["unreadable"], found["usable"]) == (58, 2, 58)
+    done = tunewise("check", project)
+    assert done.code == 1
+    assert f"{file}:4: " in done.out
+    assert "58 of 60 rows can be used; 2 errors" in done.out
+
+
+def test_where_no_row_can_be_read_nothing_else_is_said(project: Path) -> None:
+    file = project / "examples.jsonl"
+    file.write_text("[1, 2]\n" * 3)
+    found = document(project, code=1)
+    assert [error["rule"] for error in found["errors"]] == ["no_object"] * 3
     assert found["rows"] == 0
     done = tunewise("check", project)
     assert (done.code, done.out) == (1, "")
-    assert f"{file}:4: " in done.err
+    assert f"{file}:2: " in done.err
     assert not (project / "runs").exists()
 
 
@@ -162,8 +174,12 @@ def test_a_repaired_copy_passes_the_check_that_the_original_did_not(tmp_path: Pa
     before = file.read_bytes()
     assert document(file, "--set", "model.engine=scripted", code=1)["errors"][0]["rule"]
     done = tunewise("check", file, "--set", "model.engine=scripted", "--fix", tmp_path / "out")
-    assert done.code == 0, done.err
-    assert f"Repaired copy in the folder {tmp_path / 'out'} (empty_row 1, duplicate 1" in done.out
+    assert done.code == 1, done.err
+    assert (
+        f"Repaired copy in the folder {tmp_path / 'out'} (unknown_columns 1, duplicate 1"
+        in done.out
+    )
+    assert "name the copy's files under [data], and check again." in done.out
     assert file.read_bytes() == before
     again = document(tmp_path / "out" / "examples.jsonl", "--set", "model.engine=scripted")
     assert (again["rows"], again["counts"].get("duplicate")) == (60, None)

@@ -460,8 +460,10 @@ def test_an_engine_is_closed_and_the_folder_free_again_after_a_fault(
     use(engine, small_llama)
     rows = [{"text": f"message {n} " + "x" * 600, "label": LABELS[n % 3]} for n in range(40)]
     project = write_project(tmp_path / "p", rows, TRAINED)
-    with pytest.raises(UserError, match="tokens do not fit the model's context of 256"):
+    with pytest.raises(UserError, match="tokens do not fit the model's context of 256") as caught:
         decide(project, out=tmp_path / "run")
+    assert str(caught.value).startswith(f"{tmp_path / 'p' / 'examples.jsonl'}:")
+    assert str(caught.value).endswith(" more rows like these.")
     with pytest.raises(RuntimeError, match="closed"):
         engine.generate([])
     with pytest.raises(UserError, match="a run lies here already"):

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tunewise.data.bytes import is_windows_1252
 from tunewise.data.checks.checked import Checked
-from tunewise.data.checks.findings import Found
-from tunewise.data.checks.fix import blank_rows, refuse_taken, write_fixed
-from tunewise.data.checks.gather import Gathered, gather
-from tunewise.data.checks.labels import check_labels, foreign_rows
+from tunewise.data.checks.fix import refuse_taken, write_fixed
+from tunewise.data.checks.gather import Gathered, UnreadableRowsError, gather
+from tunewise.data.checks.labels import check_labels, foreign_rows, meant_targets
 from tunewise.data.checks.leaks import check_leaks
 from tunewise.data.checks.mistakes import FOLDS, Doubts, check_mistakes
 from tunewise.data.checks.outlook import outlook
@@ -46,6 +46,19 @@ from tunewise.models.tokenizers import FoundTokenizer, find_tokenizer
 from tunewise.progress import Progress
 from tunewise.project import Project, Task, infer_task
 
+_NO_COPY = "No copy is written of a file that cannot be read to its end: mend these first."
+_TO_JUDGE = (
+    "near_duplicate",
+    "near_leak",
+    "overlap_leak",
+    "group_leak",
+    "contradiction",
+    "label_mistake",
+    "personal_data",
+    "special_token",
+    "too_long",
+)
+"""Rules whose findings `--fix` leaves as they are."""
 _MANY = 4_000
 """Rows from which looking at them again takes a few seconds."""
 
@@ -62,24 +75,33 @@ def run_check(
         fix: where a repaired copy is written; None: nowhere.
 
     Raises:
-        UnreadableRowsError: rows that cannot be read; all faults together. Nothing is written.
+        UnreadableRowsError: no row can be read, or a copy is wanted of a file that cannot be
+            read to its end; all faults together. Nothing is written.
         UserError: files that are not there, or `fix` is taken or cannot be written.
     """
     started = time.monotonic()
     parts = find_parts(project.data)
-    blanks: dict[Path, set[int]] = {}
+    windows_1252: set[Path] = set()
     if fix is not None:
         refuse_taken(fix, parts)
-        blanks = blank_rows(parts)
+        files = {file for part in parts.values() for file in part.files}
+        windows_1252 = {file for file in files if is_windows_1252(file)}
     found_tokenizer = find_tokenizer(project.model)
     own = found_tokenizer.tokenizer.get_added_vocab() if found_tokenizer.tokenizer else ()
-    read = gather(parts, project.data, blanks=blanks, special=own, progress=progress)
+    read = gather(parts, project.data, windows_1252=windows_1252, special=own, progress=progress)
     try:
+        if fix is not None and read.cut_short:
+            faults = read.found.report().errors
+            lines = [f"{fault.where}: {fault.message}" for fault in faults]
+            raise UnreadableRowsError(faults, "\n".join([*lines, _NO_COPY]))
         checked = _judged(project, source, read, found_tokenizer, progress, started)
         if fix is None:
             return checked
         task = replace(checked.task, labels=project.task.labels)
-        fixed = write_fixed(read.survey, parts, blanks, task, project.data, fix)
+        left = {rule: n for rule, n in checked.report.counts.items() if rule in _TO_JUDGE}
+        fixed = write_fixed(
+            read.survey, parts, windows_1252, task, project.data, read.kind, left, fix
+        )
         return replace(checked, fixed=fixed)
     finally:
         read.survey.kept.close()
@@ -94,7 +116,7 @@ def _judged(
     started: float,
 ) -> Checked:
     survey, seed, answered = read.survey, project.data.seed, read.kind != "texts"
-    found = Found()
+    found = read.found
     look_at = sampled(len(survey), seed)
     inference = infer_task(project, survey.kept.get(look_at) if answered else ())
     task = _completed(inference.project.task, project.task, survey) if answered else Task()
@@ -104,8 +126,11 @@ def _judged(
     labels = check_labels(survey, declared, found) if answered else []
     check_duplicates(survey, found)
     near = check_near_duplicates(survey, found)
+    answers = meant_targets(survey, declared)
     is_examples = read.kind == "examples"  # two answers to a prompt are what a preference is
-    contradictions = check_contradictions(survey, found) if is_examples else Contradictions()
+    contradictions = (
+        check_contradictions(survey, answers, found) if is_examples else Contradictions()
+    )
     leaks = check_leaks(survey, found)
     check_special_tokens(survey, found)
     check_personal_data(survey, found)
@@ -127,6 +152,7 @@ def _judged(
         kind=read.kind,
         files=survey.files,
         rows=read.rows,
+        unreadable=read.unreadable,
         usable=len(survey) - len(faulty),
         task=task,
         reason=inference.reason if answered else "",

@@ -8,6 +8,7 @@ import json
 import shlex
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -84,6 +85,7 @@ def check(
 
     try:
         project = _project(source, settings)
+        typer.echo(f"Checking {source} ...", err=True)
         from tunewise.checking import run_check  # brings torch: a wrong path is told before
 
         checked = run_check(project, source=str(source), progress=_progress(), fix=fix)
@@ -265,14 +267,19 @@ def main() -> None:
 
 
 def _interrupted(signum: int, frame: FrameType | None) -> None:
-    resumable = sys.argv[1:2] in (["decide"], ["demo"])
-    advice = " Nothing is lost: run the same command with --resume." if resumable else ""
-    typer.echo(f"\nInterrupted.{advice}", err=True)
-    sys.exit(INTERRUPTED)
+    _stop("\nInterrupted.", INTERRUPTED)
 
 
 def _terminated(signum: int, frame: FrameType | None) -> None:
-    sys.exit(TERMINATED)
+    _stop("\nTerminated.", TERMINATED)
+
+
+def _stop(said: str, code: int) -> None:
+    resumable = sys.argv[1:2] in (["decide"], ["demo"])
+    advice = " The same command with --resume goes on: what was done is kept." if resumable else ""
+    with suppress(OSError):  # the terminal may be gone
+        typer.echo(f"{said}{advice}", err=True)
+    sys.exit(code)
 
 
 def _project(source: Path, settings: list[str] | None) -> "Project":

@@ -23,7 +23,9 @@ from tunewise.contenders.line_up import (
     budget_tokens,
     line_up,
 )
+from tunewise.data.faults import SHOWN
 from tunewise.data.prepare import Prepared, prepare
+from tunewise.errors import UserError
 from tunewise.evaluation.latency import REQUESTS, WARM_UP, Latency, measure_latency
 from tunewise.evaluation.run import AnswerFile, collect
 from tunewise.evaluation.scorers import CRASHED, Metric, metric_named, score_answers, side_metrics
@@ -36,6 +38,7 @@ from tunewise.outcome import Entry, Finished, document
 from tunewise.plan import Measured, Plan
 from tunewise.progress import Progress
 from tunewise.project import Project
+from tunewise.report.findings import warnings_summary
 from tunewise.report.html import write_html
 from tunewise.report.read import read_run
 from tunewise.runs import RunFolder, open_run
@@ -92,7 +95,7 @@ def run_decide(
     prepared = prepare(project)
     project = prepared.project
     check_ledger(project)
-    for note in (*prepared.notes, *(f"{w.where}: {w.message}" for w in prepared.report.warnings)):
+    for note in (*warnings_summary(prepared.report), *prepared.notes):
         progress.note(note)
     metric = metric_named(str(project.task.metric), project.task.labels, folder=project.root)
     ceilings = {e.name: open_ceiling(e) for e in project.contenders.endpoints}
@@ -123,6 +126,7 @@ def run_decide(
         )
         field = line_up(project, means, ceilings=dict(zip(ceilings, engines[1:], strict=True)))
         job = Job(prepared=prepared, metric=metric, field=field, run=run, progress=progress)
+        refuse_untrainable(job)
         fits = fit_all(job)
         look = note_use(run, prepared.splits.test)
         entries = examine(job, fits, engines)
@@ -131,6 +135,21 @@ def run_decide(
         for one in engines or [opened.engine]:
             one.close()
         run.release()
+
+
+def refuse_untrainable(job: Job) -> None:
+    """Refuses rows that nobody could train on, before an hour is spent on the others.
+
+    Raises:
+        UserError: with the place of each; the first 20, then a count.
+    """
+    faults: dict[str, str] = {}
+    for contender in job.field.trained.values():
+        faults |= contender.untrainable(job.prepared.splits.train)
+    lines = [f"{job.prepared.places[name]}: {fault}" for name, fault in faults.items()]
+    more = [f"{len(lines) - SHOWN} more rows like these."] if len(lines) > SHOWN else []
+    if lines:
+        raise UserError.together([*lines[:SHOWN], *more])
 
 
 def fit_all(job: Job) -> Fits:

@@ -314,6 +314,7 @@ def test_a_row_longer_than_the_context_is_refused_by_name(make: Make) -> None:
     assert "do not fit the model's context of 256" in first
     assert first.endswith("Shorten the row, or choose a model with a longer context.")
     assert second.startswith("example long-two: 4")
+    assert list(make().untrainable(train)) == ["long-one", "long-two"]
 
 
 def test_a_row_with_no_answer_token_is_refused_by_name(

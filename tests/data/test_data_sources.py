@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import huggingface_hub.constants
 import pytest
 
 import fake_hub
@@ -215,18 +214,7 @@ def test_several_files_are_read_one_after_another(write: Write) -> None:
     assert texts == ["b 0", "b 1", "a 0", "a 1"]
 
 
-class TestHub:
-    @pytest.fixture(autouse=True)
-    def own_hub_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_XET_CACHE"):
-            monkeypatch.setattr(huggingface_hub.constants, name, str(tmp_path / "hub"))
-        self.patch = monkeypatch
-
-    def hub_is(self, address: str) -> None:
-        self.patch.setattr(huggingface_hub.constants, "ENDPOINT", address)
-        files = address + "/{repo_id}/resolve/{revision}/{filename}"
-        self.patch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
-
+class TestHub(fake_hub.WithHub):
     @pytest.fixture
     def source(self, write: Write, tmp_path: Path) -> Path:
         pairs = [{"text": f"{n}", "label": "a"} for n in range(3)]

@@ -53,7 +53,7 @@ ACCEPTED: dict[str, tuple[Raw, str, str]] = {
     "gzip without its ending": (gzip.compress(JSONL), "a.jsonl", ": is packed with gzip;"),
     "gzip": (gzip.compress(JSONL), "a.jsonl.gz", ""),
     "semicolons": ("input;output\nq;a\n", "a.csv", ": columns are separated by semicolons"),
-    "the id twice": (f'{LINE}\n{LINE}', "a.jsonl", ":2: id or whole content occurred before"),
+    "the id twice": (f'{LINE}\n{LINE}', "a.jsonl", ":2: has an id or a content that"),
     "two user turns running": (
         chat(("user", "q"), ("user", "r"), ("assistant", "a")),
         "a.jsonl", ":1: two user turns running; templates such as Gemma's refuse that.",
@@ -102,7 +102,7 @@ def test_what_has_a_sure_repair_is_accepted_with_a_note(
     if expected:
         assert any(note.startswith(expected) for note in own), own
     else:
-        usual = ("rows read as", "id or whole content occurred before")
+        usual = ("rows read as", "has an id or a content")
         assert all(note.partition(": ")[2].startswith(usual) for note in own), own
 
 
@@ -111,7 +111,7 @@ FILES: dict[str, tuple[Raw, str]] = {
     "only white space": (b" \n\t\n" * 200_000, " is empty."),
     "Latin-1": (
         '{"input": "a"}\n{"input": "caf\xe9"}'.encode("latin-1"),
-        "2: byte 0xE9 is no UTF-8 (as Latin-1: 'é'). Save the file as UTF-8.",
+        "2: byte 0xE9 is no UTF-8 (as Latin-1: 'é'). Save the file as UTF-8; ",
     ),
     "Latin-1 in an array": (f'[{LINE},\n{{"input": "é", "output": "a"}}]'.encode("latin-1"),
         "2: byte 0xE9 is no UTF-8"),

@@ -1,6 +1,7 @@
 """Whatever is fed in: rows, or an error that says where and what. Nothing else may happen.
 
-A few hundred cases a reader in the quick tests, 20,000 in the slow ones.
+A few hundred cases a reader in the quick tests, 20,000 and more in the slow ones: what one reader
+reads in several layouts is shared out among them.
 """
 
 import csv
@@ -19,9 +20,11 @@ from tunewise.data.read import read_examples, read_preferences, read_texts
 from tunewise.errors import UserError
 from tunewise.project import Data
 
-both_sizes = pytest.mark.parametrize(
-    "cases", [pytest.param(200, id="quick"), pytest.param(20_000, marks=pytest.mark.slow)]
-)
+
+def with_cases(layouts: int = 1) -> pytest.MarkDecorator:
+    """Runs a test with few cases, and slowly with 20,000 shared out among some layouts."""
+    many = pytest.param(20_000 // layouts, marks=pytest.mark.slow)
+    return pytest.mark.parametrize("cases", [pytest.param(200, id="quick"), many])
 
 
 def fuzz(cases: int, attempt: Callable[..., None], **drawn: st.SearchStrategy[object]) -> None:
@@ -70,7 +73,7 @@ BEGINNINGS = [
 ]  # fmt: skip
 
 
-@both_sizes
+@with_cases()
 def test_bytes(write: Write, cases: int) -> None:
     def attempt(start: bytes, raw: bytes) -> None:
         survives(write(start + raw), Data(group="g"))
@@ -121,7 +124,7 @@ def damaged(raw: bytes, harm: list[tuple[float, str, bytes]]) -> bytes:
     return raw
 
 
-@both_sizes
+@with_cases(layouts=3)
 @pytest.mark.parametrize("kind", WHOLE)
 def test_damaged_files(write: Write, kind: str, cases: int) -> None:
     def attempt(harm: list[tuple[float, str, bytes]]) -> None:
@@ -164,7 +167,7 @@ turn = st.fixed_dictionaries(
 conversations = values | st.lists(turn, max_size=4)
 
 
-@both_sizes
+@with_cases()
 def test_json(write: Write, cases: int) -> None:
     def attempt(row: dict[str, object]) -> None:
         survives(write(json.dumps(row)), Data(group="g"))
@@ -172,7 +175,7 @@ def test_json(write: Write, cases: int) -> None:
     fuzz(cases, attempt, row=st.fixed_dictionaries({}, optional=columns))
 
 
-@both_sizes
+@with_cases(layouts=4)
 @pytest.mark.parametrize("column", ["messages", "conversations", "prompt", "chosen"])
 def test_conversations(write: Write, column: str, cases: int) -> None:
     def attempt(row: dict[str, object]) -> None:
@@ -187,7 +190,7 @@ def test_conversations(write: Write, column: str, cases: int) -> None:
     fuzz(cases, attempt, row=st.fixed_dictionaries({**needed, **others}, optional=more))
 
 
-@both_sizes
+@with_cases()
 def test_a_table(write: Write, cases: int) -> None:
     def attempt(header: str, body: str) -> None:
         survives(write(f"{header}\n{body}"), Data(group="g"))
@@ -200,7 +203,7 @@ def test_a_table(write: Write, cases: int) -> None:
     )
 
 
-@both_sizes
+@with_cases()
 def test_any_texts_survive_every_format(write: Write, cases: int) -> None:
     def attempt(rows: list[tuple[str, str]], indent: int | None) -> None:
         objects = [{"input": question, "output": answer} for question, answer in rows]

@@ -1,7 +1,6 @@
 import json
 from pathlib import Path
 
-import huggingface_hub.constants
 import pytest
 from model_folders import fault, opened, visible
 
@@ -57,18 +56,7 @@ class TestRefused:
         assert "a hub id (organisation/model)" in text
 
 
-class TestHubId:
-    @pytest.fixture(autouse=True)
-    def own_hub_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_XET_CACHE"):
-            monkeypatch.setattr(huggingface_hub.constants, name, str(tmp_path / "hub"))
-        self.patch = monkeypatch
-
-    def hub_is(self, address: str) -> None:
-        self.patch.setattr(huggingface_hub.constants, "ENDPOINT", address)
-        files = address + "/{repo_id}/resolve/{revision}/{filename}"
-        self.patch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
-
+class TestHubId(fake_hub.WithHub):
     @pytest.mark.usefixtures("small_gguf")
     def test_is_fetched_without_pickles_and_code_and_then_works_like_a_folder(
         self, source: Path, cache: Path

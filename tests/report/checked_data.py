@@ -40,6 +40,7 @@ def checked(text: str = "where is my order", **changes: Any) -> Checked:
         kind="examples",
         files=("/data/shop/train.jsonl", "/data/shop/test.jsonl"),
         rows={"train": 300, "test": 112},
+        unreadable=0,
         usable=411,
         task=Task(kind="classification", labels=("a", "b"), metric="accuracy"),
         reason=f"kind classification, because of [/b] {text}",

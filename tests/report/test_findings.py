@@ -41,7 +41,7 @@ def test_the_errors_come_first_each_with_rule_place_and_message() -> None:
     ]
     assert lines[-2:] == [
         "411 of 412 rows can be used; 1 error, 1 warning.",
-        "Mend the errors, then check again.",
+        "Mend the errors, then check again; `--fix OUT` writes a repaired copy.",
     ]
 
 
@@ -69,14 +69,12 @@ def test_findings_that_are_only_counted_are_in_the_verdict() -> None:
 def test_lengths_are_said_against_the_context() -> None:
     lengths = replace(checked().lengths, sample=np.arange(1, 101))
     assert lengths_sentence(checked(lengths=lengths, rows={"train": 100})) == (
-        "Rows have 50 tokens in the middle, 95 at the 95th percentile, 100 at most; "
+        "Half of the rows have up to 50 tokens, 95 of 100 up to 95, the longest 100; "
         "the context of small holds 256."
     )
     plain = replace(lengths, unit="characters", context=None, model=None)
     said = lengths_sentence(checked(lengths=plain, no_tokens="the model small is not here"))
-    assert said.endswith(
-        "100 at most (a sample of 100 rows). Tokens were not counted: the model small is not here."
-    )
+    assert "the longest 100 (a sample of 100 rows). Tokens were not counted: the model" in said
 
 
 def test_the_document_holds_the_same_and_is_json() -> None:

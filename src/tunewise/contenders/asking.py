@@ -16,6 +16,9 @@ from tunewise.types import Answer, Example, Failure, Fit, Generation, Input, Mes
 ANSWER_CEILING = 512
 """Tokens of an answer at most, whatever train holds."""
 
+AT_ONCE = 64
+"""Requests that the engine gets at a time, so that progress can be told."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:
@@ -41,9 +44,25 @@ class Asking:
     """The model's text -> the answer."""
 
     def ask(
-        self, engine: Engine, contender: str, inputs: Sequence[Input], *, seed: int
+        self,
+        engine: Engine,
+        contender: str,
+        inputs: Sequence[Input],
+        *,
+        seed: int,
+        advance: Callable[[int], object] = int,
     ) -> list[Answer]:
-        """One answer per input, in order."""
+        """One answer per input, in order; `advance` is told of every few that are done."""
+        answers: list[Answer] = []
+        for start in range(0, len(inputs), AT_ONCE):
+            some = inputs[start : start + AT_ONCE]
+            answers += self._ask(engine, contender, some, seed)
+            advance(len(some))
+        return answers
+
+    def _ask(
+        self, engine: Engine, contender: str, inputs: Sequence[Input], seed: int
+    ) -> list[Answer]:
         prompts = self.prompts(inputs)
         requests = [
             Request(

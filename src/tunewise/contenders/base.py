@@ -4,7 +4,7 @@ By signature a fit never sees the test split and an answer never sees a target. 
 how answers are scored, compared or shown.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from tunewise.types import Answer, Example, Fit, Input
@@ -59,6 +59,10 @@ class Contender(Protocol):
 
 class TrainedContender(Contender, Protocol):
     """A contender that trains weights, so that chance has a say in how good it gets."""
+
+    def untrainable(self, train: Sequence[Example]) -> Mapping[str, str]:
+        """Example id -> why it cannot be trained on, and what to do; asked before any work."""
+        ...
 
     def replicate(
         self, fitted: Fitted, train: Sequence[Example], dev: Sequence[Example], *, seeds: int

@@ -89,6 +89,19 @@ class FineTune:
     with_passages: bool = False
     base_seed: int = 0
 
+    def untrainable(self, train: Sequence[Example]) -> dict[str, str]:
+        """Example id -> why it cannot be trained on, even without passages."""
+        faults: dict[str, str] = {}
+        for example in train:
+            try:
+                row = answer_tokens(self.tokenizer, example.messages, example.target, example.tools)
+            except UserError as refusal:
+                faults[example.id] = str(refusal)
+                continue
+            if (fault := _fault_of(row, self.model.context_tokens)) is not None:
+                faults[example.id] = fault
+        return faults
+
     def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> Asked:
         """Trains the first seed: a rung for each learning rate, then the best to its end.
 
@@ -294,8 +307,8 @@ class FineTune:
             training.save_adapter(adapter)
         with self.progress.task(f"{self.name}: dev", total=len(dev)) as advance:
             asked = replace(asking, adapters={1: adapter})
-            answers = asked.ask(self.engine, self.name, [e.input for e in dev], seed=1)
-            advance(len(dev))
+            inputs = [example.input for example in dev]
+            answers = asked.ask(self.engine, self.name, inputs, seed=1, advance=advance)
         trial.points.append(
             _Point(
                 epochs=epochs,
@@ -356,14 +369,20 @@ def _check_rows(
     rows: Sequence[TokenisedExample], train: Sequence[Example], context_tokens: int
 ) -> None:
     faults = [
-        f"example {example.id}: {len(row.token_ids)} tokens do not fit the model's context of "
-        f"{context_tokens}. Shorten the row, or choose a model with a longer context."
+        f"example {example.id}: {fault}"
         for row, example in zip(rows, train, strict=True)
-        if len(row.token_ids) > context_tokens
-    ] + [
-        f"example {example.id}: its answer has no token to learn from. Give it an answer."
-        for row, example in zip(rows, train, strict=True)
-        if row.loss_tokens == 0
+        if (fault := _fault_of(row, context_tokens)) is not None
     ]
     if faults:
         raise UserError.together(faults)
+
+
+def _fault_of(row: TokenisedExample, context_tokens: int) -> str | None:
+    if len(row.token_ids) > context_tokens:
+        return (
+            f"{len(row.token_ids)} tokens do not fit the model's context of {context_tokens}. "
+            "Shorten the row, or choose a model with a longer context."
+        )
+    if row.loss_tokens == 0:
+        return "its answer has no token to learn from. Give it an answer."
+    return None

@@ -41,8 +41,8 @@ class ZeroShot:
 
         asking = Asking(prompts=prompts, max_tokens=answer_limit(self.engine, train))
         with self.progress.task(f"{self.name}: dev", total=len(dev)) as advance:
-            answers = asking.ask(self.engine, self.name, [e.input for e in dev], seed=0)
-            advance(len(dev))
+            inputs = [example.input for example in dev]
+            answers = asking.ask(self.engine, self.name, inputs, seed=0, advance=advance)
         return Asked(
             engine=self.engine,
             asking=asking,

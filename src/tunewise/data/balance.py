@@ -12,18 +12,19 @@ _SHOWN_LABELS = 8
 _NAMED = 5
 
 
-def balance_notes(splits: Splits) -> tuple[str, ...]:
+def balance_notes(splits: Splits, *, limited: bool = False) -> tuple[str, ...]:
     """Each label's share of train, dev and test, and labels that train or dev lack.
 
     Args:
         splits: of a classification.
+        limited: whether the person limited how many rows are used.
     """
     sides = {"train": splits.train, "dev": splits.dev, "test": splits.test}
     counts = {name: _counts(rows) for name, rows in sides.items()}
     whole = sum(counts.values(), Counter[str]())
     if len(whole) < 2:
         return ()
-    return (_shares(counts, whole), *_missing(counts))
+    return (_shares(counts, whole), *_missing(counts, limited=limited))
 
 
 def _counts(rows: Sequence[Example]) -> Counter[str]:
@@ -50,7 +51,8 @@ def _shares(counts: dict[str, Counter[str]], whole: Counter[str]) -> str:
     )
 
 
-def _missing(counts: dict[str, Counter[str]]) -> list[str]:
+def _missing(counts: dict[str, Counter[str]], *, limited: bool) -> list[str]:
+    more = "Raise --limit, or add rows" if limited else "Add rows"
     test, train, dev = counts["test"], counts["train"], counts["dev"]
     unlearnt = [label for label in test if label not in train]
     undeveloped = [label for label in train if label not in dev]
@@ -60,13 +62,13 @@ def _missing(counts: dict[str, Counter[str]]) -> list[str]:
         is_, it = ("is", "it") if len(unlearnt) == 1 else ("are", "them")
         notes.append(
             f"{_named(unlearnt)} {is_} in test ({rows} row{'s' * (rows > 1)}) but not in train, "
-            f"so nobody can learn {it}. Add rows of {it}, or correct {it} if mistyped."
+            f"so nobody can learn {it}. {more} of {it}, or correct {it} if mistyped."
         )
     if undeveloped:
         is_, it = ("is", "it") if len(undeveloped) == 1 else ("are", "them")
         notes.append(
             f"{_named(undeveloped)} {is_} not in dev, so settings are chosen without {it}. "
-            f"Add rows of {it}."
+            f"{more} of {it}."
         )
     return notes
 

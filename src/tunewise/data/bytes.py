@@ -98,6 +98,9 @@ def utf8_chunks(head: bytes, stream: BinaryIO, reading: Reading) -> Iterator[byt
     for start, what in _BINARY.items():
         if head.startswith(start):
             raise FileError(f"is {what}, not text. Export it as CSV or JSONL.")
+    if reading.path in reading.windows_1252:
+        reading.note("read as Windows-1252.")
+        return _transcoded(head, stream, "cp1252")
     for mark, codec, name in _BOMS:
         if head.startswith(mark):
             reading.note(f"read as {name}.")
@@ -109,6 +112,33 @@ def utf8_chunks(head: bytes, stream: BinaryIO, reading: Reading) -> Iterator[byt
     if _CONTROL.search(head) and not _is_utf8(head):
         raise FileError("is binary, not text. Export it as CSV or JSONL.")
     return _joined(head, stream)
+
+
+def is_windows_1252(path: Path) -> bool:
+    """Whether a file is surely text in this encoding: every line that is no ASCII is valid in it,
+    and none in UTF-8, which no text in it is by chance.
+    """
+    others = 0
+    with contextlib.suppress(FileError), opened(path) as stream:
+        head = read_chunk(stream, HEAD)
+        if head.startswith(tuple(mark for mark, *_ in _BOMS)) or head.count(b"\0"):
+            return False
+        for line in byte_lines(_joined(head, stream)):
+            if line.isascii():
+                continue
+            others += 1
+            if _is_valid(line, "utf-8") or not _is_valid(line, "cp1252"):
+                return False
+        return others > 0
+    return False
+
+
+def _is_valid(line: bytes, codec: str) -> bool:
+    try:
+        line.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_utf8(head: bytes) -> bool:
@@ -205,5 +235,6 @@ def decoded(line: bytes, number: int, reading: Reading) -> str | None:
 def blame_byte(byte: int, number: int, reading: Reading) -> None:
     """A fault: the line holds a byte that is no UTF-8."""
     latin = bytes([byte]).decode("latin-1")
-    what = f"byte 0x{byte:02X} is no UTF-8 (as Latin-1: {latin!r}). Save the file as UTF-8."
+    what = f"byte 0x{byte:02X} is no UTF-8 (as Latin-1: {latin!r}). Save the file as UTF-8; "
+    what += "`tunewise check --fix OUT` does where all of it is in one old encoding."
     reading.fault(number, "not UTF-8", what)

@@ -4,6 +4,7 @@ It knows nothing of formats and examples: only files, lines and messages.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,13 +60,20 @@ class _Counted:
 
 
 class Reading:
-    """Faults and notes of one or more files, collected as they are read, one file at a time."""
+    """Faults and notes of one or more files, collected as they are read, one file at a time.
 
-    def __init__(self) -> None:
+    Args:
+        windows_1252: files that are read in this encoding, which old spreadsheets write.
+    """
+
+    def __init__(self, windows_1252: Collection[Path] = ()) -> None:
+        self.windows_1252 = windows_1252
         self.path = Path()
         """The file being read; `begin` sets it."""
         self.line = 0
         """Where the row begins that is being read."""
+        self.cut_short = False
+        """Whether a file could not be read to its end, so that rows may not have been met."""
         self._files = 0
         self._shown: dict[str, list[tuple[int, int, str]]] = {}
         self._faults: Counter[str] = Counter()
@@ -80,15 +88,21 @@ class Reading:
 
     @property
     def fault_count(self) -> int:
-        """Faults found so far."""
+        """Faults found so far, one for each row that cannot be read."""
         return self._faults.total()
 
     def fault(self, line: int, kind: str, what: str) -> None:
         """Notes that a line is wrong; `kind` groups faults for counting."""
         self._add(line, kind, f"{self.path}:{line}: {_one_line(what)}")
 
+    def stop(self, line: int, kind: str, what: str) -> None:
+        """Notes that rows after a line cannot be read, or that no row can."""
+        self.cut_short = True
+        self.fault(line, kind, what)
+
     def refuse(self, error: FileError) -> None:
         """Notes that the whole file is wrong, or all of it from a line on."""
+        self.cut_short = True
         where = f":{error.line}" if error.line else ""
         self._add(error.line, "files", f"{self.path}{where}: {_one_line(error.what)}")
 
@@ -114,16 +128,17 @@ class Reading:
 
     def lines(self) -> list[str]:
         """The first faults of each kind in the order of the files, then how many more there are."""
-        return [what for _, what in self.found()]
+        more = [f"{self.path}: {n} more rows: {kind}." for kind, n in self.not_shown().items()]
+        return [what for _, what in self.shown()] + more
 
-    def found(self) -> list[tuple[str, str]]:
-        """The same with the kind of each: kind, message."""
+    def shown(self) -> list[tuple[str, str]]:
+        """The first faults of each kind in the order of the files: kind, message."""
         shown = sorted((*fault, kind) for kind, found in self._shown.items() for fault in found)
-        return [(kind, what) for _, _, what, kind in shown] + [
-            (kind, f"{self.path}: {count - SHOWN} more rows: {kind}.")
-            for kind, count in self._faults.items()
-            if count > SHOWN
-        ]
+        return [(kind, what) for _, _, what, kind in shown]
+
+    def not_shown(self) -> dict[str, int]:
+        """Kind -> how many more faults of it there are."""
+        return {kind: count - SHOWN for kind, count in self._faults.items() if count > SHOWN}
 
     def raise_any(self) -> None:
         """Raises all faults as one UserError."""

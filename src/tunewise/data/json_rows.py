@@ -172,9 +172,9 @@ def _sequence(window: _Window, reading: Reading, *, in_array: bool) -> Iterator[
             what = "has a comma too few or too many. Put one between two rows."
             reading.fault(line, "comma", what)
         if closed and not window.is_blank_after(gap.end + 1):
-            reading.fault(line, "not JSON", "more follows after the array. Remove it.")
+            reading.stop(line, "not JSON", "more follows after the array. Remove it.")
         if ended and in_array:
-            reading.fault(line, "not JSON", "the array is not closed. Add ] at the end.")
+            reading.stop(line, "not JSON", "the array is not closed. Add ] at the end.")
         if closed or ended:
             return
         first = False
@@ -219,7 +219,7 @@ def _next_value(window: _Window, start: int, line: int, reading: Reading) -> _Fo
                 return None
         except RowError as refused:
             if refused.kind == "depth":
-                reading.fault(line, refused.kind, f"{refused.what} {_NOT_READ}")
+                reading.stop(line, refused.kind, f"{refused.what} {_NOT_READ}")
                 return None
             fault = refused
             continue
@@ -258,4 +258,4 @@ def _blame(error: json.JSONDecodeError, window: _Window, before: int, reading: R
     here = error.doc.split("\n")[error.lineno - 1]
     flat = json.JSONDecodeError(error.msg, here, error.colno - 1)
     what = explain(here, flat, cut=not window.text[error.pos :].strip())
-    reading.fault(before + error.lineno - 1, "not JSON", f"{what} {_NOT_READ}")
+    reading.stop(before + error.lineno - 1, "not JSON", f"{what} {_NOT_READ}")

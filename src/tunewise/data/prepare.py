@@ -3,6 +3,7 @@
 Knows nothing of models or contenders.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tunewise.data.balance import balance_notes
@@ -21,6 +22,8 @@ class Prepared:
 
     project: Project
     splits: Splits
+    places: Mapping[str, str]
+    """Example id -> `file:line` where the row begins."""
     report: Report
     """Warnings and notes; its errors are raised, not returned."""
     notes: tuple[str, ...]
@@ -50,10 +53,16 @@ def prepare(project: Project) -> Prepared:
     if report.errors:
         raise UserError.together([f"{f.where}: {f.message}" for f in report.errors])
     inferred = (inference.reason,) if inference.reason else ()
+    limited = project.contenders.limit is not None
     labelled = inference.project.task.kind == "classification"
     return Prepared(
         project=inference.project,
         splits=splits,
+        places={name: place for part in parts.values() for name, place in part.places.items()},
         report=report,
-        notes=(*inferred, *division.notes, *(balance_notes(splits) if labelled else ())),
+        notes=(
+            *inferred,
+            *division.notes,
+            *(balance_notes(splits, limited=limited) if labelled else ()),
+        ),
     )

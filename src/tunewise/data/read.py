@@ -147,7 +147,7 @@ def stream_records(
                     continue
                 name = names.unique(record.id)
                 if name != record.id:
-                    reading.count("id or whole content occurred before; its id got a suffix.")
+                    reading.count("has an id or a content that occurred before; kept as a new row.")
                 yield NamedRecord(name, record, path, line)
             if empty and reading.fault_count == before:
                 raise FileError("holds no rows. Put one example on each line.", line=1)

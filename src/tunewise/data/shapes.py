@@ -96,7 +96,7 @@ class Shaper:
             known = sorted(self._columns)
             near = difflib.get_close_matches(column, known, n=1)
             hint = f'Did you mean "{near[0]}"?' if near else f"Columns: {', '.join(known)}."
-            self._reading.fault(1, "group", f'no row has the group column "{column}". {hint}')
+            self._reading.stop(1, "group", f'no row has the group column "{column}". {hint}')
         elif self._alone:
             self._reading.note(f"{self._alone} rows have no {column}; each stands for itself.")
 

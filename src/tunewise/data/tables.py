@@ -49,7 +49,7 @@ def table_rows(chunks: Iterator[bytes], delimiter: str, reading: Reading) -> Ite
         what = f"a quote is not closed or stands inside a cell ({error}). {_DOUBLE} {_NOT_READ}"
         if "field limit" in str(error):
             what = f"a cell is longer than {LONGEST_ROW // 10**6} MB. Check its quotes. {_NOT_READ}"
-        reading.fault(line + 1, "quotes", what)
+        reading.stop(line + 1, "quotes", what)
 
 
 _DOUBLE = "Double quotes inside cells."
@@ -97,7 +97,7 @@ def _sound_header(header: list[str], line: int, reading: Reading) -> bool:
         what = f'the header names "{wrong[0][:40]}" more than once'
         if not wrong[0]:
             what = "the header has columns without a name"
-        reading.fault(line, "header", f"{what}. Give each column a name of its own.")
+        reading.stop(line, "header", f"{what}. Give each column a name of its own.")
     return not wrong
 
 

@@ -205,7 +205,6 @@ def _todos(checked: Checked) -> list[_Todo]:
             rule=rule,
         )
         for severity, rule in rules
-        if rule != "ceiling"  # said with the contradictions
     ]
 
 

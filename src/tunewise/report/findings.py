@@ -13,6 +13,7 @@ from tunewise.data.checks.findings import Finding, Report, plural
 from tunewise.data.checks.fix import Fixed
 from tunewise.data.recognise import Kind
 from tunewise.errors import UserError
+from tunewise.report.advice import advice_for
 
 HOLDS: Mapping[Kind, str] = {
     "examples": "rows",
@@ -28,6 +29,7 @@ def findings_document(checked: Checked) -> dict[str, Any]:
     task, lengths, ceiling = checked.task, checked.lengths, checked.ceiling
     return {
         "rows": checked.total,
+        "unreadable": checked.unreadable,
         "kind": checked.kind,
         "task": {"kind": task.kind, "metric": task.metric, "labels": task.labels},
         **_findings(checked.report),
@@ -91,8 +93,9 @@ def verdict(checked: Checked) -> str:
         for found in (checked.report.errors, checked.report.warnings)
     ]
     rows = plural(checked.usable, "row")
-    if checked.usable < checked.total:
-        rows = f"{checked.usable:,} of {plural(checked.total, 'row')}"
+    met = checked.total + checked.unreadable
+    if checked.usable < met:
+        rows = f"{checked.usable:,} of {plural(met, 'row')}"
     found = [plural(n, what) for n, what in zip(counts, ("error", "warning"), strict=True) if n]
     return f"{rows} can be used; {', '.join(found) or 'nothing found'}."
 
@@ -113,15 +116,15 @@ def render_findings(checked: Checked, console: Console | None = None) -> None:
     console.print(Text(verdict(checked), style="bold"), soft_wrap=True)
     if checked.fixed:
         console.print(Text(fixed_sentence(checked.fixed)), soft_wrap=True)
-    if report.errors:
-        console.print("Mend the errors, then check again.", highlight=False)
+    if checked.fixed:
+        line = "Look at the log, name the copy's files under [data], and check again."
+        console.print(line, highlight=False, markup=False)
+    elif report.errors:
+        line = "Mend the errors, then check again; `--fix OUT` writes a repaired copy."
+        console.print(line, highlight=False)
     elif checked.kind != "examples":
         line = f"No errors. `tunewise decide` needs examples; these are {HOLDS[checked.kind]}."
         console.print(Text(line), soft_wrap=True)
-    elif checked.fixed:
-        console.print(
-            "Name its files under [data], and check again.", highlight=False, markup=False
-        )
     else:
         console.print("No errors. Next: tunewise decide", highlight=False)
 
@@ -139,14 +142,28 @@ def lengths_sentence(checked: Checked) -> str:
         return ""
     numbers = _quantiles(lengths.sample)
     text = (
-        f"Rows have {numbers['median']:,} {lengths.unit} in the middle, "
-        f"{numbers['p95']:,} at the 95th percentile, {numbers['longest']:,} at most"
+        f"Half of the rows have up to {numbers['median']:,} {lengths.unit}, 95 of 100 up to "
+        f"{numbers['p95']:,}, the longest {numbers['longest']:,}"
     )
     if len(lengths.sample) < checked.total:
         text += f" (a sample of {plural(len(lengths.sample), 'row')})"
     if checked.no_tokens:
         return f"{text}. Tokens were not counted: {checked.no_tokens}."
     return f"{text}; the context of {lengths.model} holds {lengths.context or 0:,}."
+
+
+def warnings_summary(report: Report) -> list[str]:
+    """The warnings for someone who came for something else: a line a rule."""
+    lines: list[str] = []
+    for rule in dict.fromkeys(finding.rule for finding in report.warnings):
+        first = next(finding for finding in report.warnings if finding.rule == rule)
+        count = report.counts[rule]
+        if count == 1:
+            lines.append(f"{first.where}: {first.message}")
+        else:
+            lines.append(f"{advice_for(rule).title}: {count:,}, the first at {first.where}.")
+    lines += [finding.message for finding in report.notes if finding.rule == "ceiling"]
+    return [*lines, "All warnings with what to do: tunewise check"] if lines else []
 
 
 def _quantiles(sample: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, int]:

@@ -232,7 +232,10 @@ def _columns(choice: Choice) -> list[str]:
 def _empty(column: Column) -> str:
     if column.filled == 1:
         return ""
-    return f"{1 - column.filled:.0%} of the rows have none: fill them in, or remove the rows."
+    return (
+        f"{1 - column.filled:.0%} of the rows have none: fill them in, or let `tunewise check "
+        "--fix OUT` leave them out."
+    )
 
 
 def _or(columns: Sequence[Column]) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from tunewise.checking import run_check
 from tunewise.data.checks.checked import Checked
-from tunewise.data.checks.fix import is_blank, with_answer
+from tunewise.data.checks.fix import with_answer
 from tunewise.data.checks.gather import UnreadableRowsError
 from tunewise.errors import UserError
 from tunewise.progress import Silent
@@ -26,6 +26,15 @@ def jsonl(rows: list[object]) -> str:
 def fixed(path: Path, out: Path, *settings: str) -> Checked:
     project = load_project(path, ["model.base=./none", *settings] if settings else [])
     return run_check(project, source=str(path), progress=Silent(), fix=out)
+
+
+def checked_only(path: Path) -> int | None:
+    """Rows that cannot be read; None where none can."""
+    try:
+        project = load_project(path, [])
+        return run_check(project, source=str(path), progress=Silent()).unreadable
+    except UnreadableRowsError:
+        return None
 
 
 @pytest.fixture(autouse=True)
@@ -63,8 +72,8 @@ def test_each_sure_repair_is_made_and_logged_with_its_old_place(tmp_path: Path) 
         {"text": "something about money", "label": "refund"},
     ]
     assert log_of(tmp_path / "out") == [
-        f"{file}:41: empty_row: removed; it holds nothing",
-        f"{file}:42: empty_row: removed; it holds nothing",
+        f"{file}:41: unknown_columns: removed; the row is empty. Write an input and an answer.",
+        f"{file}:42: empty: removed; text is empty. Fill it in, or remove the row.",
         f"{file}:43: duplicate: removed; it repeats {file}:4",
         f'{file}:44: label_typo: "refnd" corrected to "refund"',
         f"{file}: form: read as UTF-8 with a byte order mark. Now JSONL.",
@@ -137,13 +146,66 @@ def test_a_place_that_is_taken_is_refused_before_anything_is_read(tmp_path: Path
     assert (tmp_path / "file.jsonl").read_text() == "mine"
 
 
-def test_rows_that_cannot_be_read_have_no_sure_repair(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text(jsonl([*ROWS, {}]) + '{"text": "cut')
-    with pytest.raises(UnreadableRowsError) as caught:
-        fixed(tmp_path / "a.jsonl", tmp_path / "out")
-    (finding,) = caught.value.findings
-    assert finding.where == f"{tmp_path / 'a.jsonl'}:42"
+def test_rows_that_cannot_be_read_are_removed_each_with_its_reason(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text(jsonl([*ROWS, {"text": "no answer", "label": ""}]) + '{"text": "cut')
+    checked = fixed(file, tmp_path / "out")
+    assert [finding.where for finding in checked.report.errors] == [f"{file}:41", f"{file}:42"]
+    assert (checked.total, checked.unreadable, checked.usable) == (40, 2, 40)
+    assert rows_of(tmp_path / "out" / "examples.jsonl") == ROWS
+    first, second = log_of(tmp_path / "out")
+    assert first == f"{file}:41: empty: removed; label is empty. Fill it in, or remove the row."
+    assert second.startswith(f"{file}:42: not_JSON: removed; ")
+
+
+def test_a_file_that_cannot_be_read_to_its_end_has_no_copy(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    rows = "".join(f"{row['text']},{row['label']}\n" for row in ROWS)
+    file.write_text(f'text,label\n{rows}"never closed,refund\n{rows}')
+    with pytest.raises(UnreadableRowsError, match="cannot be read to its end"):
+        fixed(file, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    assert checked_only(file) == 1
+
+
+def test_a_table_of_an_old_spreadsheet_becomes_utf_8(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    rows = "".join(f"{row['text']} für Émile – 5 €,{row['label']}\n" for row in ROWS)
+    file.write_bytes(f"text,label\n{rows}".encode("cp1252"))
+    assert checked_only(file) is None
+    fixed(file, tmp_path / "out")
+    copied = rows_of(tmp_path / "out" / "examples.jsonl")
+    assert copied[0] == {"text": f"{ROWS[0]['text']} für Émile – 5 €", "label": "refund"}
+    assert len(copied) == 40
+    assert f"{file}: form: read as Windows-1252. Now JSONL." in log_of(tmp_path / "out")
+
+
+def test_a_file_of_two_encodings_has_no_sure_one(tmp_path: Path) -> None:
+    lines = jsonl([{"text": f"größe {n}", "label": "x"} for n in range(30)])
+    lines = lines.encode().decode("unicode_escape")
+    mixed = lines.encode() + lines.encode("cp1252")
+    (tmp_path / "a.jsonl").write_bytes(mixed)
+    checked = fixed(tmp_path / "a.jsonl", tmp_path / "out")
+    assert (checked.total, checked.unreadable) == (30, 30)
+    assert checked.report.counts["not_UTF-8"] == 30
+
+
+def test_what_a_person_has_to_judge_stays_and_is_named(tmp_path: Path) -> None:
+    text = "the courier left my parcel in the rain beside the old door of my neighbour and"
+    near = [{"text": f"{text} {extra}", "label": "delivery"} for extra in "ab"]
+    (tmp_path / "a.jsonl").write_text(jsonl([*ROWS, *near]))
+    fixed(tmp_path / "a.jsonl", tmp_path / "out")
+    assert rows_of(tmp_path / "out" / "examples.jsonl") == [*ROWS, *near]
+    said = "data: near_duplicate: 1 left as they are: a person has to judge."
+    assert said in log_of(tmp_path / "out")
+
+
+def test_a_row_whose_corrected_answer_repeats_another_goes_at_once(tmp_path: Path) -> None:
+    twice = {"text": ROWS[0]["text"], "label": "Refund"}
+    (tmp_path / "a.jsonl").write_text(jsonl([*ROWS, twice]))
+    checked = fixed(tmp_path / "a.jsonl", tmp_path / "out")
+    assert "contradiction" not in checked.report.counts
+    assert rows_of(tmp_path / "out" / "examples.jsonl") == ROWS
 
 
 def test_a_place_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -179,9 +241,3 @@ def test_a_column_that_the_project_names_is_the_answer() -> None:
     row = {"class": "olb", "label": "olb"}
     data = Data(input="x", output="class")
     assert with_answer(row, "olb", "old", data) == {"class": "old", "label": "olb"}
-
-
-@pytest.mark.parametrize("row", [{}, [], None, " ", {"a": " ", "b": None, "c": []}, {"a": {}}])
-def test_a_row_without_any_value_is_blank(row: object) -> None:
-    assert is_blank(row)
-    assert not is_blank({"a": row, "b": 0})

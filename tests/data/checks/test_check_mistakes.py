@@ -60,6 +60,16 @@ def test_a_classifier_that_is_no_good_doubts_no_label() -> None:
     assert re.search(r"gets only [234]\d% of the labels right", doubts.why_none)
 
 
+def test_of_few_rows_that_words_hardly_tell_apart_few_labels_are_doubted() -> None:
+    rng = random.Random(7)
+    texts, given = messages(90, rng)
+    vague = [n for n in range(90) if n % 3 == 0]  # these could be of any class
+    for n in vague:
+        texts[n] = " ".join(rng.sample([word for words in TOPICS.values() for word in words], 4))
+    doubted = likely_mistakes(texts, given, seed=0).mistakes
+    assert len(doubted) <= 9
+
+
 def test_classes_too_rare_for_the_folds_are_not_judged() -> None:
     texts, given = messages(90, random.Random(4))
     classes = np.append(given, 7).astype(np.int32)

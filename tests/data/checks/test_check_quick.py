@@ -67,7 +67,7 @@ def test_a_label_outside_the_declared_ones_is_an_error_with_a_suggestion() -> No
 def test_a_rare_answer_close_to_a_frequent_one_is_a_warning() -> None:
     (found,) = of("label_typo", check(*varied(20), ("q", "postive")).warnings)
     assert found.where == "data.jsonl:21"
-    assert '"postive" occurs 1 times, "positive" 10 times' in found.message
+    assert '"postive" is the answer of 1 row, "positive" of 10.' in found.message
 
 
 def test_labels_are_not_checked_where_answers_are_free() -> None:
@@ -93,11 +93,11 @@ def test_a_duplicate_names_both_lines() -> None:
 
 
 def test_two_answers_to_one_input_put_a_ceiling_on_every_contender() -> None:
-    warnings = check(*varied(24), ("question 0", "negative")).warnings
-    (found,) = of("contradiction", warnings)
+    report = check(*varied(24), ("question 0", "negative"))
+    (found,) = of("contradiction", report.warnings)
     assert found.where == "data.jsonl:1"
     assert "at data.jsonl:25" in found.message
-    (ceiling,) = of("ceiling", warnings)
+    (ceiling,) = of("ceiling", report.notes)
     assert "repeat more than 96.0% of the answers" in ceiling.message
 
 

@@ -66,15 +66,22 @@ def test_the_ceiling_counts_the_best_answer_to_each_input() -> None:
         *varied(5),
     ]
     found = Found()
-    contradictions = check_contradictions(surveyed({"examples": rows}), found)
+    survey = surveyed({"examples": rows})
+    contradictions = check_contradictions(survey, survey.columns.target, found)
     assert contradictions.ceiling is not None
     assert (contradictions.ceiling.inputs, contradictions.ceiling.share) == (2, 0.8)
     assert [group.tolist() for group in contradictions.groups] == [[0, 1, 2], [3, 4]]
     first, _ = of("contradiction", found)
     assert first.message.startswith(
-        "2 different answers to this input, here and at examples.jsonl:2, examples.jsonl:3."
+        "2 different answers to this input; another one at examples.jsonl:3."
     )
 
 
 def test_without_contradictions_there_is_no_ceiling() -> None:
-    assert check_contradictions(surveyed({"examples": varied(5)}), Found()).ceiling is None
+    survey = surveyed({"examples": varied(5)})
+    assert check_contradictions(survey, survey.columns.target, Found()).ceiling is None
+
+
+def test_answers_that_mean_the_same_contradict_nobody() -> None:
+    survey = surveyed({"examples": [example("which?", "a"), example("which?", "A"), *varied(5)]})
+    assert check_contradictions(survey, np.zeros(7, np.uint64), Found()).ceiling is None

@@ -74,7 +74,9 @@ class Checked:
     files: tuple[str, ...]
     """The files that were read."""
     rows: Mapping[str, int]
-    """Part -> rows in it."""
+    """Part -> rows that could be read."""
+    unreadable: int
+    """Rows that could not be read."""
     usable: int
     """Rows without a fault of their own."""
     task: Task
@@ -110,5 +112,5 @@ class Checked:
 
     @property
     def total(self) -> int:
-        """Rows of all parts."""
+        """Rows of all parts that could be read."""
         return sum(self.rows.values())

@@ -69,8 +69,11 @@ class Found:
         """
         for thing in things[:SHOWN]:
             self.add(severity, rule, *describe(thing))
-        if len(things) > SHOWN:
-            self._counts[severity][rule] += len(things) - SHOWN
+        self.more(severity, rule, max(len(things) - SHOWN, 0))
+
+    def more(self, severity: Severity, rule: str, count: int) -> None:
+        """Counts findings that are not shown."""
+        self._counts[severity][rule] += count
 
     def report(self) -> Report:
         """Everything, errors and warnings in the order in which they were added."""
@@ -82,17 +85,18 @@ class Found:
             errors=shown["error"],
             warnings=shown["warning"],
             notes=shown["note"],
-            counts=dict(counts),
+            counts=dict(+counts),
         )
 
     def _with_counts(self, kind: Severity) -> tuple[Finding, ...]:
         """The findings, each rule's together, and behind them how many more there are."""
         counts = self._counts[kind]
         shown: list[Finding] = []
-        for rule in counts:
-            shown += [finding for finding in self._kept[kind] if finding.rule == rule]
-            if counts[rule] > SHOWN:
-                more = f"{counts[rule] - SHOWN:,} more of the same."
+        for rule in +counts:
+            kept = [finding for finding in self._kept[kind] if finding.rule == rule]
+            shown += kept
+            if counts[rule] > len(kept):
+                more = f"{counts[rule] - len(kept):,} more of the same."
                 shown.append(Finding(rule=rule, where="", message=more))
         return tuple(shown)
 

@@ -1,14 +1,17 @@
 """Writes a repaired copy of the data, and a log with one line for each change.
 
-Only sure repairs are made: encodings, line ends and layouts become JSONL in UTF-8; empty rows and
-exact repetitions go; a label typo with one certain correction is corrected; train and dev lose rows
-whose input is in test. Test itself loses nothing but empty rows. The original is never touched.
+Only sure repairs are made: encodings, line ends and layouts become JSONL in UTF-8; rows that cannot
+be read (blank answers, broken JSON) and exact repetitions go; a label typo with one certain
+correction is corrected; train and dev lose rows whose input is in test. Test itself loses only what
+cannot be read. What needs a person's judgement stays, and the log says so. The original is never
+touched.
 """
 
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +19,15 @@ from typing import NamedTuple, TextIO, cast
 
 import numpy as np
 
-from tunewise.data.checks.labels import likely_typos
+from tunewise.data.checks.labels import likely_typos, meant_targets
 from tunewise.data.checks.leaks import same_inputs
 from tunewise.data.checks.repeats import first_equal
 from tunewise.data.checks.survey import Survey
-from tunewise.data.faults import FileError, Numbered, Reading
+from tunewise.data.faults import FileError, Reading, RowError
 from tunewise.data.near_duplicates import Indices
+from tunewise.data.recognise import Kind
 from tunewise.data.rows import numbered_rows
+from tunewise.data.shapes import Shaper
 from tunewise.data.sources import Part
 from tunewise.errors import UserError
 from tunewise.project import Data, Task
@@ -54,23 +59,6 @@ class _Fix(NamedTuple):
     """An answer and its correction; without one, the row goes."""
 
 
-class PastBlanks(Reading):
-    """Reads on past rows that hold nothing.
-
-    Args:
-        blanks: file -> lines of such rows.
-    """
-
-    def __init__(self, blanks: Mapping[Path, set[int]]) -> None:
-        super().__init__()
-        self._blanks = blanks
-
-    def fault(self, line: int, kind: str, what: str) -> None:
-        """See `Reading.fault`."""
-        if line not in self._blanks.get(self.path, ()):
-            super().fault(line, kind, what)
-
-
 def refuse_taken(out: Path, parts: Mapping[str, Part]) -> None:
     """Refuses a place where something lies, or that cannot hold what is to be written.
 
@@ -84,40 +72,26 @@ def refuse_taken(out: Path, parts: Mapping[str, Part]) -> None:
             raise UserError(f"--fix: {place} exists already. Name another place.")
 
 
-def blank_rows(parts: Mapping[str, Part]) -> dict[Path, set[int]]:
-    """File -> lines of the rows that hold nothing at all."""
-    blanks: dict[Path, set[int]] = {}
-    for part in parts.values():
-        for file in part.files:
-            blanks[file] = {line for line, row in _rows(file, Reading()) if is_blank(row)}
-    return blanks
-
-
-def is_blank(row: object) -> bool:
-    """Whether a row holds nothing: no columns, or only empty ones."""
-    if isinstance(row, dict):
-        return all(is_blank(value) for value in cast("dict[str, object]", row).values())
-    if isinstance(row, list):
-        return not row
-    return row is None or (isinstance(row, str) and not row.strip())
-
-
 def write_fixed(
     survey: Survey,
     parts: Mapping[str, Part],
-    blanks: Mapping[Path, set[int]],
+    windows_1252: Collection[Path],
     task: Task,
     data: Data,
+    kind: Kind,
+    left: Mapping[str, int],
     out: Path,
 ) -> Fixed:
     """Writes the copy and its log; either both are there afterwards, or neither.
 
     Args:
-        survey: of all rows that hold something.
-        parts: the files behind it.
-        blanks: file -> lines of rows that hold nothing.
+        survey: of all rows that can be read.
+        parts: the files behind it, each read to its end.
+        windows_1252: those of them in this encoding.
         task: with the labels that the project declares, or None.
         data: the project's `[data]`.
+        kind: what the rows are for.
+        left: rule -> how much of it was found that a person has to judge.
         out: a folder, or a file ending in .jsonl where there is one part.
 
     Raises:
@@ -128,7 +102,8 @@ def write_fixed(
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         try:
-            changes = _written(parts, blanks, fixes, data, beside)
+            writer = _Writer(data, kind, windows_1252, fixes)
+            changes = writer.write(parts, left, beside)
             if _is_file(out):
                 (beside / LOG).rename(_log_of(out))
                 (beside / f"{next(iter(parts))}.jsonl").rename(out)
@@ -170,9 +145,10 @@ def _planned(survey: Survey, task: Task) -> dict[tuple[str, int], _Fix]:
         planned[pair.row] = _Fix("leak", f"removed; its input is in test, at {where}")
     columns = survey.columns
     part = survey.part.astype(np.uint64)
-    first = first_equal(columns.exact, columns.target, columns.group, part)
+    meant = meant_targets(survey, task)
+    first = first_equal(columns.exact, meant, columns.group, part)
     for row in _numbers(np.flatnonzero(first != np.arange(len(survey)))):
-        if row not in test and row not in planned:
+        if row not in test and (row not in planned or planned[row].new):
             where = survey.where(int(first[row]))
             planned[row] = _Fix("duplicate", f"removed; it repeats {where}")
     return {
@@ -188,56 +164,91 @@ def _numbers(rows: Indices) -> list[int]:
     return [int(row) for row in rows]
 
 
-def _written(
-    parts: Mapping[str, Part],
-    blanks: Mapping[Path, set[int]],
-    fixes: Mapping[tuple[str, int], _Fix],
-    data: Data,
-    folder: Path,
-) -> dict[str, int]:
-    changes: dict[str, int] = {}
-    with (folder / LOG).open("w", encoding="utf-8", errors="surrogatepass") as log:
+class _Log(Reading):
+    """Writes down each change, and reads on past rows that cannot be read."""
 
-        def note(place: str, rule: str, done: str) -> None:
-            changes[rule] = changes.get(rule, 0) + 1
-            log.write(f"{place}: {rule}: {done}\n")
+    def __init__(self, file: TextIO, windows_1252: Collection[Path]) -> None:
+        super().__init__(windows_1252)
+        self.changes: Counter[str] = Counter()
+        self._file = file
 
-        for name, part in parts.items():
-            target = folder / f"{name}.jsonl"
-            with target.open("w", encoding="utf-8", errors="surrogatepass", newline="\n") as copy:
-                for file in part.files:
-                    reading = Reading()
-                    for line, row in _rows(file, reading):
-                        place = f"{file}:{line}"
-                        if line in blanks.get(file, ()):
-                            note(place, "empty_row", "removed; it holds nothing")
-                            continue
-                        fix = fixes.get((str(file), line))
-                        if fix is None:
-                            _write_row(copy, row)
-                        elif not fix.new:
-                            note(place, fix.rule, fix.done)
-                        elif (mended := with_answer(row, fix.old, fix.new, data)) is not None:
-                            note(place, fix.rule, fix.done)
-                            _write_row(copy, mended)
-                        else:
-                            _write_row(copy, row)
-                    for said in reading.notes():
-                        note(str(file), "form", f"{said.removeprefix(f'{file}: ')} Now JSONL.")
-                    if file.suffix != target.suffix:
-                        note(str(file), "form", f"written anew as JSONL in {target.name}")
-    return changes
+    def fault(self, line: int, kind: str, what: str) -> None:
+        """See `Reading.fault`."""
+        done = "put right" if kind == "comma" else "removed"
+        self.note_change(f"{self.path}:{line}", kind.replace(" ", "_"), f"{done}; {what}")
+
+    def note_change(self, place: str, rule: str, done: str) -> None:
+        """Writes down one change."""
+        self.changes[rule] += 1
+        self.say(place, rule, done)
+
+    def say(self, place: str, rule: str, what: str) -> None:
+        """Writes down what is no change."""
+        self._file.write(f"{place}: {rule}: {' '.join(what.split())}\n")
+
+
+class _Writer:
+    """Writes the copy of each part."""
+
+    def __init__(
+        self,
+        data: Data,
+        kind: Kind,
+        windows_1252: Collection[Path],
+        fixes: Mapping[tuple[str, int], _Fix],
+    ) -> None:
+        self._data = data
+        self._kind: Kind = kind
+        self._windows_1252 = windows_1252
+        self._fixes = fixes
+
+    def write(
+        self, parts: Mapping[str, Part], left: Mapping[str, int], folder: Path
+    ) -> dict[str, int]:
+        """Writes all parts and the log; see `write_fixed`."""
+        with _opened(folder / LOG) as file:
+            log = _Log(file, self._windows_1252)
+            for name, part in parts.items():
+                with _opened(folder / f"{name}.jsonl") as copy:
+                    for source in part.files:
+                        self._copy(source, copy, log)
+            for rule, count in left.items():
+                log.say("data", rule, f"{count:,} left as they are: a person has to judge.")
+            return dict(log.changes)
+
+    def _copy(self, source: Path, copy: TextIO, log: _Log) -> None:
+        log.begin(source)
+        shaper = Shaper(self._data, self._kind, Reading())
+        notes = len(log.notes())
+        with suppress(FileError):  # the check has refused a file that cannot be read to its end
+            for line, row in numbered_rows(source, log, plain_text=self._kind == "texts"):
+                try:
+                    shaper.record(row, line)
+                except RowError as fault:
+                    log.fault(line, fault.kind, fault.what)
+                    continue
+                fix = self._fixes.get((str(source), line))
+                if fix is None:
+                    _write_row(copy, row)
+                elif not fix.new:
+                    log.note_change(f"{source}:{line}", fix.rule, fix.done)
+                elif (mended := with_answer(row, fix.old, fix.new, self._data)) is not None:
+                    log.note_change(f"{source}:{line}", fix.rule, fix.done)
+                    _write_row(copy, mended)
+                else:
+                    _write_row(copy, row)
+        for said in log.notes()[notes:]:
+            log.note_change(str(source), "form", f"{said.removeprefix(f'{source}: ')} Now JSONL.")
+        if source.suffix != ".jsonl":
+            log.note_change(str(source), "form", f"written anew as JSONL in {Path(copy.name).name}")
+
+
+def _opened(path: Path) -> TextIO:
+    return path.open("w", encoding="utf-8", errors="surrogatepass", newline="\n")
 
 
 def _write_row(copy: TextIO, row: object) -> None:
     copy.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-def _rows(file: Path, reading: Reading) -> Iterator[Numbered]:
-    """The rows of a file as they stand, as far as they can be read."""
-    reading.begin(file)
-    with suppress(FileError):
-        yield from numbered_rows(file, reading)
 
 
 def with_answer(row: object, old: str, new: str, data: Data) -> object | None:

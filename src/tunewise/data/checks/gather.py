@@ -9,10 +9,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunewise.data.checks.findings import Finding
-from tunewise.data.checks.fix import PastBlanks
+from tunewise.data.checks.findings import Finding, Found
 from tunewise.data.checks.look import Scope
 from tunewise.data.checks.survey import Survey, Surveyor
+from tunewise.data.faults import Reading
 from tunewise.data.kinds import kind_of, stream_as_examples
 from tunewise.data.read import Names
 from tunewise.data.recognise import Kind
@@ -44,6 +44,12 @@ class Gathered:
     """What the rows are for."""
     rows: Mapping[str, int]
     """Part -> rows in it."""
+    found: Found
+    """Holds an error for each row that could not be read."""
+    unreadable: int
+    """Faults that keep rows from being read."""
+    cut_short: bool
+    """Whether a file could not be read to its end, so that rows may not have been met."""
     notes: tuple[tuple[str, str], ...]
     """Part, and what was repaired or assumed."""
 
@@ -52,7 +58,7 @@ def gather(
     parts: Mapping[str, Part],
     data: Data,
     *,
-    blanks: Mapping[Path, set[int]],
+    windows_1252: Collection[Path],
     special: Collection[str],
     progress: Progress,
 ) -> Gathered:
@@ -61,25 +67,25 @@ def gather(
     Args:
         parts: the files of each part.
         data: the project's `[data]`.
-        blanks: file -> lines of rows that hold nothing and are passed over.
+        windows_1252: files that are to be read in this encoding.
         special: special tokens of the project's tokenizer.
         progress: told how far it is.
 
     Raises:
-        UnreadableRowsError: with the faults of all files together.
+        UnreadableRowsError: no row can be read; with the faults of all files together.
     """
     scope = Scope(seed=data.seed, personal=True, special=frozenset(special))
     kind = kind_of((file for part in parts.values() for file in part.files), data)
     size = sum(_size(file) for part in parts.values() for file in part.files)
     rows: Counter[str] = Counter()
     notes: list[tuple[str, str]] = []
-    faults: list[Finding] = []
+    found, unreadable, cut_short = Found(), 0, False
     messages: list[str] = []
     names = Names()
     bar = progress.task("reading and comparing rows (kB)", total=size // 1000)
     with Surveyor(scope) as surveyor, bar if size > _LARGE else nullcontext(_ignore) as advance:
         for name in sorted(parts, key=lambda part: part != "test"):
-            reading = PastBlanks(blanks)
+            reading = Reading(windows_1252)
             done = 0
             files = parts[name].files
             for example, file, line in stream_as_examples(files, data, kind, reading, names):
@@ -89,13 +95,23 @@ def gather(
                     advance(done // 1000)
                     done = 0
             notes += [(name, note) for note in (*parts[name].notes, *reading.notes())]
-            faults += [_unreadable(kind, text) for kind, text in reading.found()]
+            _blame(reading, found)
+            unreadable += reading.fault_count
+            cut_short |= reading.cut_short
             messages += reading.lines()
-        if faults:
-            raise UnreadableRowsError(faults, "\n".join(messages))
+        if not rows.total():
+            raise UnreadableRowsError(found.report().errors, "\n".join(messages))
         survey = surveyor.finish()
     counts = {part: rows[part] for part in parts}
-    return Gathered(survey=survey, kind=kind, rows=counts, notes=tuple(notes))
+    return Gathered(
+        survey=survey,
+        kind=kind,
+        rows=counts,
+        found=found,
+        unreadable=unreadable,
+        cut_short=cut_short,
+        notes=tuple(notes),
+    )
 
 
 def _ignore(units: int) -> None:
@@ -106,6 +122,15 @@ def _size(file: Path) -> int:
     return file.stat().st_size if file.is_file() else 0
 
 
-def _unreadable(kind: str, text: str) -> Finding:
-    where, _, message = text.partition(": ")
-    return Finding(rule=kind.replace(" ", "_"), where=where, message=message)
+def _blame(reading: Reading, found: Found) -> None:
+    """Makes the faults of reading errors of the check."""
+    for kind, text in reading.shown():
+        where, _, message = text.partition(": ")
+        found.add("error", rule_of(kind), where, message)
+    for kind, count in reading.not_shown().items():
+        found.more("error", rule_of(kind), count)
+
+
+def rule_of(kind: str) -> str:
+    """The name of the rule that a kind of unreadable rows breaks."""
+    return kind.replace(" ", "_")

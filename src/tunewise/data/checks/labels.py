@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunewise.data.checks.findings import Found, plural
+from tunewise.data.checks.look import short_hash
 from tunewise.data.checks.survey import Survey
 from tunewise.data.near_duplicates import Indices
+from tunewise.data.words import Hashes
 from tunewise.project import Task
 
 LOPSIDED = 0.95
@@ -111,6 +113,16 @@ def meant_label(label: str, frequent: Collection[str]) -> str | None:
     return spelled[near[0]] if digits[0] == digits[1] else None
 
 
+def meant_targets(survey: Survey, task: Task) -> Hashes:
+    """(rows,) hashes of the answers, label typos corrected."""
+    targets = survey.columns.target.copy()
+    if task.kind != "classification":
+        return targets
+    for label, meant in likely_typos(survey, task.labels).items():
+        targets[survey.label == survey.labels.index(label)] = short_hash(meant)
+    return targets
+
+
 def foreign_rows(survey: Survey, task: Task) -> Indices:
     """The rows whose answer is not among the labels that the project declares."""
     if task.kind != "classification" or task.labels is None or not survey.labels:
@@ -155,8 +167,8 @@ def _typos(survey: Survey, found: Found) -> None:
         right = meant[label]
         return (
             survey.where(row),
-            f'"{label[:60]}" occurs {rows[number[label]]} times, "{right[:60]}" '
-            f"{rows[number[right]]} times. Correct it if it is a typo.",
+            f'"{label[:60]}" is the answer of {plural(int(rows[number[label]]), "row")}, '
+            f'"{right[:60]}" of {rows[number[right]]:,}. Correct it if it is a typo.',
         )
 
     typos: Indices = np.flatnonzero(suspects[survey.label])

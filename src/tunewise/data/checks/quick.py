@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tunewise.data.checks.findings import Found, Report
-from tunewise.data.checks.labels import check_labels
+from tunewise.data.checks.labels import check_labels, meant_targets
 from tunewise.data.checks.leaks import check_leaks
 from tunewise.data.checks.look import Scope
 from tunewise.data.checks.repeats import (
@@ -40,7 +40,7 @@ def check_data(parts: Mapping[str, ReadResult], task: Task) -> Report:
     check_labels(survey, task, found)
     check_duplicates(survey, found)
     check_near_duplicates(survey, found)
-    check_contradictions(survey, found)
+    check_contradictions(survey, meant_targets(survey, task), found)
     check_leaks(survey, found)
     check_special_tokens(survey, found)
     for part, result in parts.items():

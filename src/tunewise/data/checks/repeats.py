@@ -96,13 +96,19 @@ def roots(leader: Indices) -> Indices:
     return root
 
 
-def check_contradictions(survey: Survey, found: Found) -> Contradictions:
-    """Inputs with more than one answer, and the best that anyone can do about them."""
+def check_contradictions(survey: Survey, meant: Hashes, found: Found) -> Contradictions:
+    """Inputs with more than one answer, and the best that anyone can do about them.
+
+    Args:
+        survey: of all rows.
+        meant: (rows,) hashes of the answers, equal where the same is meant.
+        found: gets the findings.
+    """
     columns = survey.columns
     if not len(survey):
         return Contradictions()
-    order = np.lexsort((np.arange(len(survey)), columns.target, columns.input))
-    inputs, targets = columns.input[order], columns.target[order]
+    order = np.lexsort((np.arange(len(survey)), meant, columns.input))
+    inputs, targets = columns.input[order], meant[order]
     new_input = _changes(inputs)
     new_answer = new_input | _changes(targets)
     answer_sizes = np.diff(np.append(np.flatnonzero(new_answer), len(order)))
@@ -119,17 +125,19 @@ def check_contradictions(survey: Survey, found: Found) -> Contradictions:
     groups.sort(key=lambda rows: int(rows[0]))
 
     def describe(rows: Indices) -> tuple[str, str]:
-        others = listed([survey.where(int(row)) for row in rows[1:]])
-        several = len(set(columns.target[rows].tolist()))
+        first_with = np.unique(meant[rows], return_index=True)[1]
+        others = [int(rows[place]) for place in np.sort(first_with)[1:]]
+        places = listed([survey.where(row) for row in others])
         return (
             survey.where(int(rows[0])),
-            f"{several} different answers to this input, here and at {others}. Keep the right one.",
+            f"{len(first_with)} different answers to this input; another one at {places}. "
+            "Keep the right one.",
         )
 
     found.each("warning", "contradiction", groups, describe)
     ceiling = Ceiling(inputs=len(several), share=float(best.sum() / len(survey)))
     found.add(
-        "warning",
+        "note",
         "ceiling",
         "data",
         f"{plural(ceiling.inputs, 'input has', 'inputs have')} more than one answer, so that no "
