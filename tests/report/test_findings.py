@@ -7,7 +7,7 @@ from checked_data import checked, finding
 from rich.console import Console
 
 from tunewise.data.checks.checked import Checked
-from tunewise.data.checks.findings import Report
+from tunewise.data.checks.findings import Found, Report
 from tunewise.errors import UserError
 from tunewise.report.findings import (
     faults_document,
@@ -15,6 +15,7 @@ from tunewise.report.findings import (
     lengths_sentence,
     render_findings,
     verdict,
+    warnings_summary,
 )
 
 REPORT = Report(
@@ -43,6 +44,28 @@ def test_the_errors_come_first_each_with_rule_place_and_message() -> None:
         "411 of 412 rows can be used; 1 error, 1 warning.",
         "Mend the errors, then check again; `--fix OUT` writes a repaired copy.",
     ]
+
+
+def test_of_many_warnings_the_first_are_shown_then_counted() -> None:
+    found = Found()
+    found.each("warning", "duplicate", range(1, 31), lambda n: (f"a.jsonl:{n}", "Repeats."))
+    shown = [
+        line for line in printed(checked(report=found.report())).splitlines() if "[dup" in line
+    ]
+    assert shown[:5] == [f"warning [duplicate] a.jsonl:{n}: Repeats." for n in range(1, 6)]
+    assert shown[5:] == ["warning [duplicate] 25 more. The page and --json place the first 20."]
+
+
+def test_a_summary_of_warnings_has_a_line_a_rule() -> None:
+    found = Found()
+    found.each("warning", "duplicate", [3, 4], lambda n: (f"a.jsonl:{n}", "Repeats."))
+    found.add("warning", "imbalance", "labels", "Nearly all are one.")
+    assert warnings_summary(found.report()) == [
+        "Rows that repeat another: 2, the first at a.jsonl:3.",
+        "labels: Nearly all are one.",
+        "All warnings with what to do: tunewise check",
+    ]
+    assert warnings_summary(Found().report()) == []
 
 
 def test_what_looks_like_markup_is_shown_as_it_is() -> None:

@@ -11,10 +11,13 @@ from rich.text import Text
 from tunewise.data.checks.checked import Checked
 from tunewise.data.checks.findings import Finding, Report, plural
 from tunewise.data.checks.fix import Fixed
+from tunewise.data.faults import SHOWN
 from tunewise.data.recognise import Kind
 from tunewise.errors import UserError
 from tunewise.report.advice import advice_for
 
+MOST_WARNINGS = 5
+"""Warnings of a rule that the terminal shows; errors are shown as they are kept."""
 HOLDS: Mapping[Kind, str] = {
     "examples": "rows",
     "preferences": "preference pairs",
@@ -110,7 +113,7 @@ def render_findings(checked: Checked, console: Console | None = None) -> None:
     if checked.reason and judged:
         console.print(Text(checked.reason), soft_wrap=True)
     _list(console, "error", "bold red", report.errors)
-    _list(console, "warning", "yellow", report.warnings)
+    _list(console, "warning", "yellow", _first_of_each(report))
     _list(console, "note", "dim", report.notes)
     console.print(Text(lengths_sentence(checked)), soft_wrap=True)
     console.print(Text(verdict(checked), style="bold"), soft_wrap=True)
@@ -187,6 +190,19 @@ def _findings(report: Report) -> dict[str, list[dict[str, Any]]]:
 def _from_line(line: str) -> Finding:
     where, colon, message = line.partition(": ")
     return Finding(rule="unreadable", where=where if colon else "", message=message or where)
+
+
+def _first_of_each(report: Report) -> list[Finding]:
+    """The first warnings of each rule, and behind them how many more there are."""
+    shown: list[Finding] = []
+    for rule in dict.fromkeys(finding.rule for finding in report.warnings):
+        placed = [finding for finding in report.warnings if finding.rule == rule and finding.where]
+        shown += placed[:MOST_WARNINGS]
+        more = report.counts[rule] - len(placed[:MOST_WARNINGS])
+        if more > 0:
+            message = f"{more:,} more. The page and --json place the first {SHOWN}."
+            shown.append(Finding(rule=rule, where="", message=message))
+    return shown
 
 
 def _list(console: Console, kind: str, style: str, findings: Sequence[Finding]) -> None:
