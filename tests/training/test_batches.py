@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from tunewise.data.chat import Span, TokenisedExample, answer_tokens
 from tunewise.data.read import read_examples
 from tunewise.models import hub
-from tunewise.training.batches import LENGTH_STEP, MICRO_TOKENS, batches, collate, order
+from tunewise.training.batches import (
+    LENGTH_STEP,
+    MICRO_TOKENS,
+    batches,
+    collate,
+    order,
+    shared_prefixes,
+)
 
 LENGTHS = st.lists(st.integers(2, 90), min_size=1, max_size=60)
 
@@ -128,3 +135,64 @@ def test_an_epoch_learns_from_every_answer_token_once() -> None:
     assert sum(int(batch.loss.sum()) for batch in made) == sum(one.loss_tokens for one in rows)
     assert sum(batch.tokens for batch in made) == sum(len(one.token_ids) for one in rows)
     assert all(torch.equal(batch.attention.sum(), torch.tensor(batch.tokens)) for batch in made)
+
+
+LONG, OTHER = tuple(range(100, 140)), tuple(range(200, 230))
+
+
+def begun(*beginning: int, n: int) -> TokenisedExample:
+    """A row with 10 tokens of its own, the last 4 its answer."""
+    own = tuple(1000 + 10 * n + k for k in range(10))
+    return row(*beginning, *own, answer_start=len(beginning) + 6)
+
+
+def test_rows_that_begin_alike_are_a_family() -> None:
+    rows = [
+        *(begun(*LONG, n=n) for n in range(3)),
+        *(begun(*OTHER, n=n) for n in range(3, 5)),
+        begun(*LONG[:20], n=5),
+        begun(n=6),
+    ]
+    assert shared_prefixes(rows) == [40, 40, 40, 30, 30, 0, 0]
+
+
+def test_a_family_is_not_cut_short_for_a_row_that_shares_little() -> None:
+    few = [begun(*LONG, n=0), begun(*LONG[:20], n=1)]
+    assert shared_prefixes(few) == [20, 20]
+    many = [*(begun(*LONG, n=n) for n in range(9)), begun(*LONG[:20], n=9)]
+    assert shared_prefixes(many) == [40] * 9 + [0]
+
+
+def test_a_prefix_ends_before_the_first_token_with_loss() -> None:
+    rows = [row(*LONG, n, answer_start=30) for n in range(3)]
+    assert shared_prefixes(rows) == [29] * 3
+    twice = [row(*LONG, answer_start=39), row(*LONG, answer_start=39)]
+    assert shared_prefixes(twice) == [38, 38]
+
+
+def test_a_short_beginning_is_not_shared() -> None:
+    assert shared_prefixes([begun(*LONG[:15], n=n) for n in range(4)]) == [0] * 4
+
+
+def test_a_batch_holds_its_prefix_once_and_loses_nothing() -> None:
+    rows = [
+        *(begun(*LONG, n=n) for n in range(40)),
+        *(begun(*OTHER, n=n) for n in range(40, 60)),
+        *(begun(n=n) for n in range(60, 70)),
+    ]
+    prefixes = shared_prefixes(rows)
+    made = [
+        batch
+        for step in batches(rows, batch_tokens=1024, pad=0, rng=rng(), prefixes=prefixes)
+        for batch in step
+    ]
+    seen = [
+        (*batch.prefix.tolist(), *ids[mask.bool()].tolist())
+        for batch in made
+        for ids, mask in zip(batch.token_ids, batch.attention, strict=True)
+    ]
+    assert sorted(seen) == sorted(one.token_ids for one in rows)
+    assert sum(int(batch.loss.sum()) for batch in made) == sum(one.loss_tokens for one in rows)
+    assert sum(batch.tokens for batch in made) == sum(len(one.token_ids) for one in rows)
+    computed = sum(batch.prefix.numel() + int(batch.attention.sum()) for batch in made)
+    assert computed < 0.5 * sum(len(one.token_ids) for one in rows)

@@ -51,6 +51,11 @@ def _one_line(what: str) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in what)
 
 
+def _more(rows: int) -> str:
+    """How many rows a note holds for beside the one that it names."""
+    return f" The same in {rows} more row{'s' * (rows > 1)}." if rows else ""
+
+
 class _Counted:
     """A note of single rows: where the first of them is, and how many there are."""
 
@@ -120,8 +125,7 @@ class Reading:
     def notes(self) -> tuple[str, ...]:
         """The notes of the files, then those of rows: where the first is, and how many follow."""
         rows = [
-            f"{path}:{counted.first}: {_one_line(what)}"
-            + (f" The same in {counted.rows - 1} more rows." if counted.rows > 1 else "")
+            f"{path}:{counted.first}: {_one_line(what)}" + _more(counted.rows - 1)
             for (path, what), counted in self._counted.items()
         ]
         return (*self._notes, *rows)

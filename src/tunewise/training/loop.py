@@ -22,9 +22,9 @@ from tunewise.errors import UserError
 from tunewise.models import hub
 from tunewise.models.adapters import sign_adapter
 from tunewise.models.catalog import LocalModel
-from tunewise.training.batches import Batch, batches, order
+from tunewise.training.batches import Batch, batches, order, shared_prefixes
 from tunewise.training.checkpoint import State, read_state, write_state
-from tunewise.training.objectives import sft
+from tunewise.training.objectives import can_share_prefixes, sft
 from tunewise.training.precision import (
     Precision,
     fastest_precision,
@@ -47,7 +47,7 @@ class Recipe:
     epochs: int
     """Epochs of the schedule: the learning rate falls linearly to 0 at their end."""
     batch_tokens: int
-    """Tokens in one optimiser step, padding included."""
+    """Tokens in one optimiser step, padding and each row's own beginning included."""
     seed: int
     """Of the adapter's start and the order of rows."""
     rank: int = 16
@@ -103,6 +103,7 @@ class Training:
         steps = len(order(lengths, batch_tokens=recipe.batch_tokens, rng=rng))
         self._total_steps = steps * recipe.epochs
         self._model: Any = None
+        self._prefixes: list[int] | None = None
         self._optimizer: Any = None
         state = read_state(folder / STATE_FILE)
         if state is not None and state.get("identity") == self._identity():
@@ -142,7 +143,13 @@ class Training:
         tokens = 0
         done = sum(epoch.steps for epoch in self.epochs)
         self._model.train()
-        for step in batches(self._rows, batch_tokens=self._recipe.batch_tokens, pad=0, rng=rng):
+        for step in batches(
+            self._rows,
+            batch_tokens=self._recipe.batch_tokens,
+            pad=0,
+            rng=rng,
+            prefixes=self._prefixes,
+        ):
             value = self._backward(step)
             weights = [p for p in self._model.parameters() if p.requires_grad]
             norm = torch.nn.utils.clip_grad_norm_(weights, LARGEST_GRADIENT)
@@ -228,6 +235,8 @@ class Training:
             for name, weight in self._model.named_parameters():
                 if not weight.requires_grad and name.endswith("base_layer.weight"):
                     weight.data = weight.data.bfloat16()
+        if can_share_prefixes(self._model):
+            self._prefixes = shared_prefixes(self._rows)
         self._optimizer = torch.optim.AdamW(
             [p for p in self._model.parameters() if p.requires_grad],
             lr=recipe.learning_rate,
