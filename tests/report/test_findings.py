@@ -42,7 +42,7 @@ def test_the_errors_come_first_each_with_rule_place_and_message() -> None:
     ]
     assert lines[-2:] == [
         "411 of 412 rows can be used; 1 error, 1 warning.",
-        "Mend the errors, then check again; `--fix OUT` writes a repaired copy.",
+        "Mend the errors, then check again.",
     ]
 
 
@@ -66,6 +66,11 @@ def test_a_summary_of_warnings_has_a_line_a_rule() -> None:
         "All warnings with what to do: tunewise check",
     ]
     assert warnings_summary(Found().report()) == []
+
+
+def test_rows_that_cannot_be_read_can_be_left_out_of_a_copy() -> None:
+    last = printed(checked(report=REPORT, unreadable=2)).splitlines()[-1]
+    assert last == "Mend the errors, then check again; `--fix OUT` writes a copy without them."
 
 
 def test_what_looks_like_markup_is_shown_as_it_is() -> None:

@@ -123,7 +123,8 @@ def render_findings(checked: Checked, console: Console | None = None) -> None:
         line = "Look at the log, name the copy's files under [data], and check again."
         console.print(line, highlight=False, markup=False)
     elif report.errors:
-        line = "Mend the errors, then check again; `--fix OUT` writes a repaired copy."
+        line = "Mend the errors, then check again"
+        line += "; `--fix OUT` writes a copy without them." if checked.unreadable else "."
         console.print(line, highlight=False)
     elif checked.kind != "examples":
         line = f"No errors. `tunewise decide` needs examples; these are {HOLDS[checked.kind]}."
