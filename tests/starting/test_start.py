@@ -127,6 +127,24 @@ class TestAHelpDeskExport:
         assert "8 rows cannot be read: `tunewise check` names them." in said(folder)
         assert "10% of the rows have none" in said(folder)
 
+    def test_in_an_old_encoding_is_read_and_sent_to_be_repaired(self, folder: Path) -> None:
+        file = write_table(folder / "export.csv", tickets())
+        text = file.read_text("utf-8-sig").replace("Customer Number", "Käufer Nº ")
+        file.write_bytes(text.encode("cp1252"))
+        done = tunewise("init", folder)
+        assert done.code == 0, done.err
+        assert "no UTF-8, but Windows-1252" in said(folder)
+        assert "--fix" in done.out
+        repaired = folder / "repaired"
+        assert tunewise("check", folder).code == 1
+        done = tunewise("check", folder, "--fix", repaired)
+        assert "Repaired copy" in done.out, done.err
+        old = toml(folder)
+        new = old.replace('"export.csv"', '"repaired/examples.jsonl"')
+        (folder / "tunewise.toml").write_text(new, "utf-8")
+        works(folder)
+        assert "Käufer Nº" in (repaired / "examples.jsonl").read_text("utf-8")
+
     def test_an_older_export_of_the_same_rows_is_left_aside(self, folder: Path) -> None:
         write_table(folder / "tickets.csv", tickets())
         write_table(folder / "old" / "tickets (1).csv", tickets()[:60])

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tunewise.starting.start import Started
+from tunewise.starting.writing import OLD_ENCODING
 
 _MOST_NOT_TAKEN = 5
 
@@ -28,7 +29,8 @@ def render_started(started: Started, folder: Path, console: Console | None = Non
     )
     where = shlex.quote(str(folder))
     console.print(Text("Next:"))
-    console.print(Text(f"  tunewise check {where}", style="cyan"), soft_wrap=True)
+    fix = f" --fix {shlex.quote(str(folder / 'repaired'))}" if started.found.old_encoding else ""
+    console.print(Text(f"  tunewise check {where}{fix}", style="cyan"), soft_wrap=True)
     console.print(Text(f"  tunewise decide {where} --dry-run", style="cyan"), soft_wrap=True)
     console.print(Text(f"  tunewise decide {where}", style="cyan"), soft_wrap=True)
 
@@ -42,6 +44,8 @@ def _lines(started: Started) -> Iterator[tuple[str, str]]:
     yield "rows", f"{more}{len(found.examples):,}, read as {found.shape}{guessed}"
     if found.faults:
         yield "", f"{found.faults:,} rows cannot be read; `tunewise check` names them"
+    for name in found.old_encoding:
+        yield "encoding", f"{name}: {OLD_ENCODING}"
     labels = f", {len(task.labels)} labels" if task.labels else ""
     yield "task", f"{task.kind}{labels}, judged by {task.metric}"
     if found.instruction:

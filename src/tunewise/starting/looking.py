@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from tunewise.data.bytes import is_windows_1252
 from tunewise.data.faults import Reading
 from tunewise.data.read import stream_examples
 from tunewise.data.sources import find_parts
@@ -59,6 +60,8 @@ class Found:
     """Whether there are more."""
     faults: int
     """Rows that cannot be read."""
+    old_encoding: tuple[str, ...]
+    """Files in Windows-1252, which have to be repaired before anything else."""
     other_examples: tuple[tuple[str, str], ...]
     """(source, how its rows are read) of what else might be the examples."""
     documents: Documents | None
@@ -94,8 +97,9 @@ def look_at_folder(folder: Path) -> Found:
     first = chosen[0]
     columns = (first.choice.input.name, first.choice.output.name) if first.choice else (None, None)
     data = Data(input=columns[0], output=columns[1])
-    reading = Reading()
     paths = [file for table in chosen for file in _files_of(table)]
+    old_encoding = [path for path in paths if is_windows_1252(path)]
+    reading = Reading(old_encoding)
     examples = list(islice(stream_examples(paths, data, reading), MOST_EXAMPLES + 1))
     kept = tuple(placed.example for placed in examples[:MOST_EXAMPLES])
     rows = [example.metadata for example in kept[:2_000]]
@@ -108,6 +112,7 @@ def look_at_folder(folder: Path) -> Found:
         examples=kept,
         more=len(examples) > MOST_EXAMPLES,
         faults=reading.fault_count,
+        old_encoding=tuple(_inside(path, folder) for path in old_encoding),
         other_examples=tuple((_inside(table.path, folder), table.shape) for table in others),
         documents=documents,
         instruction=instruction,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from tunewise.data.bytes import is_windows_1252
 from tunewise.data.faults import FileError, Numbered, Reading, RowError
 from tunewise.data.recognise import Shape, recognise
 from tunewise.data.rows import numbered_rows
@@ -64,7 +65,7 @@ def look_into(path: Path, folder: Path) -> Table | str:
     except UserError as error:
         return str(error)
     first = next(iter(parts.values())).files[0]
-    reading = Reading()
+    reading = Reading([first] if is_windows_1252(first) else [])
     reading.begin(first)
     rows: list[Mapping[str, object]] = []
     foreign = 0

@@ -16,6 +16,11 @@ from tunewise.starting.looking import Found
 from tunewise.starting.toml_text import entry, one_line, quoted, remark
 from tunewise.types import Example, Kind
 
+OLD_ENCODING = (
+    "no UTF-8, but Windows-1252, as old spreadsheets write it. `tunewise check --fix OUT` writes a "
+    "copy in UTF-8; name that here."
+)
+"""What to do about such a file."""
 _MOST_LABELS = 60
 _LONGEST_LABELS = 2_000
 _MOST_LEFT_ASIDE = 10
@@ -182,7 +187,13 @@ def _listed(labels: Sequence[str]) -> bool:
 def _data(found: Found) -> list[str]:
     n = f"{'more than ' * found.more}{len(found.examples):,} rows"
     faults = f"{found.faults:,} rows cannot be read: `tunewise check` names them."
-    lines = remark(f"{n}, read as {found.shape}.", faults if found.faults else "", _split(found))
+    encoding = f"{', '.join(found.old_encoding)}: {OLD_ENCODING}" if found.old_encoding else ""
+    lines = remark(
+        f"{n}, read as {found.shape}.",
+        faults if found.faults else "",
+        encoding,
+        _split(found),
+    )
     for part, sources in found.sources.items():
         lines.append(entry(part, sources[0] if len(sources) == 1 else sources))
     for source, shape in found.other_examples[:_MOST_LEFT_ASIDE]:
