@@ -81,7 +81,7 @@ def test_without_errors_the_next_command_is_named() -> None:
     lines = printed(checked(report=Report(), usable=412)).splitlines()
     assert lines[-2:] == [
         "412 rows can be used; nothing found.",
-        "No errors. Next: tunewise decide",
+        "No errors. Next: tunewise decide /data/shop",
     ]
 
 

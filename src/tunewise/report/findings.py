@@ -1,5 +1,6 @@
 """Shows what `check` found, for a terminal and as JSON."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -130,7 +131,8 @@ def render_findings(checked: Checked, console: Console | None = None) -> None:
         line = f"No errors. `tunewise decide` needs examples; these are {HOLDS[checked.kind]}."
         console.print(Text(line), soft_wrap=True)
     else:
-        console.print("No errors. Next: tunewise decide", highlight=False)
+        line = f"No errors. Next: tunewise decide {shlex.quote(checked.source)}"
+        console.print(Text(line), soft_wrap=True)
 
 
 def fixed_sentence(fixed: Fixed) -> str:
