@@ -235,7 +235,7 @@ class Training:
             for name, weight in self._model.named_parameters():
                 if not weight.requires_grad and name.endswith("base_layer.weight"):
                     weight.data = weight.data.bfloat16()
-        if can_share_prefixes(self._model):
+        if self._prefixes is None and can_share_prefixes(self._model):
             self._prefixes = shared_prefixes(self._rows)
         self._optimizer = torch.optim.AdamW(
             [p for p in self._model.parameters() if p.requires_grad],
