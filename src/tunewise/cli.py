@@ -144,6 +144,36 @@ def decide(
 
 
 @app.command()
+def train(
+    source: Source,
+    method: Annotated[
+        str | None, typer.Option(help="sft, dpo, kto, cpt or distill; default: training.method.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the last training.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder; default: a new one in runs/.")
+    ] = None,
+    as_json: AsJson = False,
+    settings: Settings = None,
+) -> None:
+    """Trains a model on your examples, pairs or documents, without deciding anything."""
+    from rich.console import Console
+
+    overrides = [] if method is None else [f"training.method={json.dumps(method)}"]
+    project = _project(source, [*overrides, *(settings or [])])
+    from tunewise.report.trained import render_trained
+    from tunewise.train import RESULT, run_train
+
+    folder = run_train(project, progress=_progress(), out=out, resume=resume)
+    if not (folder / RESULT).exists():
+        return  # another process under torchrun says it
+    if as_json:
+        typer.echo((folder / RESULT).read_text("utf-8"), nl=False)
+    else:
+        render_trained(folder, Console())
+
+
+@app.command()
 def demo(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the last run.")] = False,
     out: Out = None,
@@ -275,7 +305,7 @@ def _terminated(signum: int, frame: FrameType | None) -> None:
 
 
 def _stop(said: str, code: int) -> None:
-    resumable = sys.argv[1:2] in (["decide"], ["demo"])
+    resumable = sys.argv[1:2] in (["decide"], ["demo"], ["train"])
     advice = " The same command with --resume goes on: what was done is kept." if resumable else ""
     with suppress(OSError):  # the terminal may be gone
         typer.echo(f"{said}{advice}", err=True)

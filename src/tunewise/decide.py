@@ -124,7 +124,12 @@ def run_decide(
             folder=run.file("training"),
             progress=progress,
         )
-        field = line_up(project, means, ceilings=dict(zip(ceilings, engines[1:], strict=True)))
+        field = line_up(
+            project,
+            means,
+            ceilings=dict(zip(ceilings, engines[1:], strict=True)),
+            held_out=[*prepared.splits.dev, *prepared.splits.test],
+        )
         job = Job(prepared=prepared, metric=metric, field=field, run=run, progress=progress)
         refuse_untrainable(job)
         fits = fit_all(job)

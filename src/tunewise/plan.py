@@ -27,6 +27,8 @@ SIMPLICITY = (
     "rag",
     "internalised",
     "fine_tune",
+    "fine_tune_cpt",
+    "fine_tune_dpo",
     "fine_tune_rag",
 )
 """Simplest first. A contender of another name (an `openai` one) stands after these."""

@@ -18,6 +18,10 @@ class Progress(Protocol):
         """Says one line that stays on the screen."""
         ...
 
+    def status(self, text: str) -> None:
+        """Says how the innermost piece of work is doing; replaced by the next one."""
+        ...
+
 
 class Silent:
     """A progress that shows nothing: for tests, `--json` and callers from code."""
@@ -29,3 +33,6 @@ class Silent:
 
     def note(self, text: str) -> None:
         """See `Progress.note`."""
+
+    def status(self, text: str) -> None:
+        """See `Progress.status`."""

@@ -29,10 +29,16 @@ from tunewise.settings import (
     CONTENDERS,
     DEFAULT_METRICS,
     ENGINES,
+    INITIALISATIONS,
     KINDS,
+    METHODS,
     METRICS,
     OPENAI_URL,
+    PREFERENCE_LOSSES,
+    SCHEDULES,
     STARTER_MODEL,
+    TRACKERS,
+    USUAL_CONTENDERS,
     Auto,
     Contenders,
     Data,
@@ -56,10 +62,16 @@ __all__ = [
     "DEFAULT_METRICS",
     "ENGINES",
     "FILE_NAME",
+    "INITIALISATIONS",
     "KINDS",
+    "METHODS",
     "METRICS",
     "OPENAI_URL",
+    "PREFERENCE_LOSSES",
+    "SCHEDULES",
     "STARTER_MODEL",
+    "TRACKERS",
+    "USUAL_CONTENDERS",
     "Auto",
     "Contenders",
     "Data",
@@ -75,14 +87,13 @@ __all__ = [
     "load_project",
     "resolved_toml",
 ]
-_NOT_BUILT_METHODS = ("dpo", "kto", "cpt", "distill")
-_NOT_BUILT_ADAPTERS = ("qlora", "full")
 _SECTIONS = ("task", "data", "model", "contenders", "training", "decision", "prices")
 _COLUMN_KEYS = ("input", "output", "messages", "chosen", "rejected", "text", "weight")
 # A text such as `2024` stays a text under these keys.
 _TEXT_KEYS = {
     ("task", "instruction"),
     *(("data", key) for key in ("examples", "train", "dev", "test", "documents")),
+    *(("data", key) for key in ("preferences", "replay")),
     *(("data", key) for key in ("group", *_COLUMN_KEYS)),
     ("model", "base"),
 }
@@ -158,6 +169,8 @@ def _read_data(table: Table) -> Data:
         dev=table.sources("dev"),
         test=table.sources("test"),
         documents=table.places("documents"),
+        preferences=table.sources("preferences"),
+        replay=table.sources("replay"),
         group=table.text("group"),
         **{key: table.text(key) for key in _COLUMN_KEYS},
         test_size=table.number("test_size", 0.05, 0.8),
@@ -245,7 +258,7 @@ def _read_contenders(table: Table) -> Contenders:
     names = [endpoint.name for endpoint in endpoints]
     use = table.texts("use")
     if use is None:
-        use = CONTENDERS
+        use = USUAL_CONTENDERS
     elif ("contenders", "use") in table.faults.overridden:
         endpoints = [endpoint for endpoint in endpoints if endpoint.name in use]
     for name in use:
@@ -293,24 +306,54 @@ def _read_training(table: Table) -> Training:
     def auto_number(key: str, low: float, high: float) -> float | Auto:
         return AUTO if table.is_auto(key) else table.number(key, low, high) or AUTO
 
-    return Training(
-        method=_built(table, "method", ("sft",), _NOT_BUILT_METHODS),
-        adapter=_built(table, "adapter", ADAPTERS, _NOT_BUILT_ADAPTERS),
+    standard = Training()
+    training = Training(
+        method=table.choice("method", METHODS, standard.method),
+        loss=table.choice("loss", PREFERENCE_LOSSES, standard.loss),
+        beta=table.number("beta", 0.001, 100) or standard.beta,
+        label_smoothing=table.number("label_smoothing", 0, 0.499) or 0.0,
+        adapter=table.choice("adapter", ADAPTERS, standard.adapter),
+        initialisation=table.choice("initialisation", INITIALISATIONS, standard.initialisation),
         rank=16 if table.is_auto("rank") else table.integer("rank", 1, 1024) or 16,
         alpha=auto_number("alpha", 0.01, 10_000),
+        dropout=table.number("dropout", 0, 0.9) or 0.0,
         learning_rate=auto_number("learning_rate", 1e-8, 1.0),
         epochs=auto_integer("epochs", 1000),
         batch_tokens=auto_integer("batch_tokens", 10**8),
+        schedule=table.choice("schedule", SCHEDULES, standard.schedule),
+        weight_decay=table.number("weight_decay", 0, 10) or 0.0,
+        replay_share=_or(table.number("replay_share", 0, 10), standard.replay_share),
+        save_memory=table.flag("save_memory"),
+        track=table.texts("track") or (),
         seeds=3 if table.is_auto("seeds") else table.integer("seeds", 1, 20) or 3,
     )
+    _check_training(table, training)
+    return training
 
 
-def _built(table: Table, key: str, ready: Sequence[str], later: Sequence[str]) -> str:
-    value = ready[0] if table.is_auto(key) else table.choice(key, (*ready, *later), ready[0])
-    if value in later:
-        table.fault(key, f'"{value}" comes with a later version. Use {" or ".join(ready)}.')
-        return ready[0]
-    return value
+def _check_training(table: Table, training: Training) -> None:
+    """What does not go together."""
+    for name in training.track:
+        if name not in TRACKERS:
+            table.fault("track", f'"{name}" is unknown. {suggest(name, TRACKERS)}')
+    starts = training.initialisation != "default"
+    if starts and training.adapter not in ("lora", "rslora"):
+        what = f"goes with lora and rslora, not with {training.adapter}. Remove one of the two."
+        table.fault("initialisation", what)
+    if training.method == "distill" and training.adapter == "full":
+        table.fault(
+            "adapter",
+            "full leaves no base to be the teacher of distill. Choose lora.",
+        )
+    if training.method == "distill" and training.initialisation.startswith(("pissa", "olora")):
+        what = f"{training.initialisation} changes the base, which is the teacher of distill."
+        table.fault("initialisation", f"{what} Use default.")
+    if training.loss != "sigmoid" and training.label_smoothing:
+        table.fault("label_smoothing", f"belongs to the loss sigmoid, not {training.loss}.")
+
+
+def _or(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value
 
 
 def _read_decision(table: Table) -> Decision:

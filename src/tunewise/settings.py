@@ -18,9 +18,15 @@ CONTENDERS = (
     "classifier",
     "rag",
     "fine_tune",
+    "fine_tune_cpt",
+    "fine_tune_dpo",
     "fine_tune_rag",
 )
 """Built-in contenders, simplest first."""
+USUAL_CONTENDERS = tuple(
+    name for name in CONTENDERS if name not in ("fine_tune_cpt", "fine_tune_dpo")
+)
+"""Those that take part where `use` names none."""
 METRICS = (
     "accuracy",
     "macro_f1",
@@ -31,7 +37,12 @@ METRICS = (
     "chrf",
 )
 ENGINES = ("auto", "openvino", "transformers", "openai", "scripted")
-ADAPTERS = ("lora", "rslora", "dora")
+METHODS = ("sft", "dpo", "kto", "cpt", "distill")
+PREFERENCE_LOSSES = ("sigmoid", "ipo", "orpo")
+ADAPTERS = ("lora", "rslora", "dora", "qlora", "full")
+INITIALISATIONS = ("default", "gaussian", "olora", "pissa", "pissa_niter_16", "orthogonal")
+SCHEDULES = ("linear", "cosine", "constant")
+TRACKERS = ("tensorboard", "mlflow", "wandb")
 KINDS: tuple[Kind, ...] = get_args(Kind)
 DEFAULT_METRICS: Mapping[Kind, str] = {
     "classification": "accuracy",
@@ -74,6 +85,10 @@ class Data:
     test: Sources | None = None
     documents: tuple[Path, ...] | None = None
     """Files and folders to retrieve from."""
+    preferences: Sources | None = None
+    """Pairs of a better and a worse answer, for training with dpo or kto."""
+    replay: Sources | None = None
+    """General examples, trained on beside the others against forgetting."""
     group: str | None = None
     """Name of the column that says which rows belong together."""
     input: str | None = None
@@ -136,7 +151,7 @@ class Endpoint:
 class Contenders:
     """Who takes part."""
 
-    use: tuple[str, ...] = CONTENDERS
+    use: tuple[str, ...] = USUAL_CONTENDERS
     """Built-in contenders, simplest first."""
     variants: tuple[str, ...] = ()
     """A person's own instructions, tried by the contender `prompt` beside its own."""
@@ -150,19 +165,39 @@ class Contenders:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Training:
-    """How a fine-tune is trained. What is `auto` is chosen on dev or from the data."""
+    """How a fine-tune is trained. What is `auto` is documented in docs/training.md."""
 
     method: str = "sft"
+    """One of `METHODS`, for `tunewise train`; the contenders of `decide` have their own."""
+    loss: str = "sigmoid"
+    """Of the method dpo: one of `PREFERENCE_LOSSES`."""
+    beta: float = 0.1
+    """Of dpo and kto: how strongly the model is held to where it started."""
+    label_smoothing: float = 0.0
+    """Of dpo with the loss sigmoid: share of pairs taken to be the wrong way round."""
     adapter: str = "lora"
     """One of `ADAPTERS`."""
+    initialisation: str = "default"
+    """One of `INITIALISATIONS`, PEFT's names for how an adapter starts."""
     rank: int = 16
     """r, the inner dimension of the adapter."""
     alpha: float | Auto = AUTO
     """The adapter's update is scaled by alpha / rank (rslora: alpha / sqrt(rank))."""
+    dropout: float = 0.0
+    """Of the adapter's input."""
     learning_rate: float | Auto = AUTO
     epochs: int | Auto = AUTO
     batch_tokens: int | Auto = AUTO
-    """Tokens in one optimiser step, padding included."""
+    """Tokens in one optimiser step."""
+    schedule: str = "linear"
+    """One of `SCHEDULES`: how the learning rate falls after its warm-up."""
+    weight_decay: float = 0.0
+    replay_share: float = 0.1
+    """Tokens of `data.replay` in a step, as a share of the others."""
+    save_memory: bool = False
+    """Gradient checkpointing: less memory, about a third more work."""
+    track: tuple[str, ...] = ()
+    """Where `tunewise train` writes its events, too: some of `TRACKERS`."""
     seeds: int = 3
     """Trainings that differ only in their seed."""
 

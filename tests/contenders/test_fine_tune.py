@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,26 +8,23 @@ import torch
 from scripted_rows import Counted, row
 
 from tunewise.contenders.base import NotApplicable
-from tunewise.contenders.fine_tune import (
-    LEARNING_RATES,
-    FineTune,
-    Grid,
-    dev_points,
-    rung_epochs,
-)
+from tunewise.contenders.fine_tune import FineTune, Stage, dev_points
 from tunewise.contenders.rag import Library
 from tunewise.data.chat import Span, TokenisedExample
 from tunewise.errors import UserError
 from tunewise.evaluation.scorers import Judgement, Metric, metric_named
-from tunewise.models.adapters import check_adapter
+from tunewise.models.adapters import adapter_hash, attach_adapter, check_adapter
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engine import Engine, Request, Sampling
-from tunewise.models.hub import load_tokenizer
+from tunewise.models.hub import load_model, load_tokenizer
 from tunewise.models.scripted import ScriptedEngine
 from tunewise.models.transformers import TransformersEngine
 from tunewise.project import Training as Settings
 from tunewise.retrieval.documents import Block, Document
-from tunewise.types import Example, Failure, Generation
+from tunewise.training.prepare_rows import pair_rows
+from tunewise.training.reference import row_log_probabilities
+from tunewise.training.rows import Row
+from tunewise.types import Example, Failure, Generation, Message, Preference, Text
 
 Make = Callable[..., FineTune]
 
@@ -35,10 +33,9 @@ def letters(count: int, prefix: str = "row") -> list[Example]:
     return [row(f"{prefix}{n}", f"{prefix} {n}", "ab"[n % 2]) for n in range(count)]
 
 
-def tokenised(lengths: Sequence[int]) -> list[TokenisedExample]:
-    return [
-        TokenisedExample(token_ids=(0,) * length, answers=(Span(1, length),)) for length in lengths
-    ]
+def lengthy(number: int, length: int) -> Row:
+    sequence = TokenisedExample(token_ids=(0,) * length, answers=(Span(1, length),))
+    return Row(id=f"row {number}", sequences=(sequence,))
 
 
 class AdapterEngine(ScriptedEngine):
@@ -90,79 +87,44 @@ def make(small_llama: LocalModel, tmp_path: Path) -> Make:
     return _make
 
 
-# --- the grid that a budget allows ---------------------------------------------------------------
+# --- the epochs that a budget allows --------------------------------------------------------------
 
-ROWS = tokenised([50] * 200)  # 10,000 tokens: 20 steps of 512, so 3 epochs make 60 steps
-
-
-def grid(make: Make, tokens_of_budget: float, *, dev_rows: int = 0, **settings: object) -> Grid:
-    """The grid for a budget given in epochs of `ROWS`."""
-    budget = int(tokens_of_budget * 10_000)
-    return make(budget=budget, **settings).plan(ROWS, dev_rows=dev_rows)[0]
+STAGE = Stage(method="sft", rows=[lengthy(n, 50) for n in range(200)])
+"""10,000 tokens: 20 steps of 512, so 3 epochs make 60 steps."""
 
 
-def test_a_large_budget_allows_every_rate_and_full_length(make: Make) -> None:
-    full = grid(make, 100)
-    assert full.learning_rates == LEARNING_RATES
-    assert full.epochs == 3  # of 19 steps, about 60 in all
+def epochs(make: Make, budget_in_epochs: float, *, dev_rows: int = 0, **settings: object) -> int:
+    return make(budget=int(budget_in_epochs * 10_000), **settings)._epochs(
+        [STAGE], dev_rows=dev_rows
+    )
 
 
-def test_the_grid_shrinks_with_the_budget_and_keeps_to_it(make: Make) -> None:
-    sizes = {100: (2, 3), 10: (2, 3), 9: (1, 3), 8: (2, 2), 6: (1, 2), 4: (2, 1), 3: (1, 1)}
-    for epochs, size in sizes.items():
-        found = grid(make, epochs)
-        assert (len(found.learning_rates), found.epochs) == size
-        assert found.cost(seeds=3) <= epochs
-
-
-def test_the_grid_never_falls_below_one_rate_and_one_epoch(make: Make) -> None:
-    assert grid(make, 0.0001) == Grid(learning_rates=LEARNING_RATES[:1], epochs=1)
+def test_the_epochs_shrink_with_the_budget_and_keep_to_it(make: Make) -> None:
+    found = {budget: epochs(make, budget) for budget in (100, 9, 8, 6, 5, 3, 0.001)}
+    assert found == {100: 3, 9: 3, 8: 2, 6: 2, 5: 1, 3: 1, 0.001: 1}
 
 
 def test_the_seeds_count_towards_the_budget(make: Make) -> None:
-    one, three = grid(make, 8, seeds=1), grid(make, 8, seeds=3)
-    assert one.cost(1) <= 8
-    assert three.cost(3) <= 8
-    assert (one.epochs, len(one.learning_rates)) > (three.epochs, len(three.learning_rates))
-
-
-def test_the_cost_is_a_rung_for_each_rate_then_the_best_to_its_end_then_the_seeds() -> None:
-    assert Grid(learning_rates=(1e-4, 2e-4, 3e-4), epochs=9).cost(seeds=3) == 3 * 3 + 6 + 2 * 9
-    assert Grid(learning_rates=(1e-4,), epochs=1).cost(seeds=1) == 1
+    assert epochs(make, 3, seeds=1) == 3
+    assert epochs(make, 3, seeds=3) == 1
 
 
 def test_the_answers_on_dev_count_towards_the_budget(make: Make) -> None:
-    assert Grid(learning_rates=(1e-4, 2e-4), epochs=9).cost(3, dev=0.5) == 3 + 9 + 2 * 9 + 0.5 * 6
-    found = grid(make, 10, dev_rows=len(ROWS) // 4)
-    assert found.cost(seeds=3, dev=0.25) <= 10
-    assert found != grid(make, 10)
+    # Three points of the first seed and one of each other, a quarter of an epoch each.
+    assert epochs(make, 9 + 5 / 4, dev_rows=50) == 3
+    assert epochs(make, 9 + 5 / 4 - 0.01, dev_rows=50) == 2
 
 
-def test_a_given_rate_and_number_of_epochs_are_kept_whatever_the_budget(make: Make) -> None:
+def test_a_given_number_of_epochs_is_kept_whatever_the_budget(make: Make) -> None:
     for budget in (0.0001, 100):
-        assert grid(make, budget, learning_rate=3e-5, epochs=7) == Grid(
-            learning_rates=(3e-5,), epochs=7
-        )
-    assert grid(make, 100, epochs=2) == Grid(learning_rates=LEARNING_RATES, epochs=2)
-    assert grid(make, 100, learning_rate=3e-5).learning_rates == (3e-5,)
-    assert grid(make, 0.0001, learning_rate=3e-5) == Grid(learning_rates=(3e-5,), epochs=1)
-    assert grid(make, 0.0001, epochs=5).epochs == 5
+        assert epochs(make, budget, epochs=7) == 7
 
 
-@pytest.mark.parametrize(
-    ("lengths", "tokens"),
-    [([10] * 10, 512), ([50] * 200, 512), ([100] * 300, 1536), ([500] * 500, 2048)],
-)
-def test_a_step_takes_a_twentieth_of_an_epoch_within_limits(
-    make: Make, lengths: list[int], tokens: int
-) -> None:
-    assert make().plan(tokenised(lengths), dev_rows=0)[1] == tokens
-    assert make(batch_tokens=777).plan(tokenised(lengths), dev_rows=0)[1] == 777
-
-
-def test_small_data_gets_more_epochs_but_no_more_than_twenty(make: Make) -> None:
-    assert make().plan(tokenised([10] * 20), dev_rows=0)[0].epochs == 20
-    assert make().plan(tokenised([500] * 500), dev_rows=0)[0].epochs == 3
+def test_what_is_read_before_counts_towards_the_budget(make: Make) -> None:
+    before = Stage(method="cpt", rows=STAGE.rows)
+    tune = make(budget=120_000, seeds=1)
+    assert tune._epochs([STAGE], dev_rows=0) == 3
+    assert tune._cost([before, STAGE], 3, dev_rows=0) == 10_000 * (3 + 3)
 
 
 @pytest.mark.parametrize(
@@ -173,28 +135,9 @@ def test_dev_is_answered_three_times_in_a_training_the_end_included(
     epochs: int, points: list[int]
 ) -> None:
     assert dev_points(epochs) == points
-    assert rung_epochs(epochs) == points[0]
 
 
 # --- what a fit does -----------------------------------------------------------------------------
-
-
-def test_rates_are_compared_after_a_rung_and_only_the_best_goes_on(make: Make) -> None:
-    engine = AdapterEngine(lambda rate, seed, epochs: 0.9 if rate == "0.001" else 0.4)
-    fitted = make(engine, epochs=3).fit(letters(12), letters(10, "dev"))
-    assert points(engine) == [
-        ("0.0005", 1, 1),
-        ("0.001", 1, 1),
-        ("0.001", 1, 2),
-        ("0.001", 1, 3),
-    ]
-    assert fitted.fit.settings["learning_rate"] == 1e-3
-    assert [(t["learning_rate"], t["epochs"], t["dev"]) for t in fitted.fit.trials] == [
-        (5e-4, 1, 0.4),
-        (1e-3, 1, 0.9),
-        (1e-3, 2, 0.9),
-        (1e-3, 3, 0.9),
-    ]
 
 
 def test_the_best_epoch_ships_and_the_earlier_one_on_ties(make: Make) -> None:
@@ -220,20 +163,19 @@ def test_the_model_is_asked_with_the_input_alone(make: Make) -> None:
     assert [r.messages for r in engine.requests] == [e.messages for e in letters(2, "dev")]
 
 
-def test_tokens_of_every_training_and_of_all_asking_are_counted(make: Make) -> None:
+def test_tokens_of_the_training_and_of_all_asking_are_counted(make: Make) -> None:
     engine = AdapterEngine(lambda rate, seed, epochs: 0.5)
     tune = make(engine, epochs=2)
     fit = tune.fit(letters(12), letters(10, "dev")).fit
-    rows = tune._prepared(letters(12))[2]
-    epoch = sum(len(one.token_ids) for one in rows)
-    assert fit.tokens["trained"] == epoch * (2 + 1)  # a rung for each rate, and one more
-    assert fit.tokens["prefilled"] == 3 * 10 * 2  # three times dev, two words an input
-    assert fit.tokens["generated"] == 3 * 10
+    ((_, rows),) = [(s.method, s.rows) for s in tune._prepared(letters(12))[2]]
+    assert fit.tokens["trained"] == 2 * sum(one.tokens for one in rows)
+    assert fit.tokens["prefilled"] == 2 * 10 * 2  # twice dev, two words an input
+    assert fit.tokens["generated"] == 2 * 10
 
 
 def test_more_seeds_train_with_the_winners_settings_and_keep_the_first(make: Make) -> None:
-    engine = AdapterEngine(lambda rate, seed, epochs: 0.9 if rate == "0.001" else 0.1 * seed)
-    tune = make(engine, epochs=2)
+    engine = AdapterEngine(lambda rate, seed, epochs: 0.3 * seed)
+    tune = make(engine, epochs=2, learning_rate=1e-3)
     first = tune.fit(letters(12), letters(10, "dev"))
     epochs = first.fit.settings["epochs"]
     engine.asked.clear()
@@ -310,10 +252,10 @@ def test_a_row_longer_than_the_context_is_refused_by_name(make: Make) -> None:
     with pytest.raises(UserError) as caught:
         make().fit(train, letters(3, "dev"))
     first, second = str(caught.value).splitlines()
-    assert first.startswith("example long-one: 3")
+    assert first.startswith("example long-one: its 3")
     assert "do not fit the model's context of 256" in first
-    assert first.endswith("Shorten the row, or choose a model with a longer context.")
-    assert second.startswith("example long-two: 4")
+    assert first.endswith("Shorten it, or choose a base model with a longer context.")
+    assert second.startswith("example long-two: its 4")
     assert list(make().untrainable(train)) == ["long-one", "long-two"]
 
 
@@ -326,17 +268,18 @@ def test_a_row_with_no_answer_token_is_refused_by_name(
         start = 3 if target == "b" else 2
         return TokenisedExample(token_ids=(1, 2, 3), answers=(Span(start, 3),))
 
-    monkeypatch.setattr("tunewise.contenders.fine_tune.answer_tokens", nothing_to_learn)
+    monkeypatch.setattr("tunewise.training.prepare_rows.answer_tokens", nothing_to_learn)
     with pytest.raises(UserError) as caught:
         make().fit(letters(4), letters(3, "dev"))
     assert str(caught.value).splitlines() == [
-        f"example row{n}: its answer has no token to learn from. Give it an answer." for n in (1, 3)
+        f"example row{n}: its answer has no token to learn from. Give it an answer, or remove it."
+        for n in (1, 3)
     ]
 
 
 def test_with_passages_it_does_not_apply_without_documents(make: Make) -> None:
     with pytest.raises(NotApplicable, match="no documents given"):
-        make(more={"with_passages": True}).fit(letters(5), letters(3, "dev"))
+        make(more={"way": "passages"}).fit(letters(5), letters(3, "dev"))
 
 
 def test_with_passages_it_is_trained_and_asked_with_them(make: Make) -> None:
@@ -356,10 +299,10 @@ def test_with_passages_it_is_trained_and_asked_with_them(make: Make) -> None:
         engine,
         epochs=1,
         learning_rate=1e-3,
-        more={"library": library, "with_passages": True},
+        more={"library": library, "way": "passages"},
     )
-    for one in tune._prepared(letters(6))[2]:
-        assert sentence in str(tune.tokenizer.decode(list(one.token_ids)))
+    for one in tune._prepared(letters(6))[2][0].rows:
+        assert sentence in str(tune.tokenizer.decode(list(one.sequences[0].token_ids)))
     fitted = tune.fit(letters(6), letters(3, "dev"))
     assert all(sentence in r.messages[-1].content for r in engine.requests)
     (answer,) = fitted.answer([letters(2, "dev")[1].input], seed=1)
@@ -375,3 +318,71 @@ def test_a_request_that_fails_on_dev_is_no_score(make: Make) -> None:
     engine = Refusing(lambda rate, seed, epochs: 1.0)
     fit = make(engine, epochs=1, learning_rate=1e-3).fit(letters(6), letters(3, "dev")).fit
     assert fit.dev_scores == {1: (None, 1.0, 1.0)}
+
+
+# --- documents before, pairs afterwards ----------------------------------------------------------
+
+MANUAL = Text(id="manual.md", text="Row 1 says a, and dev 1 says b. " * 6)
+PAIRS = [
+    Preference(
+        id=f"pair{n}",
+        messages=(Message(role="user", content=f"pair {n}"),),
+        chosen="a",
+        rejected="b",
+    )
+    for n in range(6)
+]
+
+
+def staged(make: Make, engine: Engine | None = None, **more: object) -> FineTune:
+    return make(engine, epochs=1, learning_rate=1e-3, more=more)
+
+
+@pytest.mark.parametrize("way", ["documents", "preferences"])
+def test_a_second_stage_does_not_apply_without_its_data(make: Make, way: str) -> None:
+    with pytest.raises(NotApplicable, match=r"no (documents|preference pairs) given"):
+        staged(make, way=way).fit(letters(5), letters(3, "dev"))
+
+
+@pytest.mark.parametrize(
+    ("more", "first", "last"),
+    [
+        ({"way": "documents", "documents": [MANUAL]}, "cpt", "sft"),
+        ({"way": "preferences", "preferences": PAIRS}, "sft", "dpo"),
+    ],
+)
+def test_stages_follow_each_other_on_one_adapter(
+    make: Make, more: dict, first: str, last: str
+) -> None:
+    tune = staged(make, AdapterEngine(lambda rate, seed, epochs: 1.0), **more)
+    fitted = tune.fit(letters(6), letters(3, "dev"))
+    assert fitted.fit.settings["stages"] == [first, last]
+    stages = tune._prepared(letters(6))[2]
+    assert fitted.fit.tokens["trained"] == sum(r.tokens for s in stages for r in s.rows)
+    before = next(tune.folder.glob(f"fine_tune-{first}-*/epoch1"))
+    alone = staged(make, AdapterEngine(lambda rate, seed, epochs: 1.0))
+    alone = replace(alone, folder=tune.folder / "alone")
+    from_scratch = alone.fit(letters(6), letters(3, "dev")).fit.artifact[1]
+    shipped = adapter_hash(Path(fitted.fit.artifact[1]))
+    assert shipped not in (adapter_hash(before), adapter_hash(Path(from_scratch)))
+    three = tune.replicate(fitted, letters(6), letters(3, "dev"), seeds=2)
+    assert adapter_hash(Path(three.fit.artifact[2])) != shipped
+
+
+def test_pairs_are_learnt_from(make: Make, small_llama: LocalModel) -> None:
+    tune = staged(make, AdapterEngine(lambda rate, seed, epochs: 1.0))
+    tune = replace(
+        tune, way="preferences", preferences=PAIRS, settings=replace(tune.settings, epochs=8)
+    )
+    fitted = tune.fit(letters(6), letters(3, "dev"))
+    rows = pair_rows(tune.tokenizer, PAIRS, context_tokens=256)
+    before = next(tune.folder.glob("fine_tune-sft-*/epoch8"))
+
+    def ahead(adapter: Path) -> float:
+        model = attach_adapter(load_model(small_llama.folder), adapter, small_llama, name="default")
+        found = row_log_probabilities(
+            model, rows, micro_tokens=512, share=False, autocast=nullcontext
+        )
+        return sum(chosen - rejected for chosen, rejected in found)
+
+    assert ahead(Path(fitted.fit.artifact[1])) > ahead(before) + 1

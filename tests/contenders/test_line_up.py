@@ -88,8 +88,8 @@ def test_only_fine_tune_rag_is_trained_with_passages(build: Build, small_llama: 
     plain, with_passages = found.trained["fine_tune"], found.trained["fine_tune_rag"]
     assert isinstance(plain, FineTune)
     assert isinstance(with_passages, FineTune)
-    assert not plain.with_passages
-    assert with_passages.with_passages
+    assert plain.way == "alone"
+    assert with_passages.way == "passages"
     assert with_passages.library is not None
     assert plain.settings.rank == 3
     assert plain.base_seed == 4

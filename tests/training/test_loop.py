@@ -1,9 +1,11 @@
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import peft
 import peft.utils.save_and_load
 import pytest
@@ -11,16 +13,19 @@ import torch
 from safetensors.torch import load_file
 
 from small_models import user
-from tunewise.data.chat import Span, TokenisedExample, answer_tokens
+from tunewise.data.chat import Span, answer_tokens
 from tunewise.errors import UserError
 from tunewise.models import hub
-from tunewise.models.adapters import check_adapter
+from tunewise.models.adapters import attach_adapter, check_adapter
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engine import Request, Sampling
 from tunewise.models.transformers import TransformersEngine
-from tunewise.training import batches as batches_module
-from tunewise.training.checkpoint import read_state, write_state
-from tunewise.training.loop import STATE_FILE, WARMUP_SHARE, Recipe, Training
+from tunewise.training.batches import Batch, micro_batches
+from tunewise.training.events import EVENTS
+from tunewise.training.loop import CHECKPOINTS, Training
+from tunewise.training.objectives import Sft, Totals, totals_of
+from tunewise.training.recipe import Recipe
+from tunewise.training.rows import Row, single_rows
 from tunewise.types import Generation
 
 PAIRS = [
@@ -43,13 +48,14 @@ RECIPE = Recipe(
 
 
 @pytest.fixture(scope="module")
-def rows(small_llama: LocalModel) -> list[TokenisedExample]:
+def rows(small_llama: LocalModel) -> list[Row]:
     tokenizer = hub.load_tokenizer(small_llama.folder)
-    return [answer_tokens(tokenizer, user(text), target) for text, target in PAIRS]
+    sequences = [answer_tokens(tokenizer, user(text), target) for text, target in PAIRS]
+    return single_rows([f"row {n}" for n in range(len(PAIRS))], sequences)
 
 
 def weights(training: Training, folder: Path) -> dict[str, torch.Tensor]:
-    training.save_adapter(folder)
+    training.save(folder)
     return load_file(folder / "adapter_model.safetensors")
 
 
@@ -58,12 +64,12 @@ def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def test_an_adapter_learns_its_rows_and_to_stop_after_them(
-    small_llama: LocalModel, rows: list[TokenisedExample], tmp_path: Path
+    small_llama: LocalModel, rows: list[Row], tmp_path: Path
 ) -> None:
     training = Training(small_llama, rows, replace(RECIPE, epochs=30), tmp_path / "work")
     losses = [training.run_epoch().loss for _ in range(30)]
     assert losses[-1] < 0.05 < 3 < losses[0]
-    training.save_adapter(tmp_path / "adapter")
+    training.save(tmp_path / "adapter")
     engine = TransformersEngine(small_llama, device="cpu")
     made = engine.generate(
         [
@@ -94,7 +100,7 @@ RESUMED: dict[str, dict[str, Any]] = {
 def test_resuming_after_an_epoch_gives_bit_for_bit_the_adapter_of_an_unbroken_run(
     settings: dict[str, Any],
     small_llama: LocalModel,
-    rows: list[TokenisedExample],
+    rows: list[Row],
     tmp_path: Path,
 ) -> None:
     recipe = replace(RECIPE, **settings)
@@ -111,7 +117,7 @@ def test_resuming_after_an_epoch_gives_bit_for_bit_the_adapter_of_an_unbroken_ru
 
 
 def test_trainings_that_take_turns_do_not_disturb_each_other(
-    small_llama: LocalModel, rows: list[TokenisedExample], tmp_path: Path
+    small_llama: LocalModel, rows: list[Row], tmp_path: Path
 ) -> None:
     recipe = replace(RECIPE, dropout=0.1)
     alone = Training(small_llama, rows, recipe, tmp_path / "alone")
@@ -127,7 +133,7 @@ def test_trainings_that_take_turns_do_not_disturb_each_other(
 
 
 def test_memory_is_released_without_losing_the_training(
-    small_llama: LocalModel, rows: list[TokenisedExample], tmp_path: Path
+    small_llama: LocalModel, rows: list[Row], tmp_path: Path
 ) -> None:
     kept = Training(small_llama, rows, RECIPE, tmp_path / "kept")
     released = Training(small_llama, rows, RECIPE, tmp_path / "released")
@@ -139,21 +145,53 @@ def test_memory_is_released_without_losing_the_training(
 
 
 def test_micro_batches_add_up_to_the_step(
-    small_llama: LocalModel,
-    rows: list[TokenisedExample],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    small_llama: LocalModel, rows: list[Row], tmp_path: Path
 ) -> None:
     recipe = replace(RECIPE, batch_tokens=512, learning_rate=1e-3)
     whole = Training(small_llama, rows, recipe, tmp_path / "whole")
     loss = whole.run_epoch().loss
-    monkeypatch.setattr(batches_module, "MICRO_TOKENS", 64)
-    parts = Training(small_llama, rows, recipe, tmp_path / "parts")
+    parts = Training(small_llama, rows, replace(recipe, micro_tokens=64), tmp_path / "parts")
     epoch = parts.run_epoch()
     assert epoch.loss == pytest.approx(loss, abs=1e-5)
     assert epoch.steps == whole.epochs[0].steps
     a, b = weights(whole, tmp_path / "a"), weights(parts, tmp_path / "b")
     assert max(float((a[name] - b[name]).abs().max()) for name in a) < 1e-4
+
+
+def test_saving_memory_changes_no_gradient(
+    small_llama: LocalModel, rows: list[Row], tmp_path: Path
+) -> None:
+    usual = Training(small_llama, rows, RECIPE, tmp_path / "usual")
+    saving = Training(small_llama, rows, replace(RECIPE, save_memory=True), tmp_path / "saving")
+    assert saving.run_epoch().loss == pytest.approx(usual.run_epoch().loss, abs=1e-6)
+    a, b = weights(usual, tmp_path / "a"), weights(saving, tmp_path / "b")
+    assert max(float((a[name] - b[name]).abs().max()) for name in a) < 1e-4
+
+
+def test_replayed_rows_are_learnt_beside_the_others(
+    small_llama: LocalModel, rows: list[Row], tmp_path: Path
+) -> None:
+    own, general = rows[:3] * 4, rows[3:6]
+    recipe = replace(RECIPE, epochs=10)
+    alone = Training(small_llama, own, recipe, tmp_path / "alone")
+    both = Training(
+        small_llama, own, replace(recipe, replay_share=0.5), tmp_path / "both", replay=general
+    )
+    for _ in range(10):
+        alone.run_epoch()
+        both.run_epoch()
+    asked = [loss_of(small_llama, training, general, tmp_path) for training in (alone, both)]
+    assert asked[1] < 0.3 * asked[0]
+    assert both.tokens == pytest.approx(1.5 * alone.tokens, rel=0.1)
+
+
+def loss_of(base: LocalModel, training: Training, rows: list[Row], folder: Path) -> float:
+    """Mean negative log-likelihood of the rows' answers with the adapter as it is."""
+    training.save(folder / "asked")
+    model = attach_adapter(hub.load_model(base.folder), folder / "asked", base, name="default")
+    with torch.no_grad():
+        (batch,) = micro_batches(rows, micro_tokens=10_000, share=False)
+        return float(Sft().loss(model, batch, totals_of([batch])[False]))
 
 
 CHANGES: dict[str, dict[str, Any]] = {
@@ -165,6 +203,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "alpha": {"alpha": 8},
     "adapter": {"adapter": "rslora"},
     "dropout": {"dropout": 0.1},
+    "method": {"method": "cpt"},
+    "falling": {"schedule": "cosine"},
+    "micro-batches": {"micro_tokens": 64},
 }
 
 
@@ -172,7 +213,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 def test_a_checkpoint_of_another_recipe_is_not_used(
     change: dict[str, Any],
     small_llama: LocalModel,
-    rows: list[TokenisedExample],
+    rows: list[Row],
     tmp_path: Path,
 ) -> None:
     Training(small_llama, rows, RECIPE, tmp_path).run_epoch()
@@ -181,112 +222,117 @@ def test_a_checkpoint_of_another_recipe_is_not_used(
 
 
 def test_a_checkpoint_of_other_rows_masks_or_weights_is_not_used(
-    small_llama: LocalModel, rows: list[TokenisedExample], tmp_path: Path
+    small_llama: LocalModel, rows: list[Row], tmp_path: Path
 ) -> None:
     Training(small_llama, rows, RECIPE, tmp_path).run_epoch()
-    (answer,) = rows[0].answers
-    shifted = [replace(rows[0], answers=(Span(answer.start - 1, answer.stop),)), *rows[1:]]
+    (sequence,) = rows[0].sequences
+    (answer,) = sequence.answers
+    mask = replace(sequence, answers=(Span(answer.start - 1, answer.stop),))
+    shifted = [replace(rows[0], sequences=(mask,)), *rows[1:]]
     for other in (rows[1:], [*rows[1:], rows[0]], shifted):
         assert Training(small_llama, other, RECIPE, tmp_path).epochs == []
     base = replace(small_llama, sha256="other")
     assert Training(base, rows, RECIPE, tmp_path).epochs == []
 
 
-def test_a_half_written_checkpoint_is_ignored(
-    small_llama: LocalModel, rows: list[TokenisedExample], tmp_path: Path
-) -> None:
-    Training(small_llama, rows, RECIPE, tmp_path).run_epoch()
-    whole = (tmp_path / STATE_FILE).read_bytes()
-    (tmp_path / STATE_FILE).write_bytes(whole[: len(whole) // 2])
-    again = Training(small_llama, rows, RECIPE, tmp_path)
-    assert again.epochs == []
-    assert again.run_epoch().number == 1
-
-
-def test_a_file_that_holds_something_else_is_ignored(
-    small_llama: LocalModel, rows: list[TokenisedExample], tmp_path: Path
-) -> None:
-    write_state({"something": "else"}, tmp_path / STATE_FILE)
-    assert Training(small_llama, rows, RECIPE, tmp_path).epochs == []
-
-
 def test_a_checkpoint_that_disappears_while_training_is_one_clear_error(
-    small_llama: LocalModel, rows: list[TokenisedExample], tmp_path: Path
+    small_llama: LocalModel, rows: list[Row], tmp_path: Path
 ) -> None:
     training = Training(small_llama, rows, RECIPE, tmp_path)
     training.run_epoch()
     training.release()
-    (tmp_path / STATE_FILE).unlink()
-    with pytest.raises(UserError, match="the checkpoint disappeared"):
+    shutil.rmtree(tmp_path / CHECKPOINTS)
+    with pytest.raises(UserError, match=r"the checkpoint of step \d+ disappeared"):
         training.run_epoch()
 
 
-def test_a_loss_that_explodes_is_one_clear_error_and_nothing_of_the_epoch_is_kept(
-    small_llama: LocalModel, rows: list[TokenisedExample], tmp_path: Path
+def events(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / EVENTS).read_text().splitlines()]
+
+
+def test_a_loss_that_explodes_is_one_clear_error_and_never_reaches_the_weights(
+    small_llama: LocalModel, rows: list[Row], tmp_path: Path
 ) -> None:
     recipe = replace(RECIPE, learning_rate=1e30)
     training = Training(small_llama, rows, recipe, tmp_path / "work")
-    with pytest.raises(UserError, match=r"in epoch 1, step \d+ .*Choose a lower learning rate"):
+    with pytest.raises(UserError, match=r"in step \d+ of \d+ .*choose a lower learning rate"):
         training.run_epoch()
-    assert training.epochs == []
-    assert not (tmp_path / "work" / STATE_FILE).exists()
-    start = weights(training, tmp_path / "adapter")
-    assert all(torch.isfinite(weight).all() for weight in start.values())
-    assert all(not weight.any() for name, weight in start.items() if "lora_B" in name)
+    kept = weights(training, tmp_path / "adapter")
+    assert all(torch.isfinite(weight).all() for weight in kept.values())
+    (told,) = [event for event in events(tmp_path / "work") if event["event"] == "not finite"]
+    assert told["failed_step"] == training.steps + 1
 
 
-def test_poisoned_weights_leave_the_checkpoint_of_the_epoch_before(
-    small_llama: LocalModel, rows: list[TokenisedExample], tmp_path: Path
+def test_one_poisoned_row_is_named_and_the_weights_stay_those_of_the_step_before(
+    small_llama: LocalModel, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    training = Training(small_llama, rows, RECIPE, tmp_path / "work")
-    training.run_epoch()
-    before = weights(training, tmp_path / "before")
-    poisoned = next(p for n, p in training._model.named_parameters() if "lora_B" in n)
-    with torch.no_grad():
-        poisoned[0, 0] = math.nan
-    with pytest.raises(UserError, match="the loss became nan in epoch 2, step 1"):
+    poisoned = rows[7].sequences[0].token_ids
+    loss = Sft.loss
+
+    def poisoning(self: Sft, model: Any, batch: Batch, totals: Totals) -> torch.Tensor:
+        value = loss(self, model, batch, totals)
+        hit = any(row.sequences[0].token_ids == poisoned for row in batch.rows)
+        return value * math.nan if hit else value
+
+    before = Training(small_llama, rows, RECIPE, tmp_path / "work", checkpoint_seconds=0)
+    with monkeypatch.context() as patched:
+        patched.setattr(Sft, "loss", poisoning)
+        with pytest.raises(
+            UserError, match=r"the loss became nan in step \d+ .*rows row "
+        ) as error:
+            before.run_epoch()
+    alike = [row.id for row in rows if row.sequences[0].token_ids == poisoned]
+    named = str(error.value).split("rows ")[1].split(".")[0].split(", ")
+    assert named
+    assert set(named) <= set(alike)
+    assert [e["rows"] for e in events(tmp_path / "work") if e["event"] == "not finite"] == [named]
+    resumed = Training(small_llama, rows, RECIPE, tmp_path / "work")
+    assert resumed.steps == before.steps
+    unbroken = Training(small_llama, rows, RECIPE, tmp_path / "unbroken")
+    resumed.run_epoch()
+    unbroken.run_epoch()
+    assert equal(weights(resumed, tmp_path / "a"), weights(unbroken, tmp_path / "b"))
+
+
+def test_a_spike_is_told_with_its_rows(
+    small_llama: LocalModel, rows: list[Row], tmp_path: Path
+) -> None:
+    common = [replace(row, id=f"common {n}") for n, row in enumerate(rows[:1] * 30)]
+    odd = replace(rows[5], id="odd")
+    recipe = replace(RECIPE, epochs=8, batch_tokens=40)
+    training = Training(small_llama, [*common, odd], recipe, tmp_path)
+    for _ in range(4):
         training.run_epoch()
-    state = read_state(tmp_path / "work" / STATE_FILE)
-    assert state
-    assert [epoch["number"] for epoch in state["epochs"]] == [1]
-    assert equal(weights(training, tmp_path / "after"), before)
+    spikes = [event for event in events(tmp_path) if event["event"] == "spike"]
+    assert spikes
+    assert all(event["rows"] == ["odd"] for event in spikes)
 
 
-def test_the_learning_rate_warms_up_and_falls_to_nothing(
-    small_llama: LocalModel,
-    rows: list[TokenisedExample],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_every_step_leaves_an_event(
+    small_llama: LocalModel, rows: list[Row], tmp_path: Path
 ) -> None:
-    rates: list[float] = []
-    step = torch.optim.AdamW.step
-
-    def noting(self: torch.optim.AdamW, *given: Any) -> Any:
-        rates.append(self.param_groups[0]["lr"])
-        return step(self, *given)
-
-    monkeypatch.setattr(torch.optim.AdamW, "step", noting)
-    recipe = replace(RECIPE, batch_tokens=48, epochs=3)
-    Training(small_llama, rows, recipe, tmp_path).run_epoch()
-    resumed = Training(small_llama, rows, recipe, tmp_path)
-    resumed.run_epoch()
-    resumed.run_epoch()
-    total, warm = len(rates), max(1, round(WARMUP_SHARE * len(rates)))
-    assert warm >= 2
-    assert max(rates) == rates[warm - 1] == pytest.approx(1e-2)
-    assert rates[0] == pytest.approx(1e-2 / warm)
-    falls = [a - b for a, b in zip(rates[warm:], rates[warm + 1 :], strict=False)]
-    assert falls == pytest.approx([1e-2 / (total - warm)] * len(falls))
-    assert 0 < rates[-1] <= 1e-2 / (total - warm) * 1.01
+    seen: list[dict[str, Any]] = []
+    training = Training(
+        small_llama, rows, RECIPE, tmp_path, watchers=[lambda e: seen.append(dict(e))]
+    )
+    epoch = training.run_epoch()
+    assert events(tmp_path) == seen
+    steps = [event for event in seen if event["event"] == "step"]
+    assert [event["step"] for event in steps] == list(range(1, epoch.steps + 1))
+    assert sum(event["tokens"] for event in steps) == epoch.tokens
+    assert np.mean([event["loss"] for event in steps]) == pytest.approx(epoch.loss)
+    assert all(event["tokens_per_second"] > 0 < event["share_of_peak"] for event in steps)
+    assert all(event["gradient_norm"] > 0 for event in steps)
+    assert [seen[0]["event"], seen[-1]["event"]] == ["start", "epoch"]
 
 
 def test_tokens_are_counted_without_padding_and_told_step_by_step(
-    small_llama: LocalModel, rows: list[TokenisedExample], tmp_path: Path
+    small_llama: LocalModel, rows: list[Row], tmp_path: Path
 ) -> None:
     told: list[int] = []
     training = Training(small_llama, rows, RECIPE, tmp_path)
     epoch = training.run_epoch(told.append)
-    assert epoch.tokens == sum(told) == sum(len(row.token_ids) for row in rows)
+    assert epoch.tokens == sum(told) == sum(row.tokens for row in rows)
     assert epoch.steps == len(told) > 1
     assert training.epoch_tokens == training.tokens == epoch.tokens
 
@@ -298,12 +344,12 @@ def test_the_adapter_says_how_it_is_scaled_and_whose_it_is(
     adapter: str,
     scaling: float,
     small_llama: LocalModel,
-    rows: list[TokenisedExample],
+    rows: list[Row],
     tmp_path: Path,
 ) -> None:
     training = Training(small_llama, rows, replace(RECIPE, adapter=adapter), tmp_path / "work")
     training.run_epoch()
-    training.save_adapter(tmp_path / "adapter")
+    training.save(tmp_path / "adapter")
     check_adapter(tmp_path / "adapter", small_llama)
     settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert settings["base_model_name_or_path"] == small_llama.name
@@ -321,7 +367,7 @@ def test_the_adapter_says_how_it_is_scaled_and_whose_it_is(
 
 
 def test_every_linear_layer_but_the_head_is_adapted_and_nothing_else_is_trained(
-    small_llama: LocalModel, rows: list[TokenisedExample], tmp_path: Path
+    small_llama: LocalModel, rows: list[Row], tmp_path: Path
 ) -> None:
     training = Training(small_llama, rows, RECIPE, tmp_path / "work")
     training.run_epoch()
@@ -336,7 +382,7 @@ def test_every_linear_layer_but_the_head_is_adapted_and_nothing_else_is_trained(
 
 def test_saving_asks_nobody_on_the_network(
     small_llama: LocalModel,
-    rows: list[TokenisedExample],
+    rows: list[Row],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -347,12 +393,12 @@ def test_saving_asks_nobody_on_the_network(
     training = Training(replace(small_llama, name="org/model"), rows, RECIPE, tmp_path / "work")
     for number in (1, 2):
         training.run_epoch()
-        training.save_adapter(tmp_path / f"epoch{number}")
+        training.save(tmp_path / f"epoch{number}")
 
 
 def test_the_precision_of_a_training_stays_when_it_resumes(
     small_llama: LocalModel,
-    rows: list[TokenisedExample],
+    rows: list[Row],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

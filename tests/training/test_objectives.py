@@ -1,170 +1,378 @@
-from dataclasses import replace
-from pathlib import Path
+"""Every objective against its paper's formula, computed here one plain sequence at a time."""
 
-import numpy as np
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
 import peft
 import pytest
 import torch
 
-from small_models import adapter, build, user
-from tunewise.data.chat import answer_tokens
+from small_models import adapter, build
+from tunewise.data.chat import ChatTokenizer, Span, TokenisedExample, answer_tokens
 from tunewise.models import hub
 from tunewise.models.catalog import LocalModel
-from tunewise.training.batches import Batch, collate, shared_prefixes
-from tunewise.training.objectives import can_share_prefixes, sft
+from tunewise.training.attention import is_packed, plain_model, try_packing
+from tunewise.training.batches import micro_batches
+from tunewise.training.objectives import Distill, Dpo, Kto, Objective, Sft, totals_of
+from tunewise.training.rows import Row, judged_rows, single_rows, text_rows
+from tunewise.types import Message
 
-ROWS = [
-    ("Where is my order? It is late.", "delivery"),
-    ("The zip broke on the second night", "defect, high"),
-    ("hi", "other"),
-]
-
-
-def batch_of(model: LocalModel) -> Batch:
-    tokenizer = hub.load_tokenizer(model.folder)
-    return collate([answer_tokens(tokenizer, user(text), target) for text, target in ROWS], pad=0)
-
-
-def labels(batch: Batch) -> torch.Tensor:
-    """The same targets as transformers wants them: -100 where there is no loss."""
-    of_next = torch.full_like(batch.token_ids, -100)
-    of_next[:, 1:][batch.loss[:, :-1]] = batch.token_ids[:, 1:][batch.loss[:, :-1]]
-    return of_next
-
-
-@pytest.mark.parametrize("model", ["small_llama", "small_qwen"])
-def test_loss_and_gradient_are_those_of_transformers_with_prompt_and_padding_masked(
-    model: str, request: pytest.FixtureRequest
-) -> None:
-    local: LocalModel = request.getfixturevalue(model)
-    batch = batch_of(local)
-    losses, gradients = [], []
-    for ours in (True, False):
-        loaded = hub.load_model(local.folder)
-        loss = (
-            sft(loaded, batch)
-            if ours
-            else loaded(
-                input_ids=batch.token_ids,
-                attention_mask=batch.attention,
-                labels=labels(batch),
-            ).loss
-        )
-        loss.backward()
-        losses.append(float(loss.detach()))
-        gradients.append(torch.cat([p.grad.flatten() for p in loaded.parameters()]))
-    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
-    assert float((gradients[0] - gradients[1]).abs().max()) < 1e-6
-    assert float(gradients[0].abs().max()) > 1e-3
-
-
-def test_an_adapter_gets_the_same_gradient_as_through_transformers(
-    small_llama: LocalModel, tmp_path: Path
-) -> None:
-    folder = adapter(small_llama, tmp_path / "adapter")
-    batch = batch_of(small_llama)
-    gradients = []
-    for ours in (True, False):
-        model = peft.PeftModel.from_pretrained(
-            hub.load_model(small_llama.folder), str(folder), is_trainable=True
-        )
-        loss = (
-            sft(model, batch)
-            if ours
-            else model(
-                input_ids=batch.token_ids, attention_mask=batch.attention, labels=labels(batch)
-            ).loss
-        )
-        loss.backward()
-        trained = [p for p in model.parameters() if p.requires_grad]
-        assert len(trained) == 28
-        gradients.append(torch.cat([p.grad.flatten() for p in trained]))
-    assert float((gradients[0] - gradients[1]).abs().max()) < 1e-6
-
-
+CLOSE = 1e-5
+"""How far a loss or a gradient may be from the formula's."""
 LONG = "You sort the mail of a shop. Answer with one word: delivery, defect or other. "
+PAIRS = [
+    ("Where is my order? It should have been here on Monday.", "delivery", "defect, high"),
+    ("The zip of the tent broke on the second night", "defect, high", "other"),
+    ("hi", "other, normal", "delivery"),
+    ("Can I change the address of an order that has not left yet?", "delivery, low", "account"),
+]
+TEXTS = ["The boots fit now and the colour is right. Thank you for the quick answer.", "refund"]
+BLOCK = 12
+"""Tokens of a block of `cpt`."""
 
 
-@pytest.mark.parametrize("model", ["small_llama", "small_qwen"])
-def test_a_beginning_that_is_computed_once_gives_the_same_loss_and_gradient(
-    model: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    local: LocalModel = request.getfixturevalue(model)
-    tokenizer = hub.load_tokenizer(local.folder)
-    rows = [answer_tokens(tokenizer, user(LONG + text), target) for text, target in ROWS]
-    shared = set(shared_prefixes(rows))
-    assert len(shared) == 1
-    (prefix,) = shared
-    assert prefix > 30
-    folder = adapter(local, tmp_path / "adapter")
-    losses, gradients = [], []
-    for batch in (collate(rows, pad=0, prefix=prefix), collate(rows, pad=0)):
-        trained = peft.PeftModel.from_pretrained(
-            hub.load_model(local.folder), str(folder), is_trainable=True
-        )
-        assert can_share_prefixes(trained)
-        loss = sft(trained, batch)
-        loss.backward()
-        losses.append(float(loss.detach()))
-        weights = [p for p in trained.parameters() if p.requires_grad]
-        gradients.append(torch.cat([p.grad.flatten() for p in weights]))
-    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
-    assert float((gradients[0] - gradients[1]).abs().max()) < 1e-5
-    assert float(gradients[1].abs().max()) > 1e-3
+class Step(NamedTuple):
+    """What one step comes to."""
+
+    loss: float
+    gradients: dict[str, torch.Tensor]
 
 
-def test_what_follows_the_prefix_is_seen_where_it_stands(small_llama: LocalModel) -> None:
-    tokenizer = hub.load_tokenizer(small_llama.folder)
-    rows = [answer_tokens(tokenizer, user(LONG + text), target) for text, target in ROWS]
-    batch = collate(rows, pad=0, prefix=shared_prefixes(rows)[0])
-    loaded = hub.load_model(small_llama.folder)
-    with torch.inference_mode():
-        whole = float(sft(loaded, batch))
-        other = replace(batch, prefix=batch.prefix.flip(0))
-        assert abs(float(sft(loaded, other)) - whole) > 1e-4
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How a step goes through the model."""
+
+    packs: bool = True
+    share: bool = True
+    micro_tokens: int = 100_000
 
 
-@pytest.mark.parametrize(
-    ("family", "more"), [("granite", {"logits_scaling": 4.0}), ("mistral", {"sliding_window": 8})]
-)
-def test_models_that_do_more_with_a_beginning_share_none(
-    tmp_path: Path, family: str, more: dict[str, object]
-) -> None:
-    assert not can_share_prefixes(hub.load_model(build(tmp_path / "model", family=family, **more)))
+WAYS = {
+    "whole": Way(),
+    "row by row": Way(micro_tokens=1),
+    "in a few batches": Way(micro_tokens=150),
+    "nothing shared": Way(share=False),
+    "padded, by a model that cannot be packed": Way(packs=False, share=False, micro_tokens=150),
+}
 
 
-def test_the_prompt_and_the_padding_carry_no_loss(small_llama: LocalModel) -> None:
-    loaded = hub.load_model(small_llama.folder)
-    batch = batch_of(small_llama)
-    with torch.inference_mode():
-        before = float(sft(loaded, batch))
-        other = batch.token_ids.clone()
-        other[batch.attention == 0] = 17
-        padded = replace(batch, token_ids=other)
-        assert float(sft(loaded, padded)) == pytest.approx(before, abs=1e-6)
-        answers = batch.token_ids.clone()
-        first = int(batch.loss[0].nonzero()[0]) + 1
-        answers[0, first] = 17
-        changed = replace(batch, token_ids=answers)
-        assert float(sft(loaded, changed)) != pytest.approx(before, abs=1e-3)
+# What the papers say. `model` is a plain one: no packing, no padding, one sequence at a time.
 
 
-def test_the_end_of_the_turn_carries_loss(small_llama: LocalModel) -> None:
-    batch = batch_of(small_llama)
-    learned = batch.token_ids.roll(-1, dims=1)[batch.loss]
-    assert int((learned == 2).sum()) == len(ROWS)
+def said(model: Any, sequence: TokenisedExample) -> torch.Tensor:
+    """(answer tokens,) log p of each."""
+    nats = model(input_ids=torch.tensor([sequence.token_ids])).logits[0].log_softmax(-1)
+    places = [place for start, stop in sequence.answers for place in range(start, stop)]
+    return torch.stack([nats[place - 1, sequence.token_ids[place]] for place in places])
 
 
-def test_a_model_that_scales_its_logits_is_trained_on_the_scaled_ones(tmp_path: Path) -> None:
-    folder = build(tmp_path / "model", family="granite", logits_scaling=4.0)
-    loaded = hub.load_model(folder)
-    ids = torch.from_numpy(np.random.default_rng(0).integers(3, 390, size=(2, 16)))
-    loss = torch.zeros_like(ids, dtype=torch.bool)
-    loss[:, 4:-1] = True
-    nothing = torch.zeros(0, dtype=torch.int64)
-    batch = Batch(
-        prefix=nothing, token_ids=ids, attention=torch.ones_like(ids), loss=loss, tokens=32
+def sft_paper(model: Any, rows: Sequence[Row]) -> torch.Tensor:
+    return -torch.cat([said(model, row.sequences[0]) for row in rows]).mean()
+
+
+def cpt_paper(model: Any, rows: Sequence[Row]) -> torch.Tensor:
+    del rows  # from the texts themselves
+    tokenizer = hub.load_tokenizer(Path(model.config._name_or_path))
+    total, tokens = torch.zeros(()), 0
+    for text in TEXTS:
+        ids = tokenizer.encode(text, add_special_tokens=False)
+        tokens += len(ids) - 1
+        for start in range(0, len(ids) - 1, BLOCK - 1):
+            block = torch.tensor([ids[start : start + BLOCK]])
+            mean = model(input_ids=block, labels=block).loss  # transformers' own
+            total = total + mean * (block.shape[1] - 1)
+    return total / tokens
+
+
+def ahead(model: Any, row: Row, *, per_token: bool = False) -> torch.Tensor:
+    """h of a pair: by how much more than before the chosen answer is likelier."""
+    gains = []
+    for sequence, before in zip(row.sequences, row.reference, strict=True):
+        gain = said(model, sequence).sum() - before
+        gains.append(gain / sequence.loss_tokens if per_token else gain)
+    return gains[0] - gains[1]
+
+
+def dpo_paper(beta: float, smoothing: float) -> Callable[[Any, Sequence[Row]], torch.Tensor]:
+    def loss(model: Any, rows: Sequence[Row]) -> torch.Tensor:
+        h = torch.stack([ahead(model, row) for row in rows])
+        right, wrong = torch.sigmoid(beta * h), torch.sigmoid(-beta * h)
+        return (-(1 - smoothing) * right.log() - smoothing * wrong.log()).mean()
+
+    return loss
+
+
+def ipo_paper(model: Any, rows: Sequence[Row]) -> torch.Tensor:
+    h = torch.stack([ahead(model, row, per_token=True) for row in rows])
+    return ((h - 1 / (2 * 0.8)) ** 2).mean()
+
+
+def orpo_paper(model: Any, rows: Sequence[Row]) -> torch.Tensor:
+    likelihoods, ratios = [], []
+    for row in rows:
+        chosen, rejected = (said(model, sequence) for sequence in row.sequences)
+        likely, unlikely = chosen.mean().exp(), rejected.mean().exp()
+        ratio = (likely / (1 - likely)) / (unlikely / (1 - unlikely))
+        ratios.append(torch.sigmoid(ratio.log()).log())
+        likelihoods.append(chosen)
+    return -torch.cat(likelihoods).mean() - 0.3 * torch.stack(ratios).mean()
+
+
+def divergence(model: Any, rows: Sequence[Row]) -> float:
+    """z0 of `kto`, before it is kept from being negative."""
+    with torch.no_grad():
+        each = [said(model, row.sequences[1]).sum() - row.reference[1] for row in rows]
+    return float(torch.stack(each).mean())
+
+
+def kto_paper(model: Any, rows: Sequence[Row]) -> torch.Tensor:
+    z0 = max(0.0, divergence(model, rows))
+    losses = []
+    for row in rows:
+        gain = said(model, row.sequences[0]).sum() - row.reference[0]
+        value = torch.sigmoid(0.2 * (gain - z0 if row.wanted else z0 - gain))
+        losses.append((1.5 if row.wanted else 0.5) * (1 - value))
+    return torch.stack(losses).mean()
+
+
+def distill_paper(model: Any, rows: Sequence[Row]) -> torch.Tensor:
+    divergences = []
+    for row in rows:
+        with torch.no_grad(), model.disable_adapter():
+            taught = predicted(model, row.sequences[1])
+        said_ = predicted(model, row.sequences[0])
+        divergences.append((taught.exp() * (taught - said_)).sum(-1))
+    return torch.cat(divergences).mean()
+
+
+def predicted(model: Any, sequence: TokenisedExample) -> torch.Tensor:
+    """(answer tokens, vocabulary) log p of whatever might have stood there."""
+    (answer,) = sequence.answers
+    nats = model(input_ids=torch.tensor([sequence.token_ids])).logits[0].log_softmax(-1)
+    return nats[answer.start - 1 : answer.stop - 1]
+
+
+# Rows of each method.
+
+
+def asked(text: str, *, prompt: str = LONG) -> list[Message]:
+    return [Message(role="user", content=prompt + text)]
+
+
+def answers(tokenizer: ChatTokenizer) -> list[Row]:
+    """The last has an earlier turn that is learnt, too, and one that is not."""
+    sequences = [answer_tokens(tokenizer, asked(text), right) for text, right, _ in PAIRS]
+    turns = [
+        *asked("Where is my order?"),
+        Message(role="assistant", content="delivery", weight=1),
+        Message(role="user", content="and the tent?"),
+        Message(role="assistant", content="defect", weight=0),
+        Message(role="user", content="Thank you"),
+    ]
+    sequences.append(answer_tokens(tokenizer, turns, "other, low"))
+    assert [len(sequence.answers) for sequence in sequences] == [1, 1, 1, 1, 2]
+    return single_rows([str(n) for n in range(5)], sequences)
+
+
+def pairs(tokenizer: ChatTokenizer) -> list[Row]:
+    return [
+        Row(id=text, sequences=tuple(answer_tokens(tokenizer, asked(text), a) for a in both))
+        for text, *both in PAIRS
+    ]
+
+
+def judged(tokenizer: ChatTokenizer) -> list[Row]:
+    both = pairs(tokenizer)
+    rows = judged_rows(
+        [row.id for row in both],
+        [row.sequences[0] for row in both],
+        [row.sequences[1] for row in both],
+        context_tokens=256,
     )
-    with torch.inference_mode():
-        wanted = loaded(input_ids=ids, labels=labels(batch)).loss
-        assert float(sft(loaded, batch)) == pytest.approx(float(wanted), abs=1e-6)
+    assert [row.wanted for row in rows[:4]] == [True, False, True, False]
+    return rows[:-1]  # not as many wanted as unwanted
+
+
+def texts(tokenizer: ChatTokenizer) -> list[Row]:
+    ids = [tokenizer.encode(text, add_special_tokens=False) for text in TEXTS]
+    rows = text_rows(["a", "b"], ids, block_tokens=BLOCK)
+    assert len(rows) > 2
+    return rows
+
+
+def prompts(tokenizer: ChatTokenizer) -> list[Row]:
+    return [
+        Row(
+            id=text,
+            sequences=(
+                answer_tokens(tokenizer, asked(text, prompt=""), right),
+                answer_tokens(tokenizer, asked(text), right),
+            ),
+        )
+        for text, right, _ in PAIRS
+    ]
+
+
+class Case(NamedTuple):
+    objective: Objective
+    rows: Callable[[ChatTokenizer], list[Row]]
+    paper: Callable[[Any, Sequence[Row]], torch.Tensor]
+
+
+CASES = {
+    "sft": Case(Sft(), answers, sft_paper),
+    "cpt": Case(Sft(), texts, cpt_paper),
+    "dpo": Case(Dpo(beta=0.2), pairs, dpo_paper(0.2, 0.0)),
+    "dpo, smooth": Case(Dpo(beta=0.2, label_smoothing=0.2), pairs, dpo_paper(0.2, 0.2)),
+    "ipo": Case(Dpo(kind="ipo", beta=0.8), pairs, ipo_paper),
+    "orpo": Case(Dpo(kind="orpo", beta=0.3), pairs, orpo_paper),
+    "kto": Case(Kto(beta=0.2, wanted_weight=1.5, unwanted_weight=0.5), judged, kto_paper),
+    "distill": Case(Distill(), prompts, distill_paper),
+}
+
+
+@pytest.fixture(scope="module")
+def adapter_folder(small_llama: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return adapter(small_llama, tmp_path_factory.mktemp("adapter"))
+
+
+@pytest.fixture(scope="module")
+def expected(small_llama: LocalModel, adapter_folder: Path) -> Callable[[str], tuple[Any, Step]]:
+    """The rows of a case with their references, and what the paper's formula comes to."""
+    found: dict[str, tuple[list[Row], Step]] = {}
+
+    def of(name: str) -> tuple[list[Row], Step]:
+        if name not in found:
+            case, model = CASES[name], trained(small_llama, adapter_folder, packs=False)
+            rows = case.rows(hub.load_tokenizer(small_llama.folder))
+            if case.objective.needs_reference:
+                rows = with_plain_references(model, rows)
+            loss = case.paper(model, rows)
+            loss.backward()
+            found[name] = (rows, Step(float(loss.detach()), gradients(model)))
+        return found[name]
+
+    return of
+
+
+def trained(base: LocalModel, folder: Path, *, packs: bool) -> Any:
+    model = peft.PeftModel.from_pretrained(
+        hub.load_model(base.folder), str(folder), is_trainable=True
+    )
+    if packs:
+        assert try_packing(model)
+    assert is_packed(plain_model(model)) == packs
+    return model
+
+
+def with_plain_references(model: Any, rows: Sequence[Row]) -> list[Row]:
+    with torch.no_grad(), model.disable_adapter():
+        return [
+            replace(row, reference=tuple(float(said(model, s).sum()) for s in row.sequences))
+            for row in rows
+        ]
+
+
+def gradients(model: Any) -> dict[str, torch.Tensor]:
+    return {name: w.grad.clone() for name, w in model.named_parameters() if w.requires_grad}
+
+
+def step(model: Any, objective: Objective, rows: Sequence[Row], way: Way) -> Step:
+    """One step as the training makes it."""
+    batches = micro_batches(rows, micro_tokens=way.micro_tokens, share=way.share)
+    assert len(batches) == {1: len(rows), 100_000: 1}.get(way.micro_tokens, len(batches))
+    totals = totals_of(batches)[False]
+    if isinstance(objective, Kto):
+        found = sum(objective.divergence(model, batch) for batch in batches)
+        totals = replace(totals, divergence=max(0.0, found / totals.rows))
+    loss = 0.0
+    for batch in batches:
+        part = objective.loss(model, batch, totals)
+        part.backward()
+        loss += float(part.detach())
+    return Step(loss, gradients(model))
+
+
+def assert_same(ours: Step, wanted: Step) -> None:
+    assert ours.loss == pytest.approx(wanted.loss, abs=CLOSE)
+    assert ours.gradients.keys() == wanted.gradients.keys()
+    for name, gradient in wanted.gradients.items():
+        torch.testing.assert_close(ours.gradients[name], gradient, atol=CLOSE, rtol=0)
+    assert max(float(g.abs().max()) for g in wanted.gradients.values()) > 1e-2
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", CASES)
+def test_loss_and_gradient_are_those_of_the_paper_however_the_step_is_cut(
+    name: str,
+    way: str,
+    small_llama: LocalModel,
+    adapter_folder: Path,
+    expected: Callable[[str], tuple[list[Row], Step]],
+) -> None:
+    rows, wanted = expected(name)
+    model = trained(small_llama, adapter_folder, packs=WAYS[way].packs)
+    assert_same(step(model, CASES[name].objective, rows, WAYS[way]), wanted)
+
+
+def test_the_divergence_of_kto_is_one_that_matters(
+    small_llama: LocalModel,
+    adapter_folder: Path,
+    expected: Callable[[str], tuple[list[Row], Step]],
+) -> None:
+    rows, _ = expected("kto")
+    assert divergence(trained(small_llama, adapter_folder, packs=False), rows) > 0.05
+
+
+def test_every_weight_of_a_model_with_biases_gets_the_gradient_that_transformers_gives(
+    small_qwen: LocalModel,
+) -> None:
+    rows = answers(hub.load_tokenizer(small_qwen.folder))
+    plain, packed = hub.load_model(small_qwen.folder), hub.load_model(small_qwen.folder)
+    assert try_packing(packed)
+    wanted = sft_paper(plain, rows)
+    wanted.backward()
+    assert_same(step(packed, Sft(), rows, Way()), Step(float(wanted.detach()), gradients(plain)))
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_a_model_that_scales_its_logits_is_trained_on_the_scaled_ones(
+    tmp_path: Path, packs: bool
+) -> None:
+    loaded = hub.load_model(build(tmp_path / "model", family="granite", logits_scaling=4.0))
+    rows = answers(hub.load_tokenizer(tmp_path / "model"))
+    wanted = sft_paper(loaded, rows)
+    wanted.backward()
+    before = Step(float(wanted.detach()), gradients(loaded))
+    loaded.zero_grad()
+    assert not packs or try_packing(loaded)
+    assert_same(step(loaded, Sft(), rows, Way(share=packs)), before)
+
+
+def test_orpo_stays_finite_for_an_answer_that_is_certain(small_llama: LocalModel) -> None:
+    loaded = hub.load_model(small_llama.folder)
+    prompt = tuple(range(20, 40))
+    with torch.no_grad():
+        loaded.model.norm.weight.mul_(1000)  # all of the probability goes to one token
+        likeliest = int(loaded(input_ids=torch.tensor([prompt])).logits[0, -1].argmax())
+        certain, never = (
+            TokenisedExample(token_ids=(*prompt, token), answers=(Span(20, 21),))
+            for token in (likeliest, likeliest + 1)
+        )
+        assert float(said(loaded, certain)) == 0.0
+    for sequences in ((certain, never), (never, certain), (certain, certain)):
+        row = Row(id="a", sequences=sequences)
+        found = step(loaded, Dpo(kind="orpo"), [row], Way(share=False))
+        assert torch.tensor(found.loss).isfinite()
+        assert all(bool(gradient.isfinite().all()) for gradient in found.gradients.values())
+
+
+def test_replayed_rows_are_counted_apart(small_llama: LocalModel) -> None:
+    rows = answers(hub.load_tokenizer(small_llama.folder))
+    mixed = [*rows, replace(rows[0], replayed=True)]
+    totals = totals_of(micro_batches(mixed, micro_tokens=100_000))
+    assert (totals[False].rows, totals[True].rows) == (5, 1)
+    assert totals[False].losses == sum(row.loss_tokens for row in rows)
+    assert totals[True].losses == rows[0].loss_tokens

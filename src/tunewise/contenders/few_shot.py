@@ -71,7 +71,9 @@ class FewShot:
                 else:
                     found = index.nearest_many([item.text for item in inputs], shots.k)
                 return [
-                    Prompt(messages=_shown(self.instruction, examples, item), tools=item.tools)
+                    Prompt(
+                        messages=shown_examples(self.instruction, examples, item), tools=item.tools
+                    )
                     for item, examples in zip(inputs, found, strict=True)
                 ]
 
@@ -116,8 +118,10 @@ def _turns(example: Example) -> tuple[Message, ...]:
     return (*own, Message(role="assistant", content=said, tool_calls=calls))
 
 
-def _shown(instruction: str, examples: Sequence[Example], item: Input) -> tuple[Message, ...]:
-    """The nearest example stands last, next to the input."""
+def shown_examples(
+    instruction: str, examples: Sequence[Example], item: Input
+) -> tuple[Message, ...]:
+    """The prompt with examples as turns; the nearest stands last, next to the input."""
     asked = instructed(instruction, item)
     system = tuple(turn for turn in asked if turn.role == "system")
     rest = tuple(turn for turn in asked if turn.role != "system")

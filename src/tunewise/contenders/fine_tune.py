@@ -1,7 +1,8 @@
-"""A trained adapter: learning rate and epochs chosen on dev, with or without retrieved passages.
+"""A trained adapter: how many epochs is chosen on dev; with or without retrieved passages.
 
 The model is trained and asked with the input alone (and its passages): what the instruction says,
-the examples teach. Knows nothing of the loop's inside or of other contenders.
+the examples teach. It may read the documents first, or learn from pairs of answers afterwards.
+Knows nothing of the loop's inside or of other contenders.
 """
 
 import math
@@ -9,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from tunewise.contenders.asking import (
     Asked,
@@ -20,49 +22,37 @@ from tunewise.contenders.asking import (
 )
 from tunewise.contenders.base import Fitted, NotApplicable
 from tunewise.contenders.rag import Library, best_lookup
-from tunewise.data.chat import ChatTokenizer, TokenisedExample, answer_tokens
+from tunewise.data.chat import ChatTokenizer, answer_tokens
 from tunewise.errors import UserError
 from tunewise.evaluation.scorers import Metric, quality
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engine import Engine
 from tunewise.progress import Progress
 from tunewise.project import Training as Settings
-from tunewise.training.loop import Epoch, Recipe, Training
-from tunewise.types import Answer, Example, Fit, Input, JsonValue
+from tunewise.settings import AUTO
+from tunewise.training.defaults import default_batch, default_epochs, recipe_for
+from tunewise.training.loop import Epoch, Training
+from tunewise.training.prepare_rows import document_rows, example_rows, pair_rows
+from tunewise.training.recipe import Method, Recipe
+from tunewise.training.rows import Row, check_rows, fault_of
+from tunewise.types import Answer, Example, Fit, Input, JsonValue, Preference, Text
 
-LEARNING_RATES = (5e-4, 1e-3)
-"""Tried when `auto`, in this order as far as the budget goes."""
-EPOCHS = 3
-FEWEST_STEPS = 60
-"""Small data gets more epochs, until the optimiser has made this many steps."""
-MOST_EPOCHS = 20
-STEPS_PER_EPOCH = 20
-"""What `batch_tokens = "auto"` aims at."""
-SMALLEST_BATCH, LARGEST_BATCH = 512, 2048
-"""Tokens of a step."""
 MOST_PASSAGE_WORDS = 240
 """Words of retrieved passages in a training row at most."""
 DEV_POINTS = 3
 """Times in a full training that dev is answered, evenly spaced, the end included."""
 
+Way = Literal["alone", "passages", "documents", "preferences"]
+"""What a fine-tune has beside the examples: nothing, passages in every prompt, the documents to
+read before, or pairs of answers to learn from afterwards."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Grid:
-    """What a budget of tokens allows."""
+class Stage:
+    """One training among those that follow each other, each going on from the adapter before."""
 
-    learning_rates: tuple[float, ...]
-    epochs: int
-
-    def cost(self, seeds: int, *, dev: float = 0.0) -> float:
-        """What it takes, in epochs: a rung for each rate, the rest for the best, the other seeds.
-
-        Args:
-            seeds: trained in all, the first included.
-            dev: what answering dev once takes, in epochs.
-        """
-        rung, rates = rung_epochs(self.epochs), len(self.learning_rates)
-        trained = rates * rung + (self.epochs - rung) + (seeds - 1) * self.epochs
-        return trained + dev * (rates + len(dev_points(self.epochs)) - 1 + seeds - 1)
+    method: Method
+    rows: Sequence[Row]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +62,10 @@ class FineTune:
     Args:
         model: the base; the engine runs the same one.
         folder: where trainings keep their checkpoints and adapters.
-        library: for passages in every prompt; None: none. `with_passages` says which is meant.
+        way: what it has beside the examples.
+        library: for passages in every prompt; None: no documents were given.
+        documents: to be read before.
+        preferences: to be learnt from afterwards, none of whose inputs is in dev or test.
         base_seed: the first replica's; the others follow it.
     """
 
@@ -85,8 +78,10 @@ class FineTune:
     budget_tokens: int
     folder: Path
     progress: Progress
+    way: Way = "alone"
     library: Library | None = None
-    with_passages: bool = False
+    documents: Sequence[Text] = ()
+    preferences: Sequence[Preference] = ()
     base_seed: int = 0
 
     def untrainable(self, train: Sequence[Example]) -> dict[str, str]:
@@ -98,53 +93,41 @@ class FineTune:
             except UserError as refusal:
                 faults[example.id] = str(refusal)
                 continue
-            if (fault := _fault_of(row, self.model.context_tokens)) is not None:
+            fault = fault_of([row], context_tokens=self.model.context_tokens)
+            if fault is not None:
                 faults[example.id] = fault
         return faults
 
     def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> Asked:
-        """Trains the first seed: a rung for each learning rate, then the best to its end.
+        """Trains the first seed; the point of its last stage that is best on dev ships.
 
         Raises:
-            NotApplicable: passages are wanted and there are no documents.
+            NotApplicable: documents or pairs are wanted and there are none.
             UserError: a row without an answer token or longer than the context.
         """
-        if self.with_passages and self.library is None:
-            raise NotApplicable("no documents given")
+        self._check_applicable()
         began = time.perf_counter()
-        chosen, asking, rows = self._prepared(train)
-        grid, batch_tokens = self.plan(rows, dev_rows=len(dev))
-        rung = rung_epochs(grid.epochs)
-        trials: list[_Trial] = []
-        for rate in grid.learning_rates:
-            training = self._training(rows, rate, grid.epochs, batch_tokens, seed=1)
-            trial = _Trial(rate=rate, training=training)
-            self._train_to(trial, rung, asking, dev)
-            training.release()
-            trials.append(trial)
-        best = max(trials, key=lambda trial: trial.last.quality)
-        for epochs in dev_points(grid.epochs):
-            if epochs > rung:
-                self._train_to(best, epochs, asking, dev)
-        best.training.release()
-        point = max(best.points, key=lambda p: p.quality)  # the earlier one on ties
-        rates = grid.learning_rates
+        chosen, asking, stages = self._prepared(train)
+        run = self._trained(stages, self._epochs(stages, dev_rows=len(dev)), asking, dev, seed=1)
+        point = max(run.points, key=lambda p: p.quality)  # the earlier one on ties
+        recipe = run.recipe
         settings: dict[str, JsonValue] = {
-            "learning_rate": best.rate,
+            "learning_rate": recipe.learning_rate,
             "epochs": point.epochs,
-            "of_epochs": grid.epochs,
-            "rank": self.settings.rank,
-            "alpha": self._alpha,
-            "adapter": self.settings.adapter,
-            "batch_tokens": batch_tokens,
-            "precision": best.training.precision,
+            "of_epochs": recipe.epochs,
+            "rank": recipe.rank,
+            "alpha": recipe.alpha,
+            "adapter": recipe.adapter,
+            "batch_tokens": recipe.batch_tokens,
+            "precision": run.training.precision,
             "seeds": 1,
             **chosen,
         }
-        if grid.cost(self.settings.seeds, dev=len(dev) / len(rows)) > self._affordable(rows):
-            settings["over_budget"] = "one rate and one epoch a seed is the least there is"
-        trained = sum(trial.training.tokens for trial in trials)
-        asked = [answer for trial in trials for p in trial.points for answer in p.answers]
+        if len(stages) > 1:
+            settings["stages"] = [stage.method for stage in stages]
+        if self._cost(stages, recipe.epochs, dev_rows=len(dev)) > self.budget_tokens:
+            settings["over_budget"] = "one epoch a seed is the least there is"
+        asked = [answer for p in run.points for answer in p.answers]
         return Asked(
             engine=self.engine,
             asking=replace(asking, adapters={1: point.adapter}),
@@ -152,19 +135,18 @@ class FineTune:
                 contender=self.name,
                 settings=settings,
                 seconds=time.perf_counter() - began,
-                tokens={**spent(asked), "trained": trained},
+                tokens={**spent(asked), "trained": run.tokens},
                 dev_scores={1: dev_scores(self.metric, point.answers, dev)},
                 artifact={1: str(point.adapter)},
                 trials=tuple(
                     {
-                        "learning_rate": trial.rate,
+                        "learning_rate": recipe.learning_rate,
                         "epochs": p.epochs,
                         "dev": round(p.quality, 4),
                         "dev_examples": len(p.answers),
                         "loss": round(p.epoch.loss, 4),
                     }
-                    for trial in sorted(trials, key=lambda t: rates.index(t.rate))
-                    for p in trial.points
+                    for p in run.points
                 ),
             ),
         )
@@ -172,27 +154,20 @@ class FineTune:
     def replicate(
         self, fitted: Fitted, train: Sequence[Example], dev: Sequence[Example], *, seeds: int
     ) -> Asked:
-        """Trains seeds 2 to n with the first one's learning rate, schedule and number of epochs."""
+        """Trains seeds 2 to n with the first one's schedule and number of epochs."""
         began = time.perf_counter()
         fit = fitted.fit
-        _, asking, rows = self._prepared(train)
+        _, asking, stages = self._prepared(train)
         adapters: dict[int, Path | None] = {1: Path(fit.artifact[1])}
         scores = dict(fit.dev_scores)
         tokens = dict(fit.tokens)
+        of_epochs, epochs = (_integer(fit.settings, key) for key in ("of_epochs", "epochs"))
         for seed in range(2, seeds + 1):
-            training = self._training(
-                rows,
-                _number(fit.settings, "learning_rate"),
-                int(_number(fit.settings, "of_epochs")),
-                int(_number(fit.settings, "batch_tokens")),
-                seed=seed,
-            )
-            trial = _Trial(rate=_number(fit.settings, "learning_rate"), training=training)
-            self._train_to(trial, int(_number(fit.settings, "epochs")), asking, dev)
-            training.release()
-            adapters[seed] = trial.last.adapter
-            scores[seed] = dev_scores(self.metric, trial.last.answers, dev)
-            for kind, count in {**spent(trial.last.answers), "trained": training.tokens}.items():
+            run = self._trained(stages, of_epochs, asking, dev, seed=seed, only=epochs)
+            (point,) = run.points
+            adapters[seed] = point.adapter
+            scores[seed] = dev_scores(self.metric, point.answers, dev)
+            for kind, count in {**spent(point.answers), "trained": run.tokens}.items():
                 tokens[kind] += count
         return Asked(
             engine=self.engine,
@@ -207,50 +182,21 @@ class FineTune:
             ),
         )
 
-    def plan(self, rows: Sequence[TokenisedExample], *, dev_rows: int) -> tuple[Grid, int]:
-        """The largest grid that the budget allows, and the tokens of a step.
-
-        Args:
-            rows: of train.
-            dev_rows: each taken to be as long as a row of train.
-        """
-        tokens = sum(len(row.token_ids) for row in rows)
-        batch = self.settings.batch_tokens
-        if batch == "auto":
-            wanted = 256 * round(tokens / STEPS_PER_EPOCH / 256)
-            batch = min(LARGEST_BATCH, max(SMALLEST_BATCH, wanted))
-        steps = max(1, tokens // batch)
-        full = min(MOST_EPOCHS, max(EPOCHS, round(FEWEST_STEPS / steps)))
-        fixed_rate, fixed_epochs = self.settings.learning_rate, self.settings.epochs
-        options = [
-            Grid(
-                learning_rates=LEARNING_RATES[:rates] if fixed_rate == "auto" else (fixed_rate,),
-                epochs=epochs if fixed_epochs == "auto" else fixed_epochs,
-            )
-            for epochs in range(full, 0, -1)
-            for rates in range(len(LEARNING_RATES), 0, -1)
-        ]
-        affordable = self._affordable(rows)
-        seeds, dev = self.settings.seeds, dev_rows / max(1, len(rows))
-        fits = (grid for grid in options if grid.cost(seeds, dev=dev) <= affordable)
-        return next(fits, options[-1]), batch
-
-    def _affordable(self, rows: Sequence[TokenisedExample]) -> float:
-        """The budget in epochs of the rows."""
-        return self.budget_tokens / max(1, sum(len(row.token_ids) for row in rows))
-
-    @property
-    def _alpha(self) -> float:
-        alpha = self.settings.alpha
-        return 2.0 * self.settings.rank if alpha == "auto" else alpha
+    def _check_applicable(self) -> None:
+        if self.way == "passages" and self.library is None:
+            raise NotApplicable("no documents given")
+        if self.way == "documents" and not self.documents:
+            raise NotApplicable("no documents given")
+        if self.way == "preferences" and not self.preferences:
+            raise NotApplicable("no preference pairs given (data.preferences)")
 
     def _prepared(
         self, train: Sequence[Example]
-    ) -> tuple[dict[str, JsonValue], Asking, list[TokenisedExample]]:
-        """What was chosen before training, how to ask, and the training rows."""
+    ) -> tuple[dict[str, JsonValue], Asking, list[Stage]]:
+        """What was chosen before training, how to ask, and what is trained on in turn."""
         chosen: dict[str, JsonValue] = {}
         prompts = _bare
-        if self.library is not None and self.with_passages:
+        if self.library is not None and self.way == "passages":
             library = self.library
             lookup = best_lookup(library, train, most_words=MOST_PASSAGE_WORDS)
             chosen = {**lookup.settings, "retrieval": library.recall(lookup, train)}
@@ -260,63 +206,142 @@ class FineTune:
 
             prompts = with_passages
         asking = Asking(prompts=prompts, max_tokens=answer_limit(self.engine, train))
-        shown = prompts([example.input for example in train])
-        rows = [
-            answer_tokens(self.tokenizer, prompt.messages, example.target, prompt.tools)
-            for prompt, example in zip(shown, train, strict=True)
-        ]
-        _check_rows(rows, train, self.model.context_tokens)
-        return chosen, asking, rows
+        shown = [prompt.messages for prompt in prompts([example.input for example in train])]
+        stages = [Stage(method="sft", rows=example_rows(self.tokenizer, train, shown))]
+        if self.way == "documents":
+            rows = document_rows(
+                self.tokenizer, self.documents, context_tokens=self.model.context_tokens
+            )
+            stages.insert(0, Stage(method="cpt", rows=rows))
+        if self.way == "preferences":
+            pairs = pair_rows(
+                self.tokenizer, self.preferences, context_tokens=self.model.context_tokens
+            )
+            stages.append(Stage(method="dpo", rows=pairs))
+        for stage in stages:
+            check_rows(stage.rows, context_tokens=self.model.context_tokens)
+        return chosen, asking, stages
 
-    def _training(
+    def _epochs(self, stages: Sequence[Stage], *, dev_rows: int) -> int:
+        """Of the last stage: as many as the settings say, or the default within the budget."""
+        if self.settings.epochs != AUTO:
+            return self.settings.epochs
+        last = stages[-1]
+        batch = self.settings.batch_tokens
+        full = default_epochs(
+            last.rows,
+            last.method,
+            batch_tokens=default_batch(last.rows, last.method) if batch == AUTO else batch,
+        )
+        affordable = (
+            epochs
+            for epochs in range(full, 0, -1)
+            if self._cost(stages, epochs, dev_rows=dev_rows) <= self.budget_tokens
+        )
+        return next(affordable, 1)
+
+    def _cost(self, stages: Sequence[Stage], epochs: int, *, dev_rows: int) -> float:
+        """Tokens of all seeds: trained, and those of dev, whose rows are taken to be like train's.
+
+        Args:
+            stages: the ones before the last run with their own number of epochs.
+            epochs: of the last one.
+            dev_rows: answered at every point by the first seed, and once by each other.
+        """
+        seeds = self.settings.seeds
+        trained = epochs * _tokens(stages[-1].rows)
+        for stage in stages[:-1]:
+            recipe = recipe_for(self.settings, stage.rows, seed=1, method=stage.method)
+            trained += recipe.epochs * _tokens(stage.rows)
+        examples = next(stage.rows for stage in stages if stage.method == "sft")
+        asked = dev_rows * _tokens(examples) / len(examples)
+        return seeds * trained + (len(dev_points(epochs)) + seeds - 1) * asked
+
+    def _trained(
         self,
-        rows: Sequence[TokenisedExample],
-        rate: float,
+        stages: Sequence[Stage],
         epochs: int,
-        batch_tokens: int,
+        asking: Asking,
+        dev: Sequence[Example],
         *,
         seed: int,
-    ) -> Training:
-        recipe = Recipe(
-            learning_rate=rate,
-            epochs=epochs,
-            batch_tokens=batch_tokens,
-            seed=1000 * self.base_seed + seed,
-            rank=self.settings.rank,
-            alpha=self._alpha,
-            adapter=self.settings.adapter,
+        only: int | None = None,
+    ) -> "_Run":
+        """All stages in turn; dev is answered at the points of the last one, or at `only`."""
+        adapter: Path | None = None
+        tokens = 0
+        for stage in stages[:-1]:
+            recipe = self._recipe(stage, None, seed)
+            training = self._training(stage, recipe, adapter, last=False)
+            adapter = self._to_epoch(training, recipe.epochs, stage.method)
+            training.release()
+            tokens += training.tokens
+        last = stages[-1]
+        recipe = self._recipe(last, epochs, seed)
+        training = self._training(last, recipe, adapter, last=True)
+        points = [
+            self._point(
+                training, number, self._to_epoch(training, number, last.method), asking, dev
+            )
+            for number in (dev_points(epochs) if only is None else [only])
+        ]
+        training.release()
+        return _Run(
+            recipe=recipe, training=training, points=points, tokens=tokens + training.tokens
         )
-        folder = self.folder / f"{self.name}-lr{rate:g}-seed{seed}"
-        return Training(self.model, rows, recipe, folder)
 
-    def _train_to(
-        self, trial: "_Trial", epochs: int, asking: Asking, dev: Sequence[Example]
-    ) -> None:
-        """Goes on to `epochs`, saves the adapter there and answers dev with it."""
-        training = trial.training
+    def _recipe(self, stage: Stage, epochs: int | None, seed: int) -> Recipe:
+        return recipe_for(
+            self.settings,
+            stage.rows,
+            seed=1000 * self.base_seed + seed,
+            method=stage.method,
+            epochs=epochs,
+        )
+
+    def _training(
+        self, stage: Stage, recipe: Recipe, start: Path | None, *, last: bool
+    ) -> Training:
+        name = self.name if last else f"{self.name}-{stage.method}"
+        seed = recipe.seed - 1000 * self.base_seed
+        folder = self.folder / f"{name}-lr{recipe.learning_rate:g}-seed{seed}"
+        return Training(
+            self.model, stage.rows, recipe, folder, start=start, warn=self.progress.note
+        )
+
+    def _to_epoch(self, training: Training, epochs: int, method: Method) -> Path:
+        """Goes on to the end of an epoch; returns the adapter that is saved there."""
         adapter = training.folder / f"epoch{epochs}"
         if len(training.epochs) < epochs:
             total = (epochs - len(training.epochs)) * training.epoch_tokens
             self.engine.rest()
-            where = f"{self.name}: training, rate {trial.rate:g}, {training.folder.name[-5:]}"
+            where = f"{self.name}: {method}, {training.folder.name.rpartition('-')[2]}"
             with self.progress.task(f"{where}, to epoch {epochs}", total=total) as advance:
                 while len(training.epochs) < epochs:
                     training.run_epoch(advance)
-            training.save_adapter(adapter)
+            training.save(adapter)
         elif not adapter.exists():
-            training.save_adapter(adapter)
+            training.save(adapter)
+        return adapter
+
+    def _point(
+        self,
+        training: Training,
+        epochs: int,
+        adapter: Path,
+        asking: Asking,
+        dev: Sequence[Example],
+    ) -> "_Point":
         with self.progress.task(f"{self.name}: dev", total=len(dev)) as advance:
             asked = replace(asking, adapters={1: adapter})
             inputs = [example.input for example in dev]
             answers = asked.ask(self.engine, self.name, inputs, seed=1, advance=advance)
-        trial.points.append(
-            _Point(
-                epochs=epochs,
-                epoch=training.epochs[epochs - 1],
-                adapter=adapter,
-                answers=answers,
-                quality=quality(self.metric, [a.text for a in answers], [e.target for e in dev]),
-            )
+        return _Point(
+            epochs=epochs,
+            epoch=training.epochs[epochs - 1],
+            adapter=adapter,
+            answers=answers,
+            quality=quality(self.metric, [a.text for a in answers], [e.target for e in dev]),
         )
 
 
@@ -331,17 +356,16 @@ class _Point:
     quality: float
 
 
-class _Trial:
-    """One learning rate on its way."""
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """One seed, trained."""
 
-    def __init__(self, *, rate: float, training: Training) -> None:
-        self.rate = rate
-        self.training = training
-        self.points: list[_Point] = []
-
-    @property
-    def last(self) -> _Point:
-        return self.points[-1]
+    recipe: Recipe
+    """Of the last stage."""
+    training: Training
+    points: list[_Point]
+    tokens: int
+    """Trained on in all stages."""
 
 
 def dev_points(epochs: int) -> list[int]:
@@ -349,40 +373,16 @@ def dev_points(epochs: int) -> list[int]:
     return sorted({math.ceil(epochs * n / DEV_POINTS) for n in range(1, DEV_POINTS + 1)})
 
 
-def rung_epochs(epochs: int) -> int:
-    """Epochs after which learning rates are compared."""
-    return dev_points(epochs)[0]
-
-
 def _bare(inputs: Sequence[Input]) -> list[Prompt]:
     return [Prompt(messages=item.messages, tools=item.tools) for item in inputs]
 
 
-def _number(settings: Mapping[str, JsonValue], key: str) -> float:
+def _tokens(rows: Sequence[Row]) -> int:
+    return sum(row.tokens for row in rows)
+
+
+def _integer(settings: Mapping[str, JsonValue], key: str) -> int:
     value = settings[key]
-    if not isinstance(value, int | float):
+    if not isinstance(value, int):
         raise TypeError(f"{key} is {value!r}")
-    return float(value)
-
-
-def _check_rows(
-    rows: Sequence[TokenisedExample], train: Sequence[Example], context_tokens: int
-) -> None:
-    faults = [
-        f"example {example.id}: {fault}"
-        for row, example in zip(rows, train, strict=True)
-        if (fault := _fault_of(row, context_tokens)) is not None
-    ]
-    if faults:
-        raise UserError.together(faults)
-
-
-def _fault_of(row: TokenisedExample, context_tokens: int) -> str | None:
-    if len(row.token_ids) > context_tokens:
-        return (
-            f"{len(row.token_ids)} tokens do not fit the model's context of {context_tokens}. "
-            "Shorten the row, or choose a model with a longer context."
-        )
-    if row.loss_tokens == 0:
-        return "its answer has no token to learn from. Give it an answer."
-    return None
+    return value

@@ -3,7 +3,7 @@
 The only place that knows which class a name in tunewise.toml stands for.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,11 @@ from tunewise.contenders.base import Contender, TrainedContender
 from tunewise.contenders.classifier import Classifier
 from tunewise.contenders.constant import Constant
 from tunewise.contenders.few_shot import FewShot
-from tunewise.contenders.fine_tune import FineTune
+from tunewise.contenders.fine_tune import FineTune, Way
 from tunewise.contenders.prompt import TunedPrompt
 from tunewise.contenders.rag import Library, Rag
 from tunewise.contenders.zero_shot import ZeroShot
+from tunewise.data.pairs import read_pairs
 from tunewise.errors import UserError
 from tunewise.evaluation.scorers import Metric
 from tunewise.models.catalog import LocalModel
@@ -22,8 +23,9 @@ from tunewise.models.engine import Engine
 from tunewise.models.hub import load_tokenizer
 from tunewise.progress import Progress
 from tunewise.project import Project
-from tunewise.retrieval.documents import read_documents
+from tunewise.retrieval.documents import read_documents, whole_text
 from tunewise.retrieval.embed import Embedder, load_embedder
+from tunewise.types import Example, Preference
 
 BUDGET_TOKENS = 600_000
 """What `budget_tokens = "auto"` means: prefilled, generated and trained tokens a contender."""
@@ -34,6 +36,14 @@ TRAINING_EFFORT = 34
 """The same for a contender that trains."""
 _SEARCHING = frozenset({"few_shot", "rag", "fine_tune_rag"})
 """Contenders that look up examples or passages."""
+_READING = frozenset({"rag", "fine_tune_rag", "fine_tune_cpt"})
+"""Contenders that need the documents."""
+_WAYS: Mapping[str, Way] = {
+    "fine_tune": "alone",
+    "fine_tune_cpt": "documents",
+    "fine_tune_dpo": "preferences",
+    "fine_tune_rag": "passages",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,22 +78,34 @@ class Means:
     progress: Progress
 
 
-def line_up(project: Project, means: Means, *, ceilings: Mapping[str, Engine]) -> LineUp:
+def line_up(
+    project: Project,
+    means: Means,
+    *,
+    ceilings: Mapping[str, Engine],
+    held_out: Sequence[Example] = (),
+) -> LineUp:
     """The contenders of `[contenders] use`, ready to be fitted.
 
     Args:
         project: with a complete task.
         means: shared by all of them.
         ceilings: engines of the project's `[contenders.NAME]` tables.
+        held_out: dev and test; pairs of answers to their inputs are left out.
 
     Raises:
-        UserError: documents that cannot be read.
+        UserError: documents or preference pairs that cannot be read.
     """
     use = project.contenders.use
     embedder, notes = _embedder() if _SEARCHING & set(use) else (None, ())
-    library = None
-    if project.data.documents is not None and {"rag", "fine_tune_rag"} & set(use):
-        library = Library(read_documents(*project.data.documents), embedder)
+    documents = None
+    if project.data.documents is not None and _READING & set(use):
+        documents = read_documents(*project.data.documents)
+    library = Library(documents, embedder) if documents else None
+    pairs: tuple[Preference, ...] = ()
+    if project.data.preferences is not None and "fine_tune_dpo" in use:
+        found = read_pairs(project.data.preferences, project.data, held_out=held_out)
+        pairs, notes = found.pairs, (*notes, *found.notes)
     build = _untrained(project, means, embedder, library)
     untrained = {name: build[name]() for name in use if name in build}
     untrained |= {
@@ -108,8 +130,10 @@ def line_up(project: Project, means: Means, *, ceilings: Mapping[str, Engine]) -
                 budget_tokens=budget_tokens(project),
                 folder=means.folder,
                 progress=means.progress,
+                way=_WAYS[name],
                 library=library,
-                with_passages=name == "fine_tune_rag",
+                documents=[whole_text(document) for document in documents or ()],
+                preferences=pairs,
                 base_seed=project.data.seed,
             )
     return LineUp(

@@ -73,8 +73,9 @@ def answer_tokens(
     are then tokenised apart, as the last answer is from its prompt.)
 
     Loss is on the target and on every turn of `messages` whose weight is 1, each with the model's
-    end-of-turn token: without it a model never learns to stop. What a template writes after the
-    last such token is left out.
+    end-of-turn token: without it a model never learns to stop. White space that a template itself
+    writes before an answer is no part of the prompt, and is learnt with it. What a template writes
+    after the last end-of-turn token is left out.
 
     Raises:
         UserError: when the template refuses the conversation, writes the prompt or an answer
@@ -87,41 +88,78 @@ def answer_tokens(
     last = Message(role="assistant", content=answer.content, weight=1, tool_calls=answer.calls)
     turns = [*messages, last]
     whole = render(tokenizer, turns, tools)
+    if not template_of(tokenizer):
+        whole += _end_of_text(tokenizer)
     pieces: list[str] = []  # without loss and with loss, in turn
     done = 0
     for place, turn in enumerate(turns):
         if turn.weight == 1:
             before = render_prompt(tokenizer, turns[:place], tools)
-            if not whole.startswith(before):
-                raise _prompt_differs() if turn is last else _earlier_differs()
-            learnt = _learnt(tokenizer, whole[len(before) :], turn, is_last=turn is last)
+            forms = _forms(tokenizer, before, turns[: place + 1], tools, is_last=turn is last)
+            learnt = next((form for form in forms if whole.startswith(before + form)), None)
+            if learnt is None or len(before) < done:
+                alone = turn is last and learnt is None
+                raise _answer_differs() if alone else _earlier_differs()
             pieces += [before[done:], learnt]
             done = len(before) + len(learnt)
     return _tokenised(tokenizer, pieces)
 
 
-def _learnt(tokenizer: ChatTokenizer, rest: str, turn: Message, *, is_last: bool) -> str:
-    """A turn as it stands at the beginning of `rest`, up to and with its end-of-turn token."""
+def _forms(
+    tokenizer: ChatTokenizer,
+    before: str,
+    turns: Sequence[Message],
+    tools: Sequence[Tool],
+    *,
+    is_last: bool,
+) -> list[str]:
+    """How the last of `turns` may stand after `before`, up to and with its end-of-turn token."""
+    turn = turns[-1]
     if not template_of(tokenizer):
-        return f" {turn.content}{_end_of_text(tokenizer) if is_last else ''}"
+        return [f" {turn.content}{_end_of_text(tokenizer) if is_last else ''}"]
+    frame = _frame(tokenizer, before, turns[:-1], tools)
     if turn.tool_calls:
-        end = _usual_end(tokenizer)
-        if end not in rest:
-            raise _no_end()
-        return rest[: rest.index(end) + len(end)]
+        rest = render(tokenizer, turns, tools).removeprefix(before)
+        return _forms_of_calls(rest, turn, frame.end.strip())
     # Some templates trim what they are given.
-    forms = (turn.content, turn.content.strip())
-    written = next((form for form in forms if rest.startswith(form)), None)
-    if written is None:
-        raise _answer_differs() if is_last else _earlier_differs()
-    return written + _up_to_added_token(tokenizer, rest[len(written) :])
+    said = (turn.content, turn.content.strip(), turn.content.lstrip(), turn.content.rstrip())
+    return [f"{frame.lead}{form}{frame.end}" for form in said]
 
 
-def _usual_end(tokenizer: ChatTokenizer) -> str:
-    """The token that ends a turn of plain text."""
-    hello = [Message(role="user", content="Hello."), Message(role="assistant", content="Yes.")]
-    after = render(tokenizer, hello).rpartition("Yes.")[2]
-    return _up_to_added_token(tokenizer, after).strip()
+class _Frame(NamedTuple):
+    """What a template writes around an answer."""
+
+    lead: str
+    """White space before it that the prompt does not hold."""
+    end: str
+    """All after it, up to and with the end-of-turn token."""
+
+
+def _frame(
+    tokenizer: ChatTokenizer, before: str, turns: Sequence[Message], tools: Sequence[Tool]
+) -> _Frame:
+    """Found with an answer of which the template writes no part itself, and none after it.
+
+    An added token that comes later may be anything: the opening of the next turn, or a word.
+    """
+    answered = render(tokenizer, [*turns, Message(role="assistant", content="Yes.")], tools)
+    lead, answer, after = answered.removeprefix(before).partition("Yes.")
+    if not answer:
+        raise _answer_differs()
+    if lead.strip():  # Or `before` is no beginning of it.
+        raise _prompt_differs()
+    return _Frame(lead, _up_to_added_token(tokenizer, after))
+
+
+def _forms_of_calls(rest: str, turn: Message, end: str) -> list[str]:
+    """A turn with calls up to its end, if all is there. What it says may look like an end, too."""
+    written, found, _ = rest.rpartition(end)
+    if not found:
+        raise _no_end()
+    said = [turn.content.strip(), *(call.name for call in turn.tool_calls)]
+    ends = sum(text.count(end) for text in [*said, *(call.arguments for call in turn.tool_calls)])
+    whole = written.count(end) == ends and all(written.count(t) >= said.count(t) for t in said)
+    return [written + end] if whole else []
 
 
 def _up_to_added_token(tokenizer: ChatTokenizer, text: str) -> str:
@@ -129,7 +167,9 @@ def _up_to_added_token(tokenizer: ChatTokenizer, text: str) -> str:
     tokens = [token for token in tokenizer.get_added_vocab() if token.strip() and token in text]
     if not tokens:
         raise _no_end()
-    return text[: min(text.index(token) + len(token) for token in tokens)]
+    # Where one token is part of another, a tokenizer takes the longer.
+    token = min(tokens, key=lambda token: (text.index(token), -len(token)))
+    return text[: text.index(token) + len(token)]
 
 
 def _tokenised(tokenizer: ChatTokenizer, pieces: Sequence[str]) -> TokenisedExample:
@@ -140,34 +180,50 @@ def _tokenised(tokenizer: ChatTokenizer, pieces: Sequence[str]) -> TokenisedExam
     """
     text = "".join(pieces)
     borders = list(accumulate(map(len, pieces)))[:-1]
-    joint = _encoded(tokenizer, text)
-    cuts = [place for place in borders if not _starts_with(tokenizer, joint, text[:place])]
-    ids: list[int] = []
-    marks: list[int] = []
-    for start, stop in pairwise([0, *cuts, len(text)]):
-        marks += [
-            len(ids) + len(_encoded(tokenizer, text[start:place]))
-            for place in borders
-            if start <= place < stop
-        ]
-        ids += _encoded(tokenizer, text[start:stop])
-    if cuts and tokenizer.decode(ids) != tokenizer.decode(joint):
+    joint = coded = _coded(tokenizer, text, borders, [])
+    cuts: list[int] = []
+    while coded.crossed:  # A cut changes the tokens behind it, which may cross the next border.
+        cuts = sorted({*cuts, *coded.crossed})
+        coded = _coded(tokenizer, text, borders, cuts)
+    if cuts and tokenizer.decode(coded.ids) != tokenizer.decode(joint.ids):
         raise UserError(
             "The model's tokenizer writes an answer differently when the prompt stands before it, "
             "so that the loss cannot be kept to the answer. Choose another base model."
         )
-    ends = [*marks[1::2], len(ids)]
-    spans = tuple(Span(start, stop) for start, stop in zip(marks[::2], ends, strict=True))
-    return TokenisedExample(token_ids=tuple(ids), answers=spans)
+    ends = [*coded.marks[1::2], len(coded.ids)]
+    spans = tuple(Span(start, stop) for start, stop in zip(coded.marks[::2], ends, strict=True))
+    return TokenisedExample(token_ids=tuple(coded.ids), answers=spans)
+
+
+class _Coded(NamedTuple):
+    """A text as tokens."""
+
+    ids: list[int]
+    marks: list[int]
+    """Tokens before each border."""
+    crossed: list[int]
+    """Borders, in characters, up to which the text has other tokens than it would have alone."""
+
+
+def _coded(
+    tokenizer: ChatTokenizer, text: str, borders: Sequence[int], cuts: Sequence[int]
+) -> _Coded:
+    """Tokens of the parts of a text between the cuts. All places are in characters."""
+    coded = _Coded([], [], [])
+    for start, stop in pairwise([0, *cuts, len(text)]):
+        part = _encoded(tokenizer, text[start:stop])
+        for border in borders:
+            if start <= border < stop:
+                begun = _encoded(tokenizer, text[start:border]) if border > start else []
+                coded.marks.append(len(coded.ids) + len(begun))
+                if part[: len(begun)] != begun:
+                    coded.crossed.append(border)
+        coded.ids.extend(part)
+    return coded
 
 
 def _encoded(tokenizer: ChatTokenizer, text: str) -> list[int]:
     return tokenizer.encode(text, add_special_tokens=False)
-
-
-def _starts_with(tokenizer: ChatTokenizer, ids: Sequence[int], text: str) -> bool:
-    begun = _encoded(tokenizer, text)
-    return list(ids[: len(begun)]) == begun
 
 
 def _end_of_text(tokenizer: ChatTokenizer) -> str:

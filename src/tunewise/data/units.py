@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tunewise.data.near_duplicates import leaders
-from tunewise.types import Example, Message
+from tunewise.types import Example, Message, Preference
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +50,7 @@ def own_unit(example: Example) -> str:
     return f"input:{normalised_input(example)}"
 
 
-def normalised_input(example: Example) -> str:
+def normalised_input(example: Example | Preference) -> str:
     """The whole input without regard to case and white space: rows alike in it are one unit."""
     turns = ((turn.role, " ".join(_said(turn).casefold().split())) for turn in example.messages)
     return json.dumps(list(turns), ensure_ascii=False)

@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from tunewise.errors import UserError
 from tunewise.models import hub
 from tunewise.models.catalog import LocalModel
+from tunewise.models.gguf_files import write_gguf
 
 BASE_FILE = "tunewise-base.json"
 """Beside an adapter: which base it was trained for."""
@@ -32,11 +33,20 @@ ADAPTER_SETTINGS = "adapter_config.json"
 _LOW_RANK = re.compile(r"\.(lora_[AB]\.weight|lora_magnitude_vector)$")
 
 
+def is_whole_model(folder: Path) -> bool:
+    """Whether a training of every weight wrote it: a model in the hub's layout, no adapter."""
+    return (folder / "config.json").is_file() and not (folder / ADAPTER_SETTINGS).is_file()
+
+
 def adapter_hash(adapter: Path) -> str:
-    """sha256 (hex) of the adapter's weights and settings."""
+    """sha256 (hex) of the weights and settings of an adapter, or of a whole model."""
+    names = (ADAPTER_WEIGHTS, ADAPTER_SETTINGS)
+    if is_whole_model(adapter):
+        names = ("config.json", *sorted(file.name for file in adapter.glob("*.safetensors")))
     digest = hashlib.sha256()
-    for name in (ADAPTER_WEIGHTS, ADAPTER_SETTINGS):
-        digest.update((adapter / name).read_bytes())
+    for name in names:
+        with (adapter / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 
@@ -49,15 +59,29 @@ def sign_adapter(adapter: Path, base: LocalModel) -> None:
 def check_adapter(adapter: Path, base: LocalModel) -> None:
     """Refuses an adapter that is missing, pickled, or trained for another base.
 
+    A whole model that was trained from the base is as good as an adapter.
+
     Raises:
         UserError: with what to do.
     """
+    if is_whole_model(adapter):
+        check_signature(adapter, base)
+        return
     for name in (ADAPTER_WEIGHTS, ADAPTER_SETTINGS):
         if not (adapter / name).is_file():
             raise UserError(
                 f"{adapter}: there is no {name} (pickled adapters are not read). "
                 "Give the folder of an adapter in PEFT format."
             )
+    check_signature(adapter, base)
+
+
+def check_signature(adapter: Path, base: LocalModel) -> None:
+    """Refuses what was trained for another base; what nobody signed is let through.
+
+    Raises:
+        UserError: with what to do.
+    """
     signature = adapter / BASE_FILE
     if not signature.is_file():
         return
@@ -107,6 +131,11 @@ def merge_into_gguf(base: LocalModel, adapter: Path, out: Path) -> None:
     if base.gguf is None:
         raise ValueError(f"{base.name} has no GGUF file: {base.no_gguf}")
     check_adapter(adapter, base)
+    if is_whole_model(adapter):
+        fault = write_gguf(adapter, out)
+        if fault:
+            raise UserError(f'{adapter}: {fault} Set engine = "transformers" in [model].')
+        return
     _check_only_matrices(adapter)
     merged = _merged_weights(base, adapter)
     beside = out.with_name(f".{out.name}-{os.getpid()}")
@@ -116,6 +145,30 @@ def merge_into_gguf(base: LocalModel, adapter: Path, out: Path) -> None:
         beside.rename(out)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def merge_into_folder(base: LocalModel, adapter: Path, out: Path) -> None:
+    """Writes base and adapter as one model: safetensors and tokenizer in the hub's layout.
+
+    Args:
+        base: that the adapter was trained for.
+        adapter: in PEFT format, or a whole model, which is copied.
+        out: a folder that does not exist yet.
+
+    Raises:
+        UserError: when the adapter does not belong to the base.
+    """
+    check_adapter(adapter, base)
+    beside = out.with_name(f".{out.name}.new")
+    shutil.rmtree(beside, ignore_errors=True)
+    if is_whole_model(adapter):
+        shutil.copytree(adapter, beside)
+    else:
+        model = attach_adapter(hub.load_model(base.folder), adapter, base, name="default")
+        hub.save(model.merge_and_unload(), beside)
+        hub.copy_tokenizer(base.folder, beside)
+    (beside / BASE_FILE).unlink(missing_ok=True)
+    beside.rename(out)
 
 
 def _check_only_matrices(adapter: Path) -> None:

@@ -15,7 +15,12 @@ import transformers
 
 from tunewise.data.chat import prompt_tokens
 from tunewise.models import hub
-from tunewise.models.adapters import adapter_hash, attach_adapter, check_adapter
+from tunewise.models.adapters import (
+    adapter_hash,
+    attach_adapter,
+    check_adapter,
+    is_whole_model,
+)
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engine import Request, Sampling
 from tunewise.types import Failure, Generation, Message, Usage
@@ -39,15 +44,12 @@ class TransformersEngine:
         self.context_tokens = model.context_tokens
         self._model = model
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        dtype = torch.bfloat16 if self._device.startswith("cuda") else torch.float32
-        self._base = cast("Any", hub.load_model(model.folder, dtype=dtype)).to(self._device)
-        # A model's own habits (a repetition penalty, a top_k) would make its answers something
-        # else than greedy, and other than those of the other engines.
-        self._base.generation_config = transformers.GenerationConfig()
+        self._base = self._opened(model.folder)
         self._tokenizer = hub.load_tokenizer(model.folder)
         self._ends = hub.end_token_ids(model.folder, self._tokenizer)
         self._shares_prefixes = _sees_everything(self._base.config)
         self._adapted: Any = None
+        self._whole: tuple[str, Any] | None = None
 
     def generate(self, requests: Sequence[Request]) -> list[Generation | Failure]:
         """See `Engine.generate`. Rows of similar length and equal settings share a batch."""
@@ -91,7 +93,7 @@ class TransformersEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
-        self._base = self._adapted = None
+        self._base = self._adapted = self._whole = None
 
     def _with(self, adapter: Path | None) -> Any:
         """The model with exactly this adapter switched on."""
@@ -99,11 +101,28 @@ class TransformersEngine:
             return self._base if self._adapted is None else self._adapted.disable_adapter()
         check_adapter(adapter, self._model)
         name = adapter_hash(adapter)
+        if is_whole_model(adapter):
+            return self._whole_model(adapter, name)
         if self._adapted is None or name not in self._adapted.peft_config:
             onto = self._base if self._adapted is None else self._adapted
             self._adapted = attach_adapter(onto, adapter, self._model, name=name).eval()
         self._adapted.set_adapter(name)
         return self._adapted
+
+    def _whole_model(self, folder: Path, name: str) -> Any:
+        """A model whose every weight was trained; the last one stays open."""
+        if self._whole is None or self._whole[0] != name:
+            self._whole = None
+            self._whole = (name, self._opened(folder))
+        return self._whole[1]
+
+    def _opened(self, folder: Path) -> Any:
+        dtype = torch.bfloat16 if self._device.startswith("cuda") else torch.float32
+        model = cast("Any", hub.load_model(folder, dtype=dtype)).to(self._device)
+        # A model's own habits (a repetition penalty, a top_k) would make its answers something
+        # else than greedy, and other than those of the other engines.
+        model.generation_config = transformers.GenerationConfig()
+        return model
 
     @torch.inference_mode()
     def _batch(

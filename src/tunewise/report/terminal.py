@@ -16,6 +16,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     ProgressColumn,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -234,6 +235,8 @@ class RichProgress:
         self._console = console or Console(stderr=True)
         self._clock = clock
         self._bars: Bars | None = None
+        self._shown: list[TaskID] = []
+        self._status = ""
         self._depth = 0
 
     @contextmanager
@@ -253,6 +256,12 @@ class RichProgress:
         console = self._bars.console if self._bars else self._console
         console.print(Text("  " * self._depth + text), soft_wrap=True)
 
+    def status(self, text: str) -> None:
+        """See `Progress.status`."""
+        self._status = text
+        if self._bars and self._shown:
+            self._bars.update(self._shown[-1], status=text)
+
     @contextmanager
     def _bar(self, description: str, total: int) -> Generator[Callable[[int], None]]:
         bars, outermost = self._bars or self._new_bars(), self._bars is None
@@ -260,12 +269,14 @@ class RichProgress:
         if outermost:
             bars.start()
         started = self._clock()
-        bar = bars.add_task(description, total=total or None)
+        bar = bars.add_task(description, total=total or None, status="")
+        self._shown.append(bar)
         try:
             yield lambda units: bars.advance(bar, units)
             line = f"{description}: {numbers.duration(self._clock() - started)}"
             bars.console.print(Text(line, style="dim"), soft_wrap=True)
         finally:
+            self._shown.remove(bar)
             bars.remove_task(bar)
             if outermost:
                 bars.stop()
@@ -279,6 +290,7 @@ class RichProgress:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             _TimeLeft(),
+            TextColumn("{task.fields[status]}", style="dim", markup=False),
             console=self._console,
             transient=True,
             # stdout may carry the one JSON document of --json: leave it alone.
@@ -298,9 +310,11 @@ class RichProgress:
                 said = now
                 left = _seconds_left(done, total, now - started)
                 estimate = "" if left is None else f", about {numbers.duration(left)} left"
-                self._say(f"{description}: {done:,} of {total:,}{estimate}")
+                doing = f" ({self._status})" if self._status else ""
+                self._say(f"{description}: {done:,} of {total:,}{estimate}{doing}")
 
         self._say(f"{description} ...")
+        self._status = ""
         try:
             yield advance
         except BaseException:

@@ -13,6 +13,7 @@ from typing import Literal
 from bs4 import BeautifulSoup, Tag
 
 from tunewise.errors import UserError
+from tunewise.types import Text
 
 BlockKind = Literal["prose", "list", "table", "code"]
 
@@ -84,6 +85,19 @@ def read_documents(*places: Path) -> list[Document]:
     if faults:
         raise UserError.together(faults)
     return documents
+
+
+def whole_text(document: Document) -> Text:
+    """A document as one text, headings included: what continued pre-training reads."""
+    lines = [f"# {document.title}"]
+    shown: tuple[str, ...] = ()
+    for block in document.blocks:
+        for depth, heading in enumerate(block.headings):
+            if block.headings[: depth + 1] != shown[: depth + 1]:
+                lines.append(f"{'#' * (depth + 2)} {heading}")
+        shown = block.headings
+        lines.append(block.text)
+    return Text(id=document.name, text="\n\n".join(lines))
 
 
 def _files(folder: Path, faults: list[str]) -> Iterator[Path]:

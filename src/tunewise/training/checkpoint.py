@@ -1,39 +1,142 @@
-"""Writes and reads the state of a training between epochs, so that a kill loses one epoch at most.
+"""Writes and reads the state of a training so that a kill at any moment leaves a whole one.
 
-A checkpoint is written beside its place, synced and renamed; the one file holds everything and is
-read with torch's weights-only reader. Knows nothing of what is in the state.
+A checkpoint is a folder of safetensors and JSON, made beside its place: every file synced, the
+manifest with their sha256 last, then renamed, then the folder around it synced. Nothing in it is
+ever unpickled. Knows nothing of what is in the state.
 """
 
+import hashlib
+import json
 import os
-import pickle
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import torch as safetensors_torch
 
-State = dict[str, Any]
+from tunewise.errors import UserError
+
+KEPT = 2
+"""Checkpoints kept: should the newest not verify, the one before it does."""
+MANIFEST = "manifest.json"
+_STATE = "state.json"
+_FORMAT = 1
+_SAFETENSORS = cast("Any", safetensors_torch)  # its functions carry no types
+
+Tensors = dict[str, torch.Tensor]
 
 
-def write_state(state: State, file: Path) -> None:
-    """Replaces `file` atomically."""
-    beside = file.with_name(f".{file.name}.new")
-    with beside.open("wb") as handle:
-        torch.save(state, handle)
-        handle.flush()
-        os.fsync(handle.fileno())
-    beside.rename(file)
-    folder = os.open(file.parent, os.O_RDONLY)
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """The state after some step."""
+
+    step: int
+    """Optimiser steps done."""
+    state: Mapping[str, Any]
+    """JSON values."""
+    tensors: Mapping[str, Tensors]
+    """Name of the file -> name -> tensor."""
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Adds `step-…` to `folder`, and removes all but the newest `KEPT`.
+
+    Raises:
+        UserError: it cannot be written; the earlier ones stay as they are.
+    """
+    place = folder / f"step-{checkpoint.step:08d}"
+    beside = folder / f".{place.name}.new"
     try:
-        os.fsync(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir()
+        for name, tensors in checkpoint.tensors.items():
+            _SAFETENSORS.save_file(tensors, beside / f"{name}.safetensors")
+        (beside / _STATE).write_text(json.dumps(checkpoint.state, sort_keys=True), "utf-8")
+        files = sorted(beside.iterdir())
+        for file in files:
+            _sync(file)
+        manifest = {"format": _FORMAT, "files": {file.name: _sha256(file) for file in files}}
+        (beside / MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
+        _sync(beside / MANIFEST)
+        _sync(beside)
+        shutil.rmtree(place, ignore_errors=True)  # one that did not verify
+        beside.rename(place)
+        _sync(folder)
+        for old in _places(folder)[KEPT:]:
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        kept = [place.name for place in _places(folder)]
+        stays = f"The checkpoint {kept[0]} stays." if kept else "There is no earlier one."
+        raise UserError(
+            f"{place}: the checkpoint cannot be written: {error.strerror or error}. {stays} Free "
+            "some space or name another folder with --out, then go on with --resume."
+        ) from error
+    return place
+
+
+def read_checkpoint(
+    folder: Path, *, usable: Callable[[Mapping[str, Any]], bool], warn: Callable[[str], None]
+) -> Checkpoint | None:
+    """The newest checkpoint that verifies; None when there is none.
+
+    Args:
+        folder: where they lie.
+        usable: told the state: whether it belongs to this training. Others are passed over.
+        warn: told of each that is damaged.
+    """
+    for place in _places(folder):
+        fault = _fault_of(place)
+        if fault is None:
+            state = cast("dict[str, Any]", json.loads((place / _STATE).read_text("utf-8")))
+            if usable(state):
+                files = place.glob("*.safetensors")
+                tensors = {file.stem: _SAFETENSORS.load_file(file) for file in files}
+                return Checkpoint(step=_step(place), state=state, tensors=tensors)
+        else:
+            warn(f"{place}: this checkpoint is passed over: {fault}.")
+    return None
+
+
+def _places(folder: Path) -> list[Path]:
+    """The newest first. What a kill left half-made begins with a dot."""
+    return sorted(folder.glob("step-*"), key=_step, reverse=True)
+
+
+def _step(place: Path) -> int:
+    number = place.name.removeprefix("step-")
+    return int(number) if number.isdigit() else -1
+
+
+def _fault_of(place: Path) -> str | None:
+    """Why a checkpoint is not whole."""
+    try:
+        manifest = cast("object", json.loads((place / MANIFEST).read_text("utf-8")))
+        files = cast("dict[str, str]", cast("dict[str, Any]", manifest)["files"])
+        if _STATE not in files:
+            return "its manifest is empty"
+        for name, sha256 in files.items():
+            if _sha256(place / name) != sha256:
+                return f"{name} is not what was written"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"its manifest cannot be read ({type(error).__name__})"
+    return None
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
-        os.close(folder)
-
-
-def read_state(file: Path) -> State | None:
-    """The state in `file`; None when there is none, or when it is not whole."""
-    if not file.exists():
-        return None
-    try:
-        return cast("State", torch.load(file, map_location="cpu", weights_only=True))
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):  # by where it is cut off
-        return None
+        os.close(handle)

@@ -1,278 +1,462 @@
-"""Trains an adapter on tokenised examples, epoch by epoch, top to bottom on one page.
+"""Trains a model on rows, step by step, top to bottom on one page.
 
-Every epoch ends in a checkpoint from which the next one goes on with the same numbers as if
-nothing had happened. Knows nothing of chat templates, metrics or contenders.
+A training that was killed at any step goes on from its newest checkpoint with the same numbers as
+if nothing had happened. Knows nothing of chat templates, metrics or contenders.
 """
 
-import hashlib
 import math
-import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from itertools import chain
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import peft
 import torch
 
-from tunewise.data.chat import TokenisedExample
 from tunewise.errors import UserError
-from tunewise.models import hub
-from tunewise.models.adapters import sign_adapter
+from tunewise.models.adapters import adapter_hash
 from tunewise.models.catalog import LocalModel
-from tunewise.training.batches import Batch, batches, order, shared_prefixes
-from tunewise.training.checkpoint import State, read_state, write_state
-from tunewise.training.objectives import can_share_prefixes, sft
+from tunewise.training.adapters import (
+    adapted_model,
+    load_trained,
+    make_fast,
+    save_trained,
+    trained_weights,
+)
+from tunewise.training.attention import plain_model, try_packing
+from tunewise.training.batches import Batch, epoch_steps, micro_batches
+from tunewise.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from tunewise.training.cursor import Epoch, cursor_from
+from tunewise.training.events import Events, Watcher, is_spike
+from tunewise.training.objectives import Kto, Sft, Totals, totals_of
+from tunewise.training.parallel import default_device, join_processes, spread, whole
 from tunewise.training.precision import (
     Precision,
     fastest_precision,
     give_back_memory,
     keep_freed_memory,
 )
+from tunewise.training.recipe import Recipe
+from tunewise.training.reference import row_log_probabilities, with_references
+from tunewise.training.rows import Row, check_rows, hash_rows
+from tunewise.training.schedule import learning_rate
+from tunewise.training.speed import Speed
 
-WARMUP_SHARE = 0.06
 LARGEST_GRADIENT = 1.0
-STATE_FILE = "state.pt"
-_PEFT = cast("Any", peft)  # its functions carry no types
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recipe:
-    """Everything that decides what a training does, but for the rows."""
-
-    learning_rate: float
-    """Peak, of AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101), betas 0.9 and 0.999."""
-    epochs: int
-    """Epochs of the schedule: the learning rate falls linearly to 0 at their end."""
-    batch_tokens: int
-    """Tokens in one optimiser step, padding and each row's own beginning included."""
-    seed: int
-    """Of the adapter's start and the order of rows."""
-    rank: int = 16
-    alpha: float = 32.0
-    adapter: str = "lora"
-    """lora, rslora or dora."""
-    dropout: float = 0.0
-    precision: Precision | None = None
-    """None: the fastest on this machine."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Epoch:
-    """What one epoch did."""
-
-    number: int
-    """From 1."""
-    loss: float
-    """Mean of its steps' losses, nats a token."""
-    tokens: int
-    """Tokens seen, padding excluded."""
-    steps: int
+"""Norm that gradients are clipped to."""
+CHECKPOINT_SECONDS = 60.0
+"""At most so much work is lost to a kill that leaves no time to save."""
+MICRO_TOKENS = {"cpu": 1024, "cuda": 16_384}
+"""Tokens that go through the model at once."""
+CHECKPOINTS = "checkpoints"
 
 
 class Training:
-    """One training of one adapter; `run_epoch` goes on from the newest checkpoint in `folder`.
+    """One training of one model; it goes on from the newest checkpoint in `folder`.
 
     Args:
         base: the model to adapt.
-        rows: tokenised examples; every one needs loss on at least one token.
+        rows: what is learnt; every row needs loss on at least one token.
         recipe: the settings. A checkpoint made with other settings or rows is not used.
-        folder: where the checkpoint lies; made if missing.
+        folder: where checkpoints and events lie; made if missing.
+        replay: general examples, of which `recipe.replay_share` goes into every step.
+        start: what another training wrote, to go on from; None: a fresh adapter.
         device: torch device; None: the GPU when there is one.
+        checkpoint_seconds: between two checkpoints at least; 0: after every step.
+        warn: told what a person should know.
+        watchers: told every event, beside `events.jsonl`.
+
+    Raises:
+        UserError: rows that nothing can be learnt from, or a folder that cannot be written to.
     """
 
     def __init__(
         self,
         base: LocalModel,
-        rows: Sequence[TokenisedExample],
+        rows: Sequence[Row],
         recipe: Recipe,
         folder: Path,
         *,
+        replay: Sequence[Row] = (),
+        start: Path | None = None,
         device: str | None = None,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+        warn: Callable[[str], None] = lambda line: None,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
-        self._base, self._rows, self._recipe = base, rows, recipe
-        self.folder = folder
-        self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        folder.mkdir(parents=True, exist_ok=True)
-        self.epochs: list[Epoch] = []
-        self._precision: Precision = recipe.precision or fastest_precision(self._device)
-        lengths = [len(row.token_ids) for row in rows]
-        rng = np.random.default_rng(recipe.seed)
-        steps = len(order(lengths, batch_tokens=recipe.batch_tokens, rng=rng))
-        self._total_steps = steps * recipe.epochs
+        check_rows([*rows, *replay], context_tokens=base.context_tokens)
+        self._base, self._rows, self._replay, self._recipe = base, rows, replay, recipe
+        self.folder, self._start = folder, start
+        self._device = device or default_device()
+        self._processes = join_processes(self._device)
+        self._checkpoint_seconds = checkpoint_seconds
+        self._warn = warn
+        self._events = Events(folder, watchers=watchers, warn=warn)
+        self._identity = {
+            "recipe": asdict(recipe),
+            "rows": hash_rows([*rows, *replay]),
+            "base": base.sha256,
+            "start": adapter_hash(start) if start else None,
+        }
+        self._steps_of: dict[int, list[list[Row]]] = {}
+        self._total_steps = sum(len(self._steps(n + 1)) for n in range(recipe.epochs))
         self._model: Any = None
-        self._prefixes: list[int] | None = None
+        self._packs = False
+        self._speed: Speed | None = None
         self._optimizer: Any = None
-        state = read_state(folder / STATE_FILE)
-        if state is not None and state.get("identity") == self._identity():
-            self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
-            self._precision = state["precision"]
+        self._weights_whole = True
+        self._saved_step, self._saved_at = -1, 0.0
+        found = self._newest_checkpoint()
+        self._cursor = cursor_from(found.state if found else None)
+        state: Mapping[str, Any] = found.state if found else {}
+        self._precision: Precision = (
+            state.get("precision") or recipe.precision or fastest_precision(self._device)
+        )
+        self._micro_tokens: int = (
+            state.get("micro_tokens")
+            or recipe.micro_tokens
+            or MICRO_TOKENS[self._device.split(":")[0]]
+        )
+        self._saved_step = found.step if found else -1
+
+    @property
+    def epochs(self) -> Sequence[Epoch]:
+        """Those that are over."""
+        return self._cursor.epochs
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps done."""
+        return self._cursor.steps
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps of the whole training."""
+        return self._total_steps
 
     @property
     def tokens(self) -> int:
-        """Tokens trained on so far, padding excluded."""
-        return sum(epoch.tokens for epoch in self.epochs)
+        """Tokens trained on so far, each row with its own beginning."""
+        return sum(epoch.tokens for epoch in self._cursor.epochs) + self._cursor.tokens
 
     @property
     def epoch_tokens(self) -> int:
-        """Tokens of one epoch, padding excluded."""
-        return sum(len(row.token_ids) for row in self._rows)
+        """Tokens of one epoch, replay not counted."""
+        return sum(row.tokens for row in self._rows)
 
     @property
     def precision(self) -> Precision:
         """The number format of its matrix products."""
         return self._precision
 
+    @property
+    def base_name(self) -> str:
+        """What the person called the base."""
+        return self._base.name
+
+    @property
+    def base_sha256(self) -> str:
+        """See `LocalModel.sha256`."""
+        return self._base.sha256
+
+    def tell(self, event: str, **facts: Any) -> None:
+        """Adds an event of the caller's to those of the training."""
+        if self._processes.is_first:
+            self._events.tell(event, self._cursor.steps, **facts)
+
     def run_epoch(self, on_tokens: Callable[[int], None] = lambda n: None) -> Epoch:
-        """Trains one more epoch and writes the checkpoint.
+        """Trains to the end of the epoch at hand, and writes a checkpoint.
 
         Args:
             on_tokens: told the number of tokens after each step.
 
         Raises:
-            UserError: the loss or a gradient is no finite number; nothing of the epoch is kept.
+            UserError: the loss or a gradient is no finite number, and never reaches the weights;
+                or a checkpoint cannot be written.
         """
-        self._load()
-        number = len(self.epochs) + 1
-        rng = np.random.default_rng([self._recipe.seed, number])
-        # For dropout: the epoch's own, whatever else used torch's generator before it.
-        torch.manual_seed(1_000_003 * self._recipe.seed + number)  # pyright: ignore[reportUnknownMemberType]
-        losses: list[float] = []
-        tokens = 0
-        done = sum(epoch.steps for epoch in self.epochs)
-        self._model.train()
-        for step in batches(
-            self._rows,
-            batch_tokens=self._recipe.batch_tokens,
-            pad=0,
-            rng=rng,
-            prefixes=self._prefixes,
-        ):
-            value = self._backward(step)
-            weights = [p for p in self._model.parameters() if p.requires_grad]
-            norm = torch.nn.utils.clip_grad_norm_(weights, LARGEST_GRADIENT)
-            if not (math.isfinite(value) and math.isfinite(float(norm))):
-                self.release()
-                raise UserError(
-                    f"training: the loss became {value} in epoch {number}, step {len(losses) + 1} "
-                    f"(learning rate {self._recipe.learning_rate}). Choose a lower learning rate."
-                )
-            rate = self._learning_rate(done + len(losses))
-            for group in self._optimizer.param_groups:
-                group["lr"] = rate
-            self._optimizer.step()
-            self._optimizer.zero_grad(set_to_none=True)
-            losses.append(value)
-            tokens += sum(batch.tokens for batch in step)
-            on_tokens(sum(batch.tokens for batch in step))
-        epoch = Epoch(number=number, loss=float(np.mean(losses)), tokens=tokens, steps=len(losses))
-        self.epochs.append(epoch)
-        write_state(self._state(), self.folder / STATE_FILE)
+        cursor, number = self._cursor, len(self._cursor.epochs) + 1
+        with self._saved_when_stopped():
+            self._load()
+            for rows in self._steps(number)[len(cursor.losses) :]:
+                self._step(rows)
+                on_tokens(sum(row.tokens for row in rows))
+                if time.monotonic() - self._saved_at >= self._checkpoint_seconds:
+                    self._save()
+            epoch = Epoch(
+                number=number,
+                loss=float(np.mean(cursor.losses)),
+                tokens=cursor.tokens,
+                steps=len(cursor.losses),
+            )
+            cursor.epochs.append(epoch)
+            cursor.losses, cursor.tokens = [], 0
+            self._save()
+        self.tell("epoch", **asdict(epoch))
         return epoch
 
-    def save_adapter(self, folder: Path) -> None:
-        """Writes the adapter as it is now, in PEFT format, signed with its base."""
+    def save(self, folder: Path) -> None:
+        """Writes what was trained as it is now: an adapter in PEFT format, or the whole model."""
         self._load()
-        beside = folder.with_name(f".{folder.name}.new")
-        shutil.rmtree(beside, ignore_errors=True)
-        self._model.peft_config["default"].base_model_name_or_path = self._base.name
-        # Embeddings are never trained; peft would ask the hub whether they were.
-        self._model.save_pretrained(str(beside), save_embedding_layers=False)
-        sign_adapter(beside, self._base)
-        shutil.rmtree(folder, ignore_errors=True)
-        beside.rename(folder)
+        model = self._model
+        if self._processes.count > 1:  # what is sharded cannot be written: it goes into a new one
+            weights = {name: whole(w) for name, w in trained_weights(model).items()}
+            if self._processes.is_first:
+                model = adapted_model(self._base, self._recipe, device="cpu")
+                for name, weight in trained_weights(model).items():
+                    with torch.no_grad():
+                        weight.copy_(weights[name])
+        if self._processes.is_first:
+            save_trained(model, self._base, self._recipe, folder)
+        self._processes.wait()
+
+    def log_probabilities(self, rows: Sequence[Row]) -> list[tuple[float, ...]]:
+        """(rows, sequences of each) log-probability of each sequence's answers as it is now, nats.
+
+        Args:
+            rows: any, such as those of dev.
+        """
+        self._load()
+        return self._log_probabilities(self._model, rows)
 
     def release(self) -> None:
         """Frees the model's memory; the next call loads it from the checkpoint again."""
         self._model = self._optimizer = None
         give_back_memory()
 
-    def _backward(self, step: Sequence[Batch]) -> float:
-        """Adds up the gradient of one step; returns its loss, the mean over all its tokens."""
-        targets = sum(int(batch.loss.sum()) for batch in step)
-        total = 0.0
-        for batch in step:
-            batch = batch.to(self._device)
-            with torch.autocast(
-                self._device.split(":")[0], torch.bfloat16, enabled=self._precision == "bfloat16"
-            ):
-                loss = sft(self._model, batch) * (int(batch.loss.sum()) / targets)
-            loss.backward()  # pyright: ignore[reportUnknownMemberType]
-            total += float(loss.detach())
-        return total
+    def _step(self, rows: Sequence[Row]) -> None:
+        """One optimiser step on these rows."""
+        began, cursor, step = time.perf_counter(), self._cursor, self._cursor.steps
+        batches = micro_batches(rows, micro_tokens=self._micro_tokens, share=self._packs)
+        self._model.train()
+        # Dropout is a function of the step, whatever else used torch's generator before it.
+        torch.manual_seed((1_000_003 * self._recipe.seed + step) * 64 + self._processes.rank)  # pyright: ignore[reportUnknownMemberType]
+        loss = self._processes.total(self._backward(batches))
+        weights = list(trained_weights(self._model).values())
+        norm = float(whole(torch.nn.utils.clip_grad_norm_(weights, LARGEST_GRADIENT)))
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise self._not_finite(rows, loss)
+        rate = learning_rate(self._recipe, step, self._total_steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._weights_whole = False
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        cursor.losses.append(loss)
+        cursor.tokens += sum(row.tokens for row in rows)
+        self._weights_whole = True
+        self._report(rows, batches, norm, rate, time.perf_counter() - began)
 
-    def _learning_rate(self, step: int) -> float:
-        warmup = max(1, round(WARMUP_SHARE * self._total_steps))
-        if step < warmup:
-            return self._recipe.learning_rate * (step + 1) / warmup
-        left = (self._total_steps - step) / max(1, self._total_steps - warmup)
-        return self._recipe.learning_rate * max(0.0, left)
+    def _backward(self, batches: Sequence[Batch]) -> float:
+        """Adds up the gradient of one step; returns this process's part of its loss."""
+        objective, own = self._recipe.objective, self._processes.own(batches)
+        totals = totals_of(batches)
+        if isinstance(objective, Kto):
+            totals[False] = self._with_divergence(objective, batches, totals[False])
+        value = 0.0
+        for assigned in own:
+            batch = assigned.batch.to(self._device)
+            replayed = batch.rows[0].replayed
+            with self._autocast():
+                chosen = Sft() if replayed else objective
+                loss = chosen.loss(self._model, batch, totals[replayed])
+                if replayed:
+                    loss = loss * self._recipe.replay_share
+                if not assigned.counts:
+                    loss = loss * 0.0
+            # Sharded gradients are averaged over the processes; this one adds them up.
+            (loss * self._processes.count).backward()
+            value += float(loss.detach())
+        return value
+
+    def _with_divergence(self, objective: Kto, batches: Sequence[Batch], totals: Totals) -> Totals:
+        """z0 of `Kto`, over all rows of the step."""
+        found = 0.0
+        for assigned in self._processes.own(batches):
+            if not assigned.batch.rows[0].replayed:
+                with self._autocast():
+                    one = objective.divergence(self._model, assigned.batch.to(self._device))
+                found += one if assigned.counts else 0.0
+        mean = self._processes.total(found) / totals.rows
+        return replace(totals, divergence=max(0.0, mean))
+
+    def _autocast(self) -> torch.autocast:
+        kind = self._device.split(":")[0]
+        return torch.autocast(kind, torch.bfloat16, enabled=self._precision == "bfloat16")
+
+    def _not_finite(self, rows: Sequence[Row], loss: float) -> UserError:
+        """Names the rows, and forgets the gradients: the weights are those of the step before."""
+        self._optimizer.zero_grad(set_to_none=True)
+        culprits: list[str] = []
+        for row in rows:
+            batch = micro_batches([row], micro_tokens=1, share=self._packs)[0].to(self._device)
+            with torch.no_grad(), self._autocast():
+                alone = Sft().loss(self._model, batch, totals_of([batch])[row.replayed])
+            if not math.isfinite(float(alone)):
+                culprits.append(row.id)
+        step = self._cursor.steps + 1
+        named = culprits if 0 < len(culprits) < len(rows) else [row.id for row in rows]
+        self.tell("not finite", failed_step=step, loss=str(loss), rows=named)
+        if self._cursor.steps > max(0, self._saved_step):
+            self._save()
+        self.release()
+        return UserError(
+            f"training: the loss became {loss} in step {step} of {self._total_steps} (learning "
+            f"rate {self._recipe.learning_rate:g}), rows {', '.join(named[:8])}"
+            f"{', ...' if len(named) > 8 else ''}. The weights are still those of the step before. "
+            "Look at these rows, or choose a lower learning rate."
+        )
+
+    def _log_probabilities(self, model: Any, rows: Sequence[Row]) -> list[tuple[float, ...]]:
+        return row_log_probabilities(
+            model,
+            rows,
+            micro_tokens=self._micro_tokens,
+            share=self._packs,
+            autocast=self._autocast,
+        )
+
+    def _report(
+        self,
+        rows: Sequence[Row],
+        batches: Sequence[Batch],
+        norm: float,
+        rate: float,
+        seconds: float,
+    ) -> None:
+        *before, loss = self._cursor.losses[-21:]
+        if is_spike(loss, before):
+            self.tell("spike", loss=loss, rows=[row.id for row in rows])
+        tokens = sum(row.tokens for row in rows)
+        share = 0.0
+        if self._speed is not None:
+            share = self._speed.share_of_peak(batches, seconds * self._processes.count)
+        self.tell(
+            "step",
+            epoch=len(self._cursor.epochs) + 1,
+            loss=loss,
+            gradient_norm=norm,
+            learning_rate=rate,
+            tokens=tokens,
+            tokens_per_second=round(tokens / seconds, 1),
+            share_of_peak=round(share, 3),
+        )
+
+    def _steps(self, epoch: int) -> list[list[Row]]:
+        """The rows of each step of an epoch, from 1."""
+        if epoch not in self._steps_of:
+            self._steps_of[epoch] = epoch_steps(
+                self._rows,
+                self._replay,
+                batch_tokens=self._recipe.batch_tokens,
+                replay_share=self._recipe.replay_share,
+                rng=np.random.default_rng([self._recipe.seed, epoch]),
+            )
+        return self._steps_of[epoch]
 
     def _load(self) -> None:
+        """Builds the model, and puts the newest checkpoint into it."""
         if self._model is not None:
             return
         keep_freed_memory()
         recipe = self._recipe
-        torch.manual_seed(recipe.seed)  # pyright: ignore[reportUnknownMemberType]
-        config = _PEFT.LoraConfig(
-            task_type="CAUSAL_LM",
-            r=recipe.rank,
-            lora_alpha=recipe.alpha,
-            lora_dropout=recipe.dropout,
-            target_modules="all-linear",
-            use_rslora=recipe.adapter == "rslora",
-            use_dora=recipe.adapter == "dora",
-        )
-        model = cast("Any", hub.load_model(self._base.folder)).to(self._device)
-        self._model = _PEFT.get_peft_model(model, config)
-        # A set, written in an order that differs between processes: equal adapters would not
-        # have equal files.
-        chosen = self._model.peft_config["default"]
-        chosen.target_modules = sorted(chosen.target_modules)
-        if self._precision == "bfloat16":  # as autocast would at every step, but once
-            for name, weight in self._model.named_parameters():
-                if not weight.requires_grad and name.endswith("base_layer.weight"):
-                    weight.data = weight.data.bfloat16()
-        if self._prefixes is None and can_share_prefixes(self._model):
-            self._prefixes = shared_prefixes(self._rows)
+        model = adapted_model(self._base, recipe, device=self._device)
+        if self._start is not None:
+            load_trained(model, self._base, recipe, self._start)
+        self._packs = try_packing(model)
+        make_fast(model, self._precision)
+        if recipe.save_memory:
+            plain_model(model).activation_checkpointing_enable()
+        self._processes.shard(model)
+        if recipe.objective.needs_reference and not self._rows[0].reference:
+            self._rows = with_references(
+                self._rows,
+                self.folder,
+                identity=self._identity,
+                ask=partial(self._log_probabilities, model),
+            )
+            self._steps_of.clear()
+        self._speed = Speed(model, device=self._device, precision=self._precision)
+        weights = trained_weights(model)
         self._optimizer = torch.optim.AdamW(
-            [p for p in self._model.parameters() if p.requires_grad],
+            weights.values(),
             lr=recipe.learning_rate,
-            weight_decay=0.0,
+            weight_decay=recipe.weight_decay,
+            fused=self._processes.count == 1,
         )
-        if self.epochs:
-            state = read_state(self.folder / STATE_FILE)
-            if state is None:
-                raise UserError(
-                    f"{self.folder / STATE_FILE}: the checkpoint disappeared while training. "
-                    "Run again with --resume."
-                )
-            _PEFT.set_peft_model_state_dict(self._model, state["adapter"])
-            self._optimizer.load_state_dict(state["optimizer"])
+        self._model = model
+        found = self._newest_checkpoint()
+        at = cursor_from(found.state if found else None).steps
+        if at < self._cursor.steps:
+            raise UserError(
+                f"{self.folder}: the checkpoint of step {self._cursor.steps} disappeared while "
+                "training. Run again with --resume."
+            )
+        if found is not None:
+            self._put_back(found)
+        self._saved_at = time.monotonic()
+        self.tell("resumed" if at else "start", total_steps=self._total_steps, at=at)
 
-    def _state(self) -> State:
-        adapter = _PEFT.get_peft_model_state_dict(self._model, save_embedding_layers=False)
-        return {
-            "identity": self._identity(),
-            "epochs": [asdict(epoch) for epoch in self.epochs],
-            "precision": self._precision,
-            "adapter": adapter,
-            "optimizer": self._optimizer.state_dict(),
+    def _newest_checkpoint(self) -> Checkpoint | None:
+        return read_checkpoint(
+            self.folder / CHECKPOINTS,
+            usable=lambda state: state.get("identity") == self._identity,
+            warn=self._warn,
+        )
+
+    def _put_back(self, found: Checkpoint) -> None:
+        for name, weight in trained_weights(self._model).items():
+            with torch.no_grad():
+                weight.copy_(spread(found.tensors["weights"][name], weight))
+            moments = {
+                kind: found.tensors["optimizer"].get(f"{kind}.{name}")
+                for kind in ("exp_avg", "exp_avg_sq", "step")
+            }
+            if moments["step"] is not None:
+                self._optimizer.state[weight] = {
+                    kind: spread(tensor, weight) if kind != "step" else tensor.clone()
+                    for kind, tensor in moments.items()
+                    if tensor is not None
+                }
+
+    def _save(self) -> None:
+        """Writes a checkpoint of the steps done. Every process has to come here."""
+        weights = trained_weights(self._model)
+        optimizer = {
+            f"{kind}.{name}": whole(tensor)
+            for name, weight in weights.items()
+            for kind, tensor in self._optimizer.state[weight].items()
         }
+        tensors = {"weights": {n: whole(w) for n, w in weights.items()}, "optimizer": optimizer}
+        if self._processes.is_first:
+            cursor = self._cursor
+            state = {
+                "identity": self._identity,
+                **cursor.as_state(),
+                "precision": self._precision,
+                "micro_tokens": self._micro_tokens,
+                "next_learning_rate": learning_rate(self._recipe, cursor.steps, self._total_steps),
+                "next_dropout_seed": 1_000_003 * self._recipe.seed + cursor.steps,
+            }
+            write_checkpoint(
+                self.folder / CHECKPOINTS,
+                Checkpoint(step=cursor.steps, state=state, tensors=tensors),
+            )
+        self._processes.wait()
+        self._saved_step, self._saved_at = self._cursor.steps, time.monotonic()
 
-    def _identity(self) -> State:
-        """What a checkpoint must have been made with to be used here."""
-        rows = _hash_rows(self._rows)
-        return {"recipe": asdict(self._recipe), "rows": rows, "base": self._base.sha256}
-
-
-def _hash_rows(rows: Sequence[TokenisedExample]) -> str:
-    """sha256 (hex) over token ids and loss masks."""
-    digest = hashlib.sha256()
-    for row in rows:
-        numbers = [len(row.token_ids), *row.token_ids, *chain.from_iterable(row.answers)]
-        digest.update(np.array(numbers, dtype=np.int64).tobytes())
-        digest.update(b"|")
-    return digest.hexdigest()
+    @contextmanager
+    def _saved_when_stopped(self) -> Generator[None]:
+        """Saves the steps done when a signal ends the process, so that nothing is lost."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit):
+            ahead = self._model is not None and self._cursor.steps > max(0, self._saved_step)
+            if ahead and self._weights_whole and self._processes.count == 1:
+                try:
+                    self._save()
+                except UserError as error:
+                    self._warn(str(error))
+            raise

@@ -1,0 +1,193 @@
+"""What `tunewise train` learns from and is judged by: rows of train and dev for each method.
+
+Test stays sealed: rows that `decide` would seal are not trained on here either. Knows nothing of
+the loop.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tunewise.contenders.few_shot import shown_examples
+from tunewise.data.chat import ChatTokenizer
+from tunewise.data.pairs import read_pairs
+from tunewise.data.prepare import Prepared, prepare
+from tunewise.data.read import read_data, read_texts
+from tunewise.data.sources import find_parts
+from tunewise.data.units import normalised_input
+from tunewise.errors import UserError
+from tunewise.models.catalog import LocalModel
+from tunewise.project import Project
+from tunewise.retrieval.documents import read_documents, whole_text
+from tunewise.retrieval.embed import Embedder, load_embedder
+from tunewise.retrieval.index import ExampleIndex
+from tunewise.settings import Data, Sources
+from tunewise.training.prepare_rows import (
+    document_rows,
+    example_rows,
+    pair_rows,
+    taught_rows,
+    unpaired_rows,
+)
+from tunewise.training.recipe import Method
+from tunewise.training.rows import Row
+from tunewise.types import Example, Message, Text
+
+DEV_SHARE = 0.1
+"""Of pairs and documents, which have no split of their own."""
+FEWEST_DEV = 20
+"""Pairs of dev at least, as far as train keeps more."""
+TEACHER_EXAMPLES = 8
+"""Nearest examples of train in the prompt of the teacher of distill."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """What one training learns from, and what it is judged by."""
+
+    method: Method
+    train: Sequence[Row]
+    dev: Sequence[Row]
+    """Judged by likelihood: pairs, or pieces of documents that train does not hold."""
+    prepared: Prepared | None
+    """Judged by answers: its dev split. None: by likelihood."""
+    replay: Sequence[Row]
+    notes: tuple[str, ...]
+
+
+def lesson_for(project: Project, model: LocalModel, tokenizer: ChatTokenizer) -> Lesson:
+    """The rows of a project's method.
+
+    Raises:
+        UserError: the data are missing, cannot be read, or do not go with the method.
+    """
+    replay: list[Row] = []
+    if project.data.replay is not None:
+        found = read_data(Data(examples=project.data.replay))
+        replay = example_rows(tokenizer, [e for part in found.values() for e in part.examples])
+    method = project.training.method
+    match method:
+        case "dpo" | "kto":
+            return _pairs(project, model, tokenizer, method, replay)
+        case "cpt":
+            return _documents(project, model, tokenizer, replay)
+        case _:
+            return _examples(project, model, tokenizer, replay)
+
+
+def _examples(
+    project: Project, model: LocalModel, tokenizer: ChatTokenizer, replay: Sequence[Row]
+) -> Lesson:
+    prepared = prepare(project)
+    train = prepared.splits.train
+    notes = prepared.notes
+    if project.training.method == "sft":
+        rows = example_rows(tokenizer, train)
+        return Lesson(
+            method="sft", train=rows, dev=(), prepared=prepared, replay=replay, notes=notes
+        )
+    try:
+        embedder: Embedder | None = load_embedder()
+    except UserError as error:
+        embedder = None
+        notes = (*notes, f"Nearest examples are found by words alone: {error}")
+    prompts = _teacher_prompts(train, prepared.project.task.instruction, embedder)
+    rows = taught_rows(tokenizer, train, prompts, context_tokens=model.context_tokens)
+    notes = (
+        *notes,
+        f"The teacher is the base with the instruction and the {TEACHER_EXAMPLES} nearest examples "
+        "of train in its prompt.",
+    )
+    return Lesson(
+        method="distill", train=rows, dev=(), prepared=prepared, replay=replay, notes=notes
+    )
+
+
+def _teacher_prompts(
+    train: Sequence[Example], instruction: str, embedder: Embedder | None
+) -> list[tuple[Message, ...]]:
+    index = ExampleIndex(train, embedder)
+    near = index.nearest_many([e.input.text for e in train], TEACHER_EXAMPLES + 1)
+    return [
+        shown_examples(
+            instruction,
+            [one for one in some if one.id != example.id][:TEACHER_EXAMPLES],
+            example.input,
+        )
+        for example, some in zip(train, near, strict=True)
+    ]
+
+
+def _pairs(
+    project: Project,
+    model: LocalModel,
+    tokenizer: ChatTokenizer,
+    method: Method,
+    replay: Sequence[Row],
+) -> Lesson:
+    data = project.data
+    notes: tuple[str, ...] = ()
+    held_out: tuple[Example, ...] = ()
+    if data.preferences is not None and (data.examples or data.train):
+        prepared = prepare(project)
+        held_out = (*prepared.splits.dev, *prepared.splits.test)
+    sources: Sources | None = data.preferences or data.examples or data.train
+    if sources is None:
+        raise UserError("data.preferences: is missing. Name a file with prompt, chosen, rejected.")
+    found = read_pairs(sources, data, held_out=held_out)
+    ranked = sorted(found.pairs, key=lambda pair: _rank(normalised_input(pair), data.seed))
+    size = _dev_size(len(ranked))
+    # Pairs of one input stay on one side.
+    border = {normalised_input(pair) for pair in ranked[:size]}
+    dev = [pair for pair in found.pairs if normalised_input(pair) in border]
+    train = [pair for pair in found.pairs if normalised_input(pair) not in border]
+    rows, held = (
+        pair_rows(tokenizer, some, context_tokens=model.context_tokens) for some in (train, dev)
+    )
+    if method == "kto":
+        rows = unpaired_rows(rows, context_tokens=model.context_tokens)
+    notes = (*found.notes, f"{len(train)} pairs are learnt from, {len(dev)} judge.")
+    return Lesson(method=method, train=rows, dev=held, prepared=None, replay=replay, notes=notes)
+
+
+def _documents(
+    project: Project, model: LocalModel, tokenizer: ChatTokenizer, replay: Sequence[Row]
+) -> Lesson:
+    data = project.data
+    if data.documents is not None:
+        texts: Sequence[Text] = [whole_text(one) for one in read_documents(*data.documents)]
+    elif data.examples is not None:
+        columns = Data(examples=data.examples, text=data.text)
+        files = [file for part in find_parts(columns).values() for file in part.files]
+        texts = read_texts(files, columns).rows
+    else:
+        raise UserError("data.documents: is missing. Name a folder of documents to learn from.")
+    if len(texts) < 2:
+        raise UserError(
+            "data.documents: there is one document, and one has to be left out to judge by. Add "
+            "another, or split it."
+        )
+    ranked = sorted(texts, key=lambda text: _rank(text.text, data.seed))
+    size = max(1, round(DEV_SHARE * len(ranked)))
+    dev, train = (
+        document_rows(tokenizer, some, context_tokens=model.context_tokens)
+        for some in (ranked[:size], ranked[size:])
+    )
+    held = ", ".join(text.id for text in ranked[:3][:size])
+    notes = (f"{len(ranked) - size} documents are learnt from; {size} judge: {held}.",)
+    return Lesson(method="cpt", train=train, dev=dev, prepared=None, replay=replay, notes=notes)
+
+
+def _dev_size(count: int) -> int:
+    wanted = max(round(DEV_SHARE * count), min(FEWEST_DEV, count // 4))
+    if wanted < 1 or count < 4:
+        raise UserError(
+            f"There are {count} preference pairs, too few to learn from some and judge by others. "
+            "Add pairs."
+        )
+    return wanted
+
+
+def _rank(text: str, seed: int) -> bytes:
+    """Decides the side of a row by its content: rows added later move no other."""
+    return hashlib.sha256(f"{seed} {text}".encode("utf-8", errors="surrogatepass")).digest()

@@ -1,0 +1,78 @@
+"""Shows what a training came to, from the files it wrote."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tunewise.report import numbers
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_CURVE_CELLS = 60
+
+
+def render_trained(folder: Path, console: Console) -> None:
+    """Prints the loss as a curve, dev by epoch, and where the model lies.
+
+    Args:
+        folder: of a finished training.
+        console: where to.
+    """
+    result = cast("dict[str, Any]", json.loads((folder / "training.json").read_text("utf-8")))
+    steps = _steps(folder / "events.jsonl")
+    dev = result["dev"]
+    console.print()
+    if steps:
+        losses = [step["loss"] for step in steps]
+        console.print(Text(f"loss  {curve(losses)}  {losses[0]:.3f} → {losses[-1]:.3f}"))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("epoch", "loss", f"{dev['metric']} on dev"):
+        table.add_column(title, justify="right")
+    for point in dev["points"]:
+        best = point["epoch"] == dev["best_epoch"]
+        value = f"{'→ ' if best else ''}{point['value']:.4g}"
+        style = "bold" if best else ""
+        table.add_row(str(point["epoch"]), f"{point['loss']:.4f}", value, style=style)
+    console.print(table)
+    pace = sorted(step["tokens_per_second"] for step in steps)
+    share = sorted(step["share_of_peak"] for step in steps)
+    if steps:
+        middle = len(steps) // 2
+        console.print(
+            Text(
+                f"{result['steps']} steps, {result['tokens']:,} tokens in "
+                f"{numbers.duration(result['seconds'])}; a step's median: {pace[middle]:,.0f} "
+                f"tokens/s, {share[middle]:.0%} of the machine's own matrix-multiply peak."
+            )
+        )
+    console.print(Text(f"The model: {folder / result['model']}", style="bold"), soft_wrap=True)
+    console.print(
+        Text(f"Events: {folder / 'events.jsonl'}  Result: {folder / 'training.json'}", style="dim"),
+        soft_wrap=True,
+    )
+
+
+def curve(values: list[float]) -> str:
+    """Values as a row of blocks, each the mean of its part: `█▆▄▃▂▂▁▁`."""
+    cells = min(_CURVE_CELLS, len(values))
+    edges = [round(n * len(values) / cells) for n in range(cells + 1)]
+    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges) if b > a]
+    low, high = min(means), max(means)
+    spread = high - low or 1.0
+    last = len(_BLOCKS) - 1
+    return "".join(_BLOCKS[round((value - low) / spread * last)] for value in means)
+
+
+def _steps(file: Path) -> list[dict[str, Any]]:
+    """The newest event of each step: what was done again after a kill counts once."""
+    found: dict[int, dict[str, Any]] = {}
+    for line in file.read_text("utf-8").splitlines():
+        event = cast("dict[str, Any]", json.loads(line))
+        if event["event"] == "step":
+            found[event["step"]] = event
+    return [found[number] for number in sorted(found)]

@@ -1,0 +1,155 @@
+"""What one row of a training is: one sequence of tokens, or several that belong together.
+
+Knows nothing of how rows share a step, of models or of chat templates.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+from tunewise.data.chat import Span, TokenisedExample
+from tunewise.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A unit of training: what is in it is never spread over two batches.
+
+    sft, cpt: one sequence. dpo: the chosen, then the rejected answer. kto: the row's own answer,
+    then an answer to another input. distill: the student's sequence, then the teacher's, with the
+    same answer tokens.
+    """
+
+    id: str
+    """Of the example, for events and errors."""
+    sequences: tuple[TokenisedExample, ...]
+    wanted: bool = True
+    """kto: whether the answer is a good one."""
+    reference: tuple[float, ...] = ()
+    """Log-probability (nats) of each sequence's answers under the model before training; empty
+    where the method needs none."""
+    replayed: bool = False
+    """A general example, learnt with `sft` whatever the method: against forgetting."""
+
+    @property
+    def tokens(self) -> int:
+        """Of all its sequences."""
+        return sum(len(sequence.token_ids) for sequence in self.sequences)
+
+    @property
+    def loss_tokens(self) -> int:
+        """Tokens that carry loss in its first sequence."""
+        return self.sequences[0].loss_tokens
+
+
+def single_rows(ids: Sequence[str], sequences: Sequence[TokenisedExample]) -> list[Row]:
+    """Rows of one sequence each."""
+    return [Row(id=i, sequences=(s,)) for i, s in zip(ids, sequences, strict=True)]
+
+
+def judged_rows(
+    ids: Sequence[str],
+    chosen: Sequence[TokenisedExample],
+    rejected: Sequence[TokenisedExample],
+    *,
+    context_tokens: int,
+) -> list[Row]:
+    """Two rows of `kto` a pair: its chosen answer wanted, its rejected one not.
+
+    Each brings a mismatched sequence, its own prompt with the answer of the row after it, from
+    which the divergence is estimated (Ethayarajh et al. 2024, arXiv:2402.01306, section 4.1). It
+    is cut where it would not fit the context.
+
+    Raises:
+        UserError: there is one pair alone, so that nothing is mismatched.
+    """
+    judged = [
+        (f"{name} ({said})", sequence, said == "chosen")
+        for name, good, bad in zip(ids, chosen, rejected, strict=True)
+        for said, sequence in (("chosen", good), ("rejected", bad))
+    ]
+    if len(judged) < 3:
+        raise UserError("kto needs at least two pairs of answers. Add rows, or choose dpo.")
+    return [
+        # Two further on is the answer of the same kind to the next input.
+        Row(
+            id=name,
+            sequences=(own, _mismatched(own, judged[(n + 2) % len(judged)][1], context_tokens)),
+            wanted=wanted,
+        )
+        for n, (name, own, wanted) in enumerate(judged)
+    ]
+
+
+def _mismatched(
+    own: TokenisedExample, other: TokenisedExample, context_tokens: int
+) -> TokenisedExample:
+    prompt = own.token_ids[: own.answers[-1].start]
+    answer = other.token_ids[other.answers[-1].start :]
+    ids = (prompt + answer)[:context_tokens]
+    return TokenisedExample(token_ids=ids, answers=(Span(len(prompt), len(ids)),))
+
+
+def text_rows(
+    ids: Sequence[str], texts: Sequence[Sequence[int]], *, block_tokens: int
+) -> list[Row]:
+    """Rows of `cpt`: every text cut into blocks of at most `block_tokens`, loss on every token.
+
+    A block after the first begins with the last token of the block before, so that every token
+    but a text's first is predicted exactly once. What is left of a text is a short row, which
+    shares a batch with others without seeing them.
+    """
+    rows: list[Row] = []
+    for name, tokens in zip(ids, texts, strict=True):
+        for start in range(0, max(1, len(tokens) - 1), block_tokens - 1):
+            block = tuple(tokens[start : start + block_tokens])
+            if len(block) > 1:
+                whole = TokenisedExample(token_ids=block, answers=(Span(1, len(block)),))
+                rows.append(Row(id=f"{name} from token {start}", sequences=(whole,)))
+    return rows
+
+
+def check_rows(rows: Sequence[Row], *, context_tokens: int) -> None:
+    """Refuses rows that nothing can be learnt from, by name.
+
+    Raises:
+        UserError: no rows, a row without a token that carries loss, or longer than the context.
+    """
+    if not rows:
+        raise UserError("There is no row to train on. Add examples.")
+    faults = [
+        f"{row.id}: {fault}"
+        for row in rows
+        if (fault := fault_of(row.sequences, context_tokens=context_tokens)) is not None
+    ]
+    if faults:
+        raise UserError.together(faults)
+
+
+def fault_of(sequences: Sequence[TokenisedExample], *, context_tokens: int) -> str | None:
+    """Why a row of these sequences cannot be trained on, and what to do; None: it can."""
+    if sequences[0].loss_tokens == 0:
+        return "its answer has no token to learn from. Give it an answer, or remove it."
+    longest = max(len(sequence.token_ids) for sequence in sequences)
+    if longest > context_tokens:
+        return (
+            f"its {longest} tokens do not fit the model's context of {context_tokens}. Shorten "
+            "it, or choose a base model with a longer context."
+        )
+    return None
+
+
+def hash_rows(rows: Sequence[Row]) -> str:
+    """sha256 (hex) over token ids, loss masks and what else a row brings."""
+    digest = hashlib.sha256()
+    for row in rows:
+        for sequence in row.sequences:
+            spans = chain.from_iterable(sequence.answers)
+            numbers = [len(sequence.token_ids), *sequence.token_ids, *spans]
+            digest.update(np.array(numbers, dtype=np.int64).tobytes())
+            digest.update(b"|")
+        digest.update(f"{row.wanted} {row.replayed};".encode())
+    return digest.hexdigest()
