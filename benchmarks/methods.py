@@ -140,7 +140,7 @@ def distill(data: Path, folder: Path) -> str:
     """KL of the teacher to the student, a dev row, before and after."""
     import torch
 
-    from tunewise.contenders.few_shot import Shots, shown_examples
+    from tunewise.contenders.few_shot import shown_examples
     from tunewise.data.chat import answer_tokens
     from tunewise.data.read import read_examples
     from tunewise.models import hub

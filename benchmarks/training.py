@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,10 @@ RATE = 5e-4
 RANK, ALPHA = 16, 32.0
 WARM_UP = 3
 """Steps that are not timed."""
-STEPS = {"snips_json": 50, "eshop_triage": 20, "shared_instruction": 15}
+STEPS = {"snips_json": 50, "eshop_triage": 12, "shared_instruction": 8}
+"""Of the first turn."""
+LATER_STEPS = {"snips_json": 15, "eshop_triage": 12, "shared_instruction": 8}
+"""Of the others: the losses were compared by then."""
 INSTRUCTION_WORDS = 270
 """Words of the shared instruction: about 400 tokens."""
 
@@ -46,7 +49,8 @@ def main() -> None:
         for turn in range(given.turns):
             for work in given.work:
                 for arm in given.arms:
-                    found = one_process(arm, work, Path(folder), given.data)
+                    steps = (LATER_STEPS if turn else STEPS)[work]
+                    found = one_process(arm, work, Path(folder), given.data, steps)
                     results.setdefault(work, {}).setdefault(arm, []).append(found)
                     said = f"turn {turn + 1}, {work}, {arm}: {found['tokens_per_second']:.0f}"
                     print(f"{said} tokens/s", file=sys.stderr, flush=True)
@@ -62,6 +66,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--steps", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -93,10 +98,10 @@ def lora() -> Any:
     return LoraConfig(task_type="CAUSAL_LM", r=RANK, lora_alpha=ALPHA, target_modules="all-linear")
 
 
-def one_process(arm: str, work: str, folder: Path, data: Path) -> dict[str, Any]:
+def one_process(arm: str, work: str, folder: Path, data: Path, steps: int) -> dict[str, Any]:
     """What one arm says of itself."""
     command = [sys.executable, __file__, "--arm", arm, "--work", work]
-    command += ["--folder", str(folder), "--data", str(data)]
+    command += ["--folder", str(folder), "--data", str(data), "--steps", str(steps)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -104,7 +109,7 @@ def one_process(arm: str, work: str, folder: Path, data: Path) -> dict[str, Any]
 def run_arm(given: argparse.Namespace) -> dict[str, Any]:
     """Trains, and says how fast."""
     (work,) = given.work
-    examples = rows_of(work, given.data)[: ROWS_A_STEP * STEPS[work]]
+    examples = rows_of(work, given.data)[: ROWS_A_STEP * given.steps]
     start = given.folder / "start"
     if given.arm == "tunewise":
         found = ours(examples, start, given.folder)
@@ -131,52 +136,45 @@ def rows_of(work: str, data: Path) -> Sequence[Any]:
 
 def ours(examples: Sequence[Any], start: Path, folder: Path) -> dict[str, Any]:
     """The loop of this repository, its own order of rows replaced by the given one."""
-    import peft
-    from safetensors.torch import load_file
-
-    from tunewise.data.chat import answer_tokens
     from tunewise.models import hub
     from tunewise.training import loop
-    from tunewise.training.batches import micro_batches
+    from tunewise.training.prepare_rows import example_rows
+    from tunewise.training.recipe import Recipe
 
     model = base()
-    tokenizer = hub.load_tokenizer(model.folder)
-    rows = [answer_tokens(tokenizer, e.messages, e.target, e.tools) for e in examples]
-
-    def in_order(rows: Sequence[Any], *, pad: int, prefixes: Any, **_: Any) -> Iterator[Any]:
-        shared = prefixes or [0] * len(rows)
-        for first in range(0, len(rows), ROWS_A_STEP):
-            step = range(first, min(first + ROWS_A_STEP, len(rows)))
-            step = sorted(step, key=lambda i: -len(rows[i].token_ids))
-            yield micro_batches([rows[i] for i in step], [shared[i] for i in step], pad=pad)
-
+    rows = example_rows(hub.load_tokenizer(model.folder), examples)
     losses: list[float] = []
+    shares: list[float] = []
+    ends: list[float] = []
 
-    class Timed(loop.Training):
-        def _load(self) -> None:
-            super()._load()
-            if not losses:
-                weights = load_file(start / "adapter_model.safetensors")
-                peft.set_peft_model_state_dict(self._model, weights)
+    class InOrder(loop.Training):
+        def _steps(self, epoch: int) -> list[list[Any]]:
+            return [rows[i : i + ROWS_A_STEP] for i in range(0, len(rows), ROWS_A_STEP)]
 
-        def _learning_rate(self, step: int) -> float:
-            return RATE
+    def watch(event: Any) -> None:
+        if event["event"] == "start":
+            ends.append(time.perf_counter())
+        elif event["event"] == "step":
+            ends.append(time.perf_counter())
+            losses.append(event["loss"])
+            shares.append(event["share_of_peak"])
 
-        def _backward(self, step: Any) -> float:
-            losses.append(super()._backward(step))
-            return losses[-1]
-
-    loop.batches = in_order
-    recipe = loop.Recipe(
-        learning_rate=RATE, epochs=1, batch_tokens=4096, seed=1, rank=RANK, alpha=ALPHA
+    recipe = Recipe(
+        learning_rate=RATE,
+        epochs=1,
+        batch_tokens=4096,
+        seed=1,
+        rank=RANK,
+        alpha=ALPHA,
+        schedule="constant",
+        warmup_share=0.0,
     )
     with tempfile.TemporaryDirectory(dir=folder) as out:
-        training = Timed(model, rows, recipe, Path(out))
-        ends = [time.perf_counter()]
-        training.run_epoch(lambda n: ends.append(time.perf_counter()))
+        training = InOrder(model, rows, recipe, Path(out), start=start, watchers=[watch])
+        training.run_epoch()
         precision = training.precision
-    found = summary(ends, losses, [len(row.token_ids) for row in rows])
-    return {**found, "precision": precision}
+    found = summary(ends, losses, [row.tokens for row in rows])
+    return {**found, "precision": precision, "share": statistics.median(shares[WARM_UP:])}
 
 
 def theirs(examples: Sequence[Any], start: Path, folder: Path, *, best: bool) -> dict[str, Any]:
@@ -256,15 +254,21 @@ def markdown(results: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
     """A table a workload: medians over the turns, and ratios to TRL's defaults."""
     lines = [f"{os.cpu_count()} processors ({platform.machine()}), medians over the turns."]
     for work, arms in results.items():
-        lines += ["", f"### {work}", "", "| arm | tokens/s | times TRL | s a step | peak MiB |"]
-        lines += ["|---|---:|---:|---:|---:|"]
+        lines += [
+            "",
+            f"### {work}",
+            "",
+            "| arm | tokens/s | times TRL | s a step | peak MiB | of matrix peak |",
+        ]
+        lines += ["|---|---:|---:|---:|---:|---:|"]
         usual = _median(arms.get("trl_default", []), "tokens_per_second")
         for arm, turns in arms.items():
             speed = _median(turns, "tokens_per_second")
             times = f"{speed / usual:.2f}" if usual else ""
+            share = f"{_median(turns, 'share'):.0%}" if "share" in turns[0] else ""
             lines.append(
                 f"| {arm} | {speed:.0f} | {times} | {_median(turns, 'seconds_a_step'):.2f} "
-                f"| {_median(turns, 'peak_mib'):.0f} |"
+                f"| {_median(turns, 'peak_mib'):.0f} | {share} |"
             )
         if {"tunewise", "trl_default"} <= set(arms):
             ours, usual_losses = arms["tunewise"][0]["losses"], arms["trl_default"][0]["losses"]

@@ -96,13 +96,10 @@ def answers_of(contender: str, at_least: int = 1) -> Moment:
 
 def trained(pattern: str, epochs: int = 1) -> Moment:
     """The moment when a training has its checkpoint after so many epochs."""
-    seen: list[int] = []
+    seen: set[Path] = set()
 
     def _look(run: Path) -> bool:
-        for file in run.glob(f"training/{pattern}/state.pt"):
-            stamp = file.stat().st_mtime_ns
-            if stamp not in seen:
-                seen.append(stamp)
+        seen.update(run.glob(f"training/{pattern}/checkpoints/step-*/manifest.json"))
         return len(seen) >= epochs
 
     return _look

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tunewise.errors import UserError
-from tunewise.project import CONTENDERS, Project, infer_task, load_project, resolved_toml
+from tunewise.project import USUAL_CONTENDERS, Project, infer_task, load_project, resolved_toml
 from tunewise.types import Example, Message
 
 Write = Callable[[str], Path]
@@ -43,7 +43,7 @@ def test_a_bare_data_file_is_a_project_with_every_default(write: Write) -> None:
     assert project.data.examples == (folder / "examples.jsonl",)
     assert project.root == folder
     assert project.model.base == "smollm2-135m-instruct"
-    assert project.contenders.use == CONTENDERS
+    assert project.contenders.use == USUAL_CONTENDERS
     assert project.training.seeds == 3
     assert project.training.learning_rate == "auto"
     assert project.decision.minimum_gain == 0.05
@@ -161,8 +161,19 @@ minimum_gain = nan
         ('[contenders.b]\ntype="openai"\nmodel="m"\nbase_url="here"', "is no address"),
         ('[model]\nengine = "openvinno"', 'Did you mean "openvino"?'),
         ('[model]\nbase = "./gone.gguf"', "does not exist"),
-        ('[training]\nmethod = "dpo"', '"dpo" comes with a later version. Use sft.'),
-        ('[training]\nadapter = "qlora"', "comes with a later version. Use lora or rslora"),
+        ('[training]\nmethod = "dpoo"', 'Did you mean "dpo"?'),
+        ('[training]\nadapter = "qlora4"', 'Did you mean "qlora"?'),
+        (
+            '[training]\nmethod = "distill"\nadapter = "full"',
+            "full leaves no base to be the teacher",
+        ),
+        (
+            '[training]\nmethod = "distill"\ninitialisation = "pissa"',
+            "changes the base, which is the teacher",
+        ),
+        ('[training]\nadapter = "dora"\ninitialisation = "pissa"', "goes with lora and rslora"),
+        ('[training]\nloss = "ipo"\nlabel_smoothing = 0.1', "belongs to the loss sigmoid"),
+        ('[training]\ntrack = ["tensorbord"]', 'Did you mean "tensorboard"?'),
         ("[training]\nseeds = true", "must be a whole number, not true"),
         ("[training]\nseeds = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFF", "is out of range"),
         ('[contenders]\nbudget_tokens = "much"', "must be a whole number"),

@@ -5,13 +5,17 @@ at once: this is the documented place for late imports.
 """
 
 import json
+import os
 import shlex
 import signal
 import sys
-from contextlib import suppress
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from tunewise.project import Project
 
 ERROR, INTERRUPTED, TERMINATED = 1, 130, 143
+PATIENCE = 7.0
+"""Seconds between a signal and the end at the latest."""
 
 app = typer.Typer(
     name="tunewise",
@@ -287,29 +293,64 @@ def models_rm(
 
 def main() -> None:
     """The entry point: every error of a user's becomes a message and an exit code."""
-    signal.signal(signal.SIGTERM, _terminated)
-    signal.signal(signal.SIGINT, _interrupted)
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
     try:
-        app()
+        with _ends_in_time():
+            app()
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except SystemExit as ended:
+        if ended.code in (INTERRUPTED, TERMINATED):
+            _leave(ended.code)
+        raise
 
 
-def _interrupted(signum: int, frame: FrameType | None) -> None:
-    _stop("\nInterrupted.", INTERRUPTED)
-
-
-def _terminated(signum: int, frame: FrameType | None) -> None:
-    _stop("\nTerminated.", TERMINATED)
-
-
-def _stop(said: str, code: int) -> None:
+def _stop(signum: int, frame: FrameType | None) -> None:
+    """Unwinds, so that a training writes down the steps it has done."""
+    said = "Interrupted." if signum == signal.SIGINT else "Terminated."
     resumable = sys.argv[1:2] in (["decide"], ["demo"], ["train"])
     advice = " The same command with --resume goes on: what was done is kept." if resumable else ""
     with suppress(OSError):  # the terminal may be gone
-        typer.echo(f"{said}{advice}", err=True)
-    sys.exit(code)
+        typer.echo(f"\n{said}{advice}", err=True)
+    sys.exit(INTERRUPTED if signum == signal.SIGINT else TERMINATED)
+
+
+@contextmanager
+def _ends_in_time() -> Generator[None]:
+    """Ends the process when a signal was not answered within `PATIENCE` seconds.
+
+    Python runs its handler only when the main thread leaves the library that it is in, and an
+    engine may answer a batch for a minute. Every file is whole at any moment: answers are appended
+    and synced, everything else is renamed into its place.
+    """
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    before = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+
+    def wait() -> None:
+        codes = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+        while number := os.read(told, 1):
+            if number[0] in codes:
+                time.sleep(PATIENCE)
+                _leave(codes[signal.Signals(number[0])])
+        os.close(told)
+
+    threading.Thread(target=wait, daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(tell)
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends at once: libraries may take longer to close what they opened."""
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def _project(source: Path, settings: list[str] | None) -> "Project":

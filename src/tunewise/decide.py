@@ -92,6 +92,12 @@ def run_decide(
     Raises:
         UserError: a fault in the data, the model, an endpoint or the run folder.
     """
+    if project.training.method != "sft":
+        raise UserError(
+            f'training.method: "{project.training.method}" is for `tunewise train`. decide trains '
+            "fine_tune on the examples' answers (sft), fine_tune_cpt on documents before, "
+            "fine_tune_dpo on preference pairs afterwards: name them in contenders.use."
+        )
     prepared = prepare(project)
     project = prepared.project
     check_ledger(project)

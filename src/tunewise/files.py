@@ -53,3 +53,12 @@ def write_json(file: Path, value: object) -> None:
 def write_lines(file: Path, records: Sequence[dict[str, Any]]) -> None:
     """Replaces `file` atomically with JSON lines."""
     write_text(file, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records))
+
+
+def sync(path: Path) -> None:
+    """Waits until a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,12 +31,13 @@ from tunewise.progress import Progress
 from tunewise.project import Project, resolved_toml
 from tunewise.runs import RUNS
 from tunewise.training.defaults import recipe_for
-from tunewise.training.events import Watcher
+from tunewise.training.events import show_steps
 from tunewise.training.loop import Training
 from tunewise.training.parallel import Processes, join_processes
 from tunewise.training.recipe import Recipe
 from tunewise.training.reference import with_references
-from tunewise.training.rows import check_rows
+from tunewise.training.rows import check_rows, hash_rows
+from tunewise.training.tracking import Tracker, open_trackers
 
 RESULT = "training.json"
 PREFIX = "train-"
@@ -77,7 +78,6 @@ def run_train(
     progress: Progress,
     out: Path | None = None,
     resume: bool = False,
-    watchers: Callable[[Path, Mapping[str, Any]], Sequence[Watcher]] = lambda folder, recipe: (),
 ) -> Path:
     """Trains a project's method and keeps the epoch that dev likes best.
 
@@ -86,7 +86,6 @@ def run_train(
         progress: told what is done.
         out: the folder; None: a new one, `runs/train-...`.
         resume: goes on with the newest interrupted training of the same settings.
-        watchers: (folder, recipe) -> who else is told every event.
 
     Returns:
         The folder: training.json, events.jsonl, checkpoints, and models/<method>/.
@@ -113,6 +112,17 @@ def run_train(
         if (folder / RESULT).exists():
             progress.note("This training is finished: its result is shown again.")
             return folder
+        trackers: list[Tracker] = []
+        if processes.is_first:
+            trackers = open_trackers(
+                project.training.track,
+                folder,
+                name=folder.name,
+                settings={**asdict(recipe), "base": model.sha256, "rows": hash_rows(lesson.train)},
+                warn=progress.note,
+            )
+        for tracker in trackers:
+            stack.callback(tracker.close)
         training = Training(
             model,
             lesson.train,
@@ -120,8 +130,9 @@ def run_train(
             folder,
             replay=lesson.replay,
             warn=progress.note,
-            watchers=[Status(progress), *watchers(folder, asdict(recipe))],
+            watchers=[show_steps(progress), *trackers],
         )
+        progress.note(training.check_memory())
         judge = _judge(project, lesson, training, progress, stack)
         began = time.perf_counter()
         points = _train(training, recipe, judge, progress, processes)
@@ -129,26 +140,6 @@ def run_train(
             _keep(folder, lesson, recipe, judge, points, training, time.perf_counter() - began)
         processes.wait()
     return folder
-
-
-class Status:
-    """A watcher that shows loss, pace and share of the peak beside the bar."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def __call__(self, event: Mapping[str, Any]) -> None:
-        """See `events.Watcher`."""
-        if event["event"] == "step":
-            self._progress.status(
-                f"loss {event['loss']:.3f}, {event['tokens_per_second']:,.0f} tokens/s, "
-                f"{event['share_of_peak']:.0%} of peak"
-            )
-        elif event["event"] == "spike":
-            shown = ", ".join(event["rows"][:3])
-            self._progress.note(
-                f"step {event['step']}: the loss jumped to {event['loss']:.2f} ({shown})"
-            )
 
 
 def _train(

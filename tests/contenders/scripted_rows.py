@@ -64,5 +64,8 @@ class Counted:
     def _advance(self, units: int) -> None:
         self.done[-1] += units
 
+    def status(self, text: str) -> None:
+        pass
+
     def note(self, text: str) -> None:
         pass

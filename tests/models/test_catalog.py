@@ -35,6 +35,9 @@ class Builds:
         self.names.append(description)
         yield lambda units: None
 
+    def status(self, text: str) -> None:
+        pass
+
     def note(self, text: str) -> None:
         pass
 

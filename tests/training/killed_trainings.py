@@ -90,14 +90,14 @@ def kill_at(step: int, place: str) -> None:
 
         Training._load = loaded  # type: ignore[method-assign]
     elif place == "in the checkpoint":
-        sync = checkpoint_module._sync
+        sync = checkpoint_module.sync
 
         def synced(path: Path) -> None:
             if f"step-{step:08d}" in str(path) and path.name == checkpoint_module.MANIFEST:
                 die()
             sync(path)
 
-        checkpoint_module._sync = synced
+        checkpoint_module.sync = synced
     else:
         wrap("_report", lambda t: t.steps == step, first=False)
 

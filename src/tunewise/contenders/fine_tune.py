@@ -30,8 +30,10 @@ from tunewise.models.engine import Engine
 from tunewise.progress import Progress
 from tunewise.project import Training as Settings
 from tunewise.settings import AUTO
+from tunewise.training.cursor import Epoch
 from tunewise.training.defaults import default_batch, default_epochs, recipe_for
-from tunewise.training.loop import Epoch, Training
+from tunewise.training.events import show_steps
+from tunewise.training.loop import Training
 from tunewise.training.prepare_rows import document_rows, example_rows, pair_rows
 from tunewise.training.recipe import Method, Recipe
 from tunewise.training.rows import Row, check_rows, fault_of
@@ -306,7 +308,13 @@ class FineTune:
         seed = recipe.seed - 1000 * self.base_seed
         folder = self.folder / f"{name}-lr{recipe.learning_rate:g}-seed{seed}"
         return Training(
-            self.model, stage.rows, recipe, folder, start=start, warn=self.progress.note
+            self.model,
+            stage.rows,
+            recipe,
+            folder,
+            start=start,
+            warn=self.progress.note,
+            watchers=[show_steps(self.progress)],
         )
 
     def _to_epoch(self, training: Training, epochs: int, method: Method) -> Path:
@@ -315,6 +323,7 @@ class FineTune:
         if len(training.epochs) < epochs:
             total = (epochs - len(training.epochs)) * training.epoch_tokens
             self.engine.rest()
+            training.check_memory()
             where = f"{self.name}: {method}, {training.folder.name.rpartition('-')[2]}"
             with self.progress.task(f"{where}, to epoch {epochs}", total=total) as advance:
                 while len(training.epochs) < epochs:

@@ -48,7 +48,8 @@ def render_trained(folder: Path, console: Console) -> None:
                 f"{result['steps']} steps, {result['tokens']:,} tokens in "
                 f"{numbers.duration(result['seconds'])}; a step's median: {pace[middle]:,.0f} "
                 f"tokens/s, {share[middle]:.0%} of the machine's own matrix-multiply peak."
-            )
+            ),
+            soft_wrap=True,
         )
     console.print(Text(f"The model: {folder / result['model']}", style="bold"), soft_wrap=True)
     console.print(

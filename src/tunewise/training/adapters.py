@@ -9,19 +9,22 @@ Knows nothing of rows, steps or files of a training.
 import importlib.util
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
 import peft
 import torch
+from safetensors import SafetensorError
 from safetensors import torch as safetensors_torch
 
 from tunewise.errors import UserError
+from tunewise.files import sync
 from tunewise.models import hub
 from tunewise.models.adapters import (
     ADAPTER_WEIGHTS,
     check_adapter,
-    check_signature,
+    is_whole_model,
     sign_adapter,
 )
 from tunewise.models.catalog import LocalModel
@@ -29,6 +32,8 @@ from tunewise.training.low_rank import fuse_adapters
 from tunewise.training.precision import Precision
 from tunewise.training.recipe import Recipe
 
+# What it recommends is what `save_trained` does.
+warnings.filterwarnings("ignore", r"(PiSSA|OLoRA) changes the base weights", UserWarning)
 _PEFT = cast("Any", peft)  # its functions carry no types
 MUTATING = ("pissa", "olora")
 """Initialisations that take the adapter's start out of the base's weights."""
@@ -89,21 +94,49 @@ def load_trained(model: Any, base: LocalModel, recipe: Recipe, folder: Path) -> 
     """Puts what `save_trained` wrote back, as the start of another training.
 
     Raises:
-        UserError: it belongs to another base, or its start was taken out of the base's weights.
+        UserError: it belongs to another base, was made in another way than the recipe's, or the
+            recipe's start is taken out of the base's weights.
     """
     if recipe.initialisation.startswith(MUTATING):
         raise UserError(
             f"training.initialisation: {recipe.initialisation} cannot go on from an adapter that "
             'was trained before. Use "default".'
         )
-    if recipe.adapter == "full":
-        check_signature(folder, base)
-        found = hub.load_model(folder).state_dict()
-        model.load_state_dict(found)
-        return
     check_adapter(folder, base)
+    _check_made_alike(folder, recipe)
+    if recipe.adapter == "full":
+        model.load_state_dict(hub.load_model(folder).state_dict())
+        return
     weights = cast("Any", safetensors_torch).load_file(folder / ADAPTER_WEIGHTS)
-    _PEFT.set_peft_model_state_dict(model, weights)
+    try:
+        others = _PEFT.set_peft_model_state_dict(model, weights).unexpected_keys
+    except RuntimeError as error:  # shapes
+        others = str(error).strip().splitlines()[-1:]
+    if others:
+        raise UserError(
+            f"{folder}: a training cannot go on from this adapter, whose layers are not those "
+            f"that are adapted here ({others[0].strip()}). Leave it out."
+        )
+
+
+def _check_made_alike(folder: Path, recipe: Recipe) -> None:
+    """What is loaded into layers of another rank or scale would not be what was trained."""
+    wanted: dict[str, object] = {"adapter": recipe.adapter.removeprefix("q")}
+    found: dict[str, object] = {"adapter": "full"}
+    if not is_whole_model(folder):
+        config = _PEFT.LoraConfig.from_pretrained(str(folder))
+        kind = "rslora" if config.use_rslora else "lora"
+        found = {"adapter": "dora" if config.use_dora else kind}
+        if recipe.adapter != "full":
+            found |= {"rank": config.r, "alpha": config.lora_alpha}
+            wanted |= {"rank": recipe.rank, "alpha": recipe.alpha}
+    if found != wanted:
+        unlike = [key for key in found if found[key] != wanted[key]]
+        raise UserError(
+            f"{folder}: a training that goes on from this keeps its "
+            f"{' and '.join(f'{key} {found[key]}' for key in unlike)}, not "
+            f"{' and '.join(str(wanted[key]) for key in unlike)}. Change [training] accordingly."
+        )
 
 
 def trained_weights(model: Any) -> dict[str, torch.nn.Parameter]:
@@ -112,7 +145,7 @@ def trained_weights(model: Any) -> dict[str, torch.nn.Parameter]:
 
 
 def save_trained(model: Any, base: LocalModel, recipe: Recipe, folder: Path) -> None:
-    """Replaces `folder` by what was trained, signed with its base.
+    """Replaces `folder` by what was trained, signed with its base: all of it or nothing.
 
     An adapter in PEFT format; with `full` the whole model in the hub's layout. An adapter whose
     start was taken out of the base (PiSSA, OLoRA) is written as one of twice the rank that fits
@@ -120,21 +153,35 @@ def save_trained(model: Any, base: LocalModel, recipe: Recipe, folder: Path) -> 
     """
     beside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
+    try:
+        _write(model, base, recipe, beside)
+        for file in beside.iterdir():
+            sync(file)
+        shutil.rmtree(folder, ignore_errors=True)
+        beside.rename(folder)
+        sync(folder.parent)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise UserError(
+            f"{folder}: what was trained cannot be written: {error}. Free some space, then go on "
+            "with --resume: the training itself is kept."
+        ) from error
+
+
+def _write(model: Any, base: LocalModel, recipe: Recipe, folder: Path) -> None:
     if recipe.adapter == "full":
-        hub.save(model, beside)
-        hub.copy_tokenizer(base.folder, beside)
+        hub.save(model, folder)
+        hub.copy_tokenizer(base.folder, folder)
     else:
         config = model.peft_config["default"]
         config.base_model_name_or_path = base.name
         # Embeddings are never trained; peft would ask the hub whether they were.
         settings: dict[str, Any] = {"save_embedding_layers": False}
         if recipe.initialisation.startswith(MUTATING):
-            _save_converted(model, base, recipe, beside, settings)
+            _save_converted(model, base, recipe, folder, settings)
         else:
-            model.save_pretrained(str(beside), **settings)
-    sign_adapter(beside, base)
-    shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
+            model.save_pretrained(str(folder), **settings)
+    sign_adapter(folder, base)
 
 
 def _save_converted(

@@ -7,7 +7,6 @@ ever unpickled. Knows nothing of what is in the state.
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,9 +14,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from safetensors import torch as safetensors_torch
 
 from tunewise.errors import UserError
+from tunewise.files import sync
 
 KEPT = 2
 """Checkpoints kept: should the newest not verify, the one before it does."""
@@ -58,25 +59,31 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         (beside / _STATE).write_text(json.dumps(checkpoint.state, sort_keys=True), "utf-8")
         files = sorted(beside.iterdir())
         for file in files:
-            _sync(file)
+            sync(file)
         manifest = {"format": _FORMAT, "files": {file.name: _sha256(file) for file in files}}
         (beside / MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
-        _sync(beside / MANIFEST)
-        _sync(beside)
+        sync(beside / MANIFEST)
+        sync(beside)
         shutil.rmtree(place, ignore_errors=True)  # one that did not verify
         beside.rename(place)
-        _sync(folder)
+        sync(folder)
         for old in _places(folder)[KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(beside, ignore_errors=True)
         kept = [place.name for place in _places(folder)]
         stays = f"The checkpoint {kept[0]} stays." if kept else "There is no earlier one."
+        why = error.strerror if isinstance(error, OSError) else _without_prefix(str(error))
         raise UserError(
-            f"{place}: the checkpoint cannot be written: {error.strerror or error}. {stays} Free "
+            f"{place}: the checkpoint cannot be written: {why or error}. {stays} Free "
             "some space or name another folder with --out, then go on with --resume."
         ) from error
     return place
+
+
+def _without_prefix(said: str) -> str:
+    """`Error while serializing: I/O error: No space left on device (os error 28)`, shortened."""
+    return said.rpartition("I/O error: ")[2].partition(" (os error")[0]
 
 
 def read_checkpoint(
@@ -132,11 +139,3 @@ def _fault_of(place: Path) -> str | None:
 def _sha256(file: Path) -> str:
     with file.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

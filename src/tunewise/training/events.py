@@ -12,6 +12,7 @@ import numpy as np
 
 from tunewise.errors import UserError
 from tunewise.files import append_lines
+from tunewise.progress import Progress
 
 EVENTS = "events.jsonl"
 SPIKE = 3.0
@@ -62,3 +63,19 @@ class Events:
 def is_spike(loss: float, before: Sequence[float]) -> bool:
     """Whether a loss stands out from those of the steps before it."""
     return len(before) >= FEWEST_BEFORE and loss > SPIKE * float(np.median(before))
+
+
+def show_steps(progress: Progress) -> Watcher:
+    """A watcher that shows loss, pace and share of the peak beside the bar, and tells of spikes."""
+
+    def show(event: Mapping[str, Any]) -> None:
+        if event["event"] == "step":
+            progress.status(
+                f"loss {event['loss']:.3f}, {event['tokens_per_second']:,.0f} tokens/s, "
+                f"{event['share_of_peak']:.0%} of peak"
+            )
+        elif event["event"] == "spike":
+            rows = ", ".join(event["rows"][:3])
+            progress.note(f"step {event['step']}: the loss jumped to {event['loss']:.2f} ({rows})")
+
+    return show

@@ -31,6 +31,7 @@ from tunewise.training.batches import Batch, epoch_steps, micro_batches
 from tunewise.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from tunewise.training.cursor import Epoch, cursor_from
 from tunewise.training.events import Events, Watcher, is_spike
+from tunewise.training.memory import available, check_memory
 from tunewise.training.objectives import Kto, Sft, Totals, totals_of
 from tunewise.training.parallel import default_device, join_processes, spread, whole
 from tunewise.training.precision import (
@@ -161,6 +162,22 @@ class Training:
     def base_sha256(self) -> str:
         """See `LocalModel.sha256`."""
         return self._base.sha256
+
+    def check_memory(self) -> str:
+        """One line that says what memory the training needs and what is there.
+
+        Raises:
+            UserError: it does not fit; with what would.
+        """
+        return check_memory(
+            self._base,
+            self._recipe,
+            [*self._rows, *self._replay],
+            device=self._device,
+            precision=self._precision,
+            micro_tokens=self._micro_tokens,
+            available_bytes=available(self._device),
+        )
 
     def tell(self, event: str, **facts: Any) -> None:
         """Adds an event of the caller's to those of the training."""

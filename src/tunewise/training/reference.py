@@ -80,6 +80,7 @@ def with_references(
                 f"training: the base gives these answers no finite probability: "
                 f"{', '.join(lost[:8])}. Remove them, or train in float32."
             )
+        folder.mkdir(parents=True, exist_ok=True)
         write_json(file, {"identity": identity, "references": found})
     return [replace(row, reference=tuple(v)) for row, v in zip(rows, found, strict=True)]
 

@@ -1,0 +1,223 @@
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import small_models
+from command_line import tunewise
+from decide_projects import labelled, write_project
+from tunewise.errors import UserError
+from tunewise.models.adapters import BASE_FILE, adapter_hash
+from tunewise.progress import Silent
+from tunewise.project import load_project
+from tunewise.train import run_train
+
+TOML = """
+[model]
+base = "{model}"
+engine = "transformers"
+[training]
+epochs = 2
+rank = 2
+batch_tokens = 512
+"""
+
+Make = Callable[..., Path]
+
+
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.states: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def status(self, text: str) -> None:
+        self.states.append(text)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_models.build(tmp_path_factory.mktemp("hub") / "small-mistral", family="mistral")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def project(model: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Examples, pairs, documents and general examples."""
+    monkeypatch.setenv("TUNEWISE_CACHE", str(cache))
+    folder = write_project(tmp_path / "project", labelled(60), TOML.format(model=model))
+    write_rows(folder / "pairs.jsonl", pairs(40))
+    write_rows(
+        folder / "general.jsonl", [{"input": f"Say {n}", "output": str(n)} for n in range(9)]
+    )
+    (folder / "docs").mkdir()
+    for n in range(4):
+        (folder / "docs" / f"part{n}.md").write_text(f"# Part {n}\n\n" + f"Item {n} is red. " * 60)
+    return folder
+
+
+def pairs(count: int) -> list[dict[str, str]]:
+    return [
+        {"prompt": f"Is number {n} fine?", "chosen": "It is, thank you.", "rejected": "No!"}
+        for n in range(count)
+    ]
+
+
+def write_rows(file: Path, rows: Sequence[dict[str, Any]]) -> None:
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def train(project: Path, *settings: str, resume: bool = False, heard: Heard | None = None) -> Path:
+    return run_train(
+        load_project(project, settings),
+        progress=heard or Silent(),
+        out=project / "run",
+        resume=resume,
+    )
+
+
+def result(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "training.json").read_text())
+
+
+METHODS = {
+    "sft": (["training.method=sft"], "accuracy"),
+    "distill": (["training.method=distill"], "accuracy"),
+    "dpo": (["training.method=dpo", "data.preferences=pairs.jsonl"], "pairs told apart"),
+    "ipo": (
+        ["training.method=dpo", "training.loss=ipo", "data.preferences=pairs.jsonl"],
+        "pairs told apart",
+    ),
+    "orpo": (
+        ["training.method=dpo", "training.loss=orpo", "data.preferences=pairs.jsonl"],
+        "pairs told apart",
+    ),
+    "kto": (["training.method=kto", "data.preferences=pairs.jsonl"], "pairs told apart"),
+    "cpt": (["training.method=cpt", "data.documents=docs"], "perplexity"),
+    "with replay": (["data.replay=general.jsonl", "training.replay_share=0.5"], "accuracy"),
+}
+
+
+@pytest.mark.parametrize(("settings", "metric"), METHODS.values(), ids=METHODS.keys())
+def test_every_method_trains_and_keeps_the_epoch_that_dev_likes_best(
+    settings: list[str], metric: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    heard = Heard()
+    folder = train(project, *settings, heard=heard)
+    found = result(folder)
+    dev = found["dev"]
+    assert dev["metric"] == metric
+    assert [point["epoch"] for point in dev["points"]] == [1, 2]
+    values = [point["value"] for point in dev["points"]]
+    best = max(values) if dev["higher_is_better"] else min(values)
+    assert values[dev["best_epoch"] - 1] == best
+    kept = folder / found["model"]
+    assert adapter_hash(kept) == adapter_hash(folder / f"epoch{dev['best_epoch']}")
+    assert (kept / BASE_FILE).exists()
+    assert (kept / "README.md").read_text().startswith(f"# {found['method']}")
+    assert found["replayed"] == (9 if "data.replay=general.jsonl" in settings else 0)
+    assert all("tokens/s" in state and "of peak" in state for state in heard.states)
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    assert [e["value"] for e in events if e["event"] == "dev"] == values
+
+
+def test_likelihood_on_dev_gets_better_with_the_training(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    more = ("training.learning_rate=0.01", "training.epochs=4", "training.rank=8")
+    cpt = train(project, "training.method=cpt", "data.documents=docs", *more)
+    perplexities = [point["value"] for point in result(cpt)["dev"]["points"]]
+    assert perplexities[-1] < 0.7 * perplexities[0]
+
+
+def test_test_and_dev_rows_are_not_trained_on(project: Path) -> None:
+    folder = train(project, "training.epochs=1")
+    assert result(folder)["rows"] < 40  # of 60
+    assert not (project / "runs").exists()
+
+
+def test_a_finished_training_is_shown_again_and_nothing_is_trained(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = train(project, "training.epochs=1")
+    before = (folder / "training.json").read_bytes()
+    monkeypatch.setattr(
+        "tunewise.training.loop.Training.run_epoch",
+        lambda *given: pytest.fail("an epoch was trained again"),
+    )
+    heard = Heard()
+    assert train(project, "training.epochs=1", resume=True, heard=heard) == folder
+    assert (folder / "training.json").read_bytes() == before
+    assert any("finished" in note for note in heard.notes)
+
+
+def test_a_folder_that_is_taken_or_of_other_settings_is_refused(project: Path) -> None:
+    train(project, "training.epochs=1")
+    with pytest.raises(UserError, match=r"a training lies here already\. Add --resume"):
+        train(project, "training.epochs=1")
+    with pytest.raises(UserError, match="the training here has other settings"):
+        train(project, "training.epochs=3", resume=True)
+
+
+MISSING = {
+    "pairs": ("training.method=dpo", "preference|pairs|chosen"),
+    "too few pairs": ("training.method=kto", "2 preference pairs, too few"),
+    "one document": ("training.method=cpt", "there is one document"),
+}
+
+
+@pytest.mark.parametrize(("method", "said"), MISSING.values(), ids=MISSING.keys())
+def test_data_that_do_not_go_with_the_method_are_one_clear_error(
+    method: str, said: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    more: list[str] = []
+    if "too few" in said:
+        write_rows(project / "few.jsonl", pairs(2))
+        more = ["data.preferences=few.jsonl"]
+    if "document" in said:
+        more = ["data.documents=docs/part1.md"]
+    with pytest.raises(UserError, match=said):
+        train(project, method, *more)
+
+
+def test_pairs_about_held_out_inputs_are_left_out(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    about = [
+        {"prompt": row["text"], "chosen": row["label"], "rejected": "x"} for row in labelled(60)
+    ]
+    write_rows(project / "about.jsonl", [*about, *pairs(20)])
+    heard = Heard()
+    settings = ("training.method=dpo", "data.preferences=about.jsonl", "training.epochs=1")
+    train(project, *settings, heard=heard)
+    assert any("preference pairs were left out" in note for note in heard.notes)
+
+
+def test_the_command_shows_the_loss_dev_and_where_the_model_lies(project: Path) -> None:
+    done = tunewise("train", project, "--out", project / "run", "--set", "training.epochs=1")
+    assert done.code == 0, done.err
+    assert "accuracy on dev" in done.out
+    assert str(project / "run" / "models" / "sft") in done.out
+    assert "of the machine's own matrix-multiply peak" in done.out
+    again = tunewise("train", project, "--out", project / "run", "--resume", "--json",
+                     "--set", "training.epochs=1")  # fmt: skip
+    assert json.loads(again.out) == result(project / "run")
+
+
+def test_a_method_that_is_unknown_is_refused_with_the_known_ones(project: Path) -> None:
+    done = tunewise("train", project, "--method", "dpoo")
+    assert done.code == 1
+    assert "training.method" in done.err
+    assert "dpo" in done.err
