@@ -47,11 +47,14 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup ## runs decide on examples/support_triage
 	$(BIN)/tunewise demo
 
+# One thread a worker: two workers whose libraries take both cores wait for each other.
+test test-slow: export OMP_NUM_THREADS = 1
+
 test: setup ## the quick tests
 	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu" $(PYTEST_FLAGS)
 
 test-slow: setup ## real models, kill storms, simulations at full size
-	$(BIN)/python -m pytest -m "slow and not gpu" $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not gpu" $(PYTEST_FLAGS)
 
 check: setup ## ruff, pyright, import layers
 	$(BIN)/ruff check --no-cache

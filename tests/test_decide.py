@@ -30,7 +30,7 @@ from tunewise.errors import UserError
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engine import Engine, Request
 from tunewise.models.scripted import ScriptedEngine
-from tunewise.project import CONTENDERS, load_project
+from tunewise.project import USUAL_CONTENDERS, load_project
 from tunewise.types import Answer, Example, Failure, Fit, Generation, Input
 
 QUICK = """
@@ -67,12 +67,17 @@ def test_every_contender_is_in_the_verdict_or_skipped_with_its_reason(tmp_path: 
     verdict = read_json(run / "verdict.json")
     assert contract_faults(verdict) == []
     found = by_name(verdict)
-    assert set(found) == set(CONTENDERS)
+    assert set(found) == set(USUAL_CONTENDERS)
     assert {name: one["skipped"] for name, one in found.items() if "skipped" in one} == {
         "rag": "no documents given",
         "fine_tune": "the engine scripted runs no model that can be trained here",
         "fine_tune_rag": "the engine scripted runs no model that can be trained here",
     }
+
+
+def test_another_method_than_that_of_the_contenders_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r'training\.method: "dpo" is for `tunewise train`'):
+        decide(write_project(tmp_path, labelled(90), '[training]\nmethod = "dpo"\n'))
 
 
 def test_a_run_folder_holds_everything_that_the_design_names(

@@ -18,7 +18,9 @@ from tunewise.models.catalog import LocalModel
 from tunewise.models.engine import Engine, Request, Sampling
 from tunewise.models.openvino import OpenVinoEngine
 from tunewise.models.transformers import TransformersEngine
-from tunewise.training.loop import Recipe, Training
+from tunewise.training.loop import Training
+from tunewise.training.recipe import Recipe
+from tunewise.training.rows import single_rows
 from tunewise.types import Example, Generation, Message
 
 TRIAGE = Path(__file__).parents[2] / "examples" / "support_triage" / "examples.jsonl"
@@ -47,7 +49,8 @@ def test_a_small_model_that_learnt_its_rows_says_them_through_both_engines(
 ) -> None:
     pairs = [("zip broke", "defect"), ("where is it", "delivery"), ("money back", "refund")]
     tokenizer = hub.load_tokenizer(small_llama.folder)
-    rows = [answer_tokens(tokenizer, user(text), target) for text, target in pairs] * 6
+    sequences = [answer_tokens(tokenizer, user(text), target) for text, target in pairs]
+    rows = single_rows(["zip", "where", "money"] * 6, sequences * 6)
     recipe = Recipe(
         learning_rate=1e-2,
         epochs=8,
@@ -60,7 +63,7 @@ def test_a_small_model_that_learnt_its_rows_says_them_through_both_engines(
     training = Training(small_llama, rows, recipe, tmp_path / "work")
     for _ in range(recipe.epochs):
         training.run_epoch()
-    training.save_adapter(tmp_path / "adapter")
+    training.save(tmp_path / "adapter")
     requests = [
         Request(messages=user(text), adapter=tmp_path / "adapter", sampling=Sampling(max_tokens=8))
         for text, _ in pairs
@@ -102,7 +105,7 @@ def triage(starter: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> Tri
     training = Training(starter, rows, recipe, folder / "work")
     training.run_epoch()
     training.run_epoch()
-    training.save_adapter(folder / "adapter")
+    training.save(folder / "adapter")
     training.release()
     requests = [
         Request(
