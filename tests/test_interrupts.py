@@ -97,9 +97,9 @@ def test_killed_while_training_and_while_answering_it_ends_like_a_run_that_was_n
     assert whole.code == 0, whole.err
 
     moments = [
-        trained("*", 1),  # in the second epoch of the first learning rate
-        trained("*seed1", 4),  # on the way to the second or third rate
-        trained("*seed2", 2),  # in the second training of the winner
+        trained("*", 1),  # in the second epoch
+        trained("*seed1", 4),  # on the way to its end
+        trained("*seed2", 2),  # in the training of another seed
         answers_of("zero_shot"),
         answers_of("fine_tune", 40),
     ]

@@ -19,6 +19,7 @@ from tunewise.models.engine import Engine, Request, Sampling
 from tunewise.models.openvino import OpenVinoEngine
 from tunewise.models.transformers import TransformersEngine
 from tunewise.training.loop import Training
+from tunewise.training.prepare_rows import example_rows
 from tunewise.training.recipe import Recipe
 from tunewise.training.rows import single_rows
 from tunewise.types import Example, Generation, Message
@@ -101,8 +102,7 @@ def triage(starter: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> Tri
     assert not {e.id for e in train} & {e.id for e in asked}
     folder = tmp_path_factory.mktemp("triage")
     recipe = Recipe(learning_rate=2e-3, epochs=2, batch_tokens=512, seed=1, rank=RANK, alpha=ALPHA)
-    rows = [answer_tokens(tokenizer, e.messages, e.target) for e in train]
-    training = Training(starter, rows, recipe, folder / "work")
+    training = Training(starter, example_rows(tokenizer, train), recipe, folder / "work")
     training.run_epoch()
     training.run_epoch()
     training.save(folder / "adapter")
