@@ -141,7 +141,17 @@ def process(
 def traced(folder: Path, inject: str) -> subprocess.CompletedProcess[str]:
     log = folder.with_name("strace.log")
     return process(
-        folder, 3, "strace", "-f", "-o", str(log), "-e", "trace=rename,fsync", "-e", inject
+        folder,
+        3,
+        "strace",
+        "-f",
+        "--seccomp-bpf",
+        "-o",
+        str(log),
+        "-e",
+        "trace=rename,fsync",
+        "-e",
+        inject,
     )
 
 
