@@ -27,11 +27,11 @@ ARMS = ("tunewise", "trl_default", "trl_best")
 ROWS_A_STEP = 8
 RATE = 5e-4
 RANK, ALPHA = 16, 32.0
-WARM_UP = 3
+WARM_UP = 2
 """Steps that are not timed."""
-STEPS = {"snips_json": 50, "eshop_triage": 12, "shared_instruction": 8}
+STEPS = {"snips_json": 50, "eshop_triage": 12, "shared_instruction": 6}
 """Of the first turn."""
-LATER_STEPS = {"snips_json": 15, "eshop_triage": 12, "shared_instruction": 8}
+LATER_STEPS = {"snips_json": 15, "eshop_triage": 12, "shared_instruction": 6}
 """Of the others: the losses were compared by then."""
 INSTRUCTION_WORDS = 270
 """Words of the shared instruction: about 400 tokens."""

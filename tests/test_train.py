@@ -76,12 +76,14 @@ def write_rows(file: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def train(project: Path, *settings: str, resume: bool = False, heard: Heard | None = None) -> Path:
-    return run_train(
+    folder = run_train(
         load_project(project, settings),
         progress=heard or Silent(),
         out=project / "run",
         resume=resume,
     )
+    assert folder is not None
+    return folder
 
 
 def result(folder: Path) -> dict[str, Any]:

@@ -171,8 +171,8 @@ def train(
     from tunewise.train import RESULT, run_train
 
     folder = run_train(project, progress=_progress(), out=out, resume=resume)
-    if not (folder / RESULT).exists():
-        return  # another process under torchrun says it
+    if folder is None:
+        return  # the first process under torchrun says it
     if as_json:
         typer.echo((folder / RESULT).read_text("utf-8"), nl=False)
     else:

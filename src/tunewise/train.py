@@ -27,13 +27,13 @@ from tunewise.models.catalog import open_model
 from tunewise.models.choose import open_engine
 from tunewise.models.engine import Engine
 from tunewise.models.hub import load_tokenizer
-from tunewise.progress import Progress
+from tunewise.progress import Progress, Silent
 from tunewise.project import Project, resolved_toml
 from tunewise.runs import RUNS
 from tunewise.training.defaults import recipe_for
 from tunewise.training.events import show_steps
 from tunewise.training.loop import Training
-from tunewise.training.parallel import Processes, join_processes
+from tunewise.training.parallel import Processes, default_device, join_processes
 from tunewise.training.recipe import Recipe
 from tunewise.training.reference import with_references
 from tunewise.training.rows import check_rows, hash_rows
@@ -78,7 +78,7 @@ def run_train(
     progress: Progress,
     out: Path | None = None,
     resume: bool = False,
-) -> Path:
+) -> Path | None:
     """Trains a project's method and keeps the epoch that dev likes best.
 
     Args:
@@ -88,11 +88,15 @@ def run_train(
         resume: goes on with the newest interrupted training of the same settings.
 
     Returns:
-        The folder: training.json, events.jsonl, checkpoints, and models/<method>/.
+        The folder: training.json, events.jsonl, checkpoints, and models/<method>/. None in a
+        process under torchrun that is not the first, which talks to nobody.
 
     Raises:
         UserError: a fault in the data, the model, the settings or the folder.
     """
+    processes = join_processes(default_device())
+    if not processes.is_first:
+        progress = Silent()
     model = open_model(project.model.base, progress=progress)
     lesson = lesson_for(project, model, load_tokenizer(model.folder))
     for note in lesson.notes:
@@ -106,12 +110,11 @@ def run_train(
         seed=1000 * project.data.seed + 1,
         method=lesson.method,
     )
-    processes = join_processes("cpu")
     with ExitStack() as stack:
         folder = _folder(project, out, resume=resume, processes=processes, stack=stack)
         if (folder / RESULT).exists():
             progress.note("This training is finished: its result is shown again.")
-            return folder
+            return folder if processes.is_first else None
         trackers: list[Tracker] = []
         if processes.is_first:
             trackers = open_trackers(
@@ -139,7 +142,7 @@ def run_train(
         if processes.is_first:
             _keep(folder, lesson, recipe, judge, points, training, time.perf_counter() - began)
         processes.wait()
-    return folder
+    return folder if processes.is_first else None
 
 
 def _train(
