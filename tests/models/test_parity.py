@@ -101,10 +101,10 @@ def triage(starter: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> Tri
     train, asked = examples[0 : 2 * TRAINED : 2], examples[1 : 2 * ASKED : 2]
     assert not {e.id for e in train} & {e.id for e in asked}
     folder = tmp_path_factory.mktemp("triage")
-    recipe = Recipe(learning_rate=2e-3, epochs=2, batch_tokens=512, seed=1, rank=RANK, alpha=ALPHA)
+    recipe = Recipe(learning_rate=2e-3, epochs=3, batch_tokens=512, seed=1, rank=RANK, alpha=ALPHA)
     training = Training(starter, example_rows(tokenizer, train), recipe, folder / "work")
-    training.run_epoch()
-    training.run_epoch()
+    for _ in range(recipe.epochs):
+        training.run_epoch()
     training.save(folder / "adapter")
     training.release()
     requests = [
@@ -147,6 +147,7 @@ def test_a_trained_adapter_answers_the_same_through_openvino_and_through_transfo
     record_property("scores that differ", (differing(ours), differing(wrong)))
     record_property("quality", (fmean(theirs), fmean(ours), fmean(wrong)))
     assert fmean(theirs) > 0.3  # it learnt something: equal nonsense would prove nothing
-    assert differing(ours) <= 2
+    # Weights rounded to 8 bits turn answers that were near ties: 2 here, 4 after an epoch less.
+    assert differing(ours) <= 5
     assert fmean(ours) == pytest.approx(fmean(theirs), abs=0.02)
-    assert differing(wrong) > 2  # the same check finds an engine that ignores alpha
+    assert differing(wrong) > 20  # the same check finds an engine that ignores alpha
