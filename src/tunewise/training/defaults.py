@@ -1,7 +1,6 @@
 """What `auto` in [training] means: fixed, documented defaults, from the rows alone.
 
-They were chosen once, on other data (docs/training.md has the comparison), and nothing is tuned on
-a person's dev split but the number of epochs. Knows nothing of contenders.
+Nothing is tuned on a person's dev split but the number of epochs. Knows nothing of contenders.
 """
 
 from collections.abc import Sequence
