@@ -3,6 +3,7 @@
 Knows nothing of what is in them.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -62,3 +63,9 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 (hex) of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

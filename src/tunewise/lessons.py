@@ -126,7 +126,6 @@ def _pairs(
     replay: Sequence[Row],
 ) -> Lesson:
     data = project.data
-    notes: tuple[str, ...] = ()
     held_out: tuple[Example, ...] = ()
     if data.preferences is not None and (data.examples or data.train):
         prepared = prepare(project)

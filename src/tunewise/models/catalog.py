@@ -19,6 +19,7 @@ import transformers
 from filelock import FileLock
 
 from tunewise.errors import UserError
+from tunewise.files import file_sha256
 from tunewise.models.gguf_files import GGUF_NAME, from_gguf, write_gguf
 from tunewise.models.sources import KEPT, locate
 from tunewise.progress import Progress
@@ -132,7 +133,7 @@ def _key(source: Path) -> str:
     files = [source] if source.is_file() else [f for p in KEPT for f in source.glob(p)]
     digest = hashlib.sha256(f"{_FORMAT} {transformers.__version__}".encode())
     for file in sorted(files):
-        digest.update(f"{file.name} {_sha256(file)}".encode())
+        digest.update(f"{file.name} {file_sha256(file)}".encode())
     return digest.hexdigest()[:12]
 
 
@@ -150,7 +151,7 @@ def _build(source: Path, place: Path, progress: Progress) -> None:
         advance(1)
         reason = write_gguf(folder, folder / GGUF_NAME)
         advance(1)
-        files = {f.name: _sha256(f) for f in sorted(folder.iterdir())}
+        files = {f.name: file_sha256(f) for f in sorted(folder.iterdir())}
         manifest = {"format": _FORMAT, "files": files, "no_gguf": reason}
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
         advance(1)
@@ -180,7 +181,7 @@ def _verified(place: Path) -> bool:
     try:
         manifest = json.loads((place / MANIFEST).read_text("utf-8"))
         files = cast("dict[str, str]", manifest["files"])
-        return bool(files) and all(_sha256(place / name) == sha for name, sha in files.items())
+        return bool(files) and all(file_sha256(place / name) == sha for name, sha in files.items())
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -214,8 +215,3 @@ def _link(source: Path, target: Path) -> None:
 def _safe(name: str) -> str:
     kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(name).name)
     return kept.strip(".-")[:60] or "model"
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -5,7 +5,6 @@ manifest with their sha256 last, then renamed, then the folder around it synced.
 ever unpickled. Knows nothing of what is in the state.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors_torch
 
 from tunewise.errors import UserError
-from tunewise.files import sync
+from tunewise.files import file_sha256, sync
 
 KEPT = 2
 """Checkpoints kept: should the newest not verify, the one before it does."""
@@ -60,7 +59,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         files = sorted(beside.iterdir())
         for file in files:
             sync(file)
-        manifest = {"format": _FORMAT, "files": {file.name: _sha256(file) for file in files}}
+        manifest = {"format": _FORMAT, "files": {file.name: file_sha256(file) for file in files}}
         (beside / MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
         sync(beside / MANIFEST)
         sync(beside)
@@ -127,15 +126,10 @@ def _fault_of(place: Path) -> str | None:
         if _STATE not in files:
             return "its manifest is empty"
         for name, sha256 in files.items():
-            if _sha256(place / name) != sha256:
+            if file_sha256(place / name) != sha256:
                 return f"{name} is not what was written"
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"its manifest cannot be read ({type(error).__name__})"
     return None
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -109,7 +109,7 @@ class Training:
         self._speed: Speed | None = None
         self._optimizer: Any = None
         self._weights_whole = True
-        self._saved_step, self._saved_at = -1, 0.0
+        self._saved_at = 0.0
         found = self._newest_checkpoint()
         self._cursor = cursor_from(found.state if found else None)
         state: Mapping[str, Any] = found.state if found else {}
