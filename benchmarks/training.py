@@ -184,8 +184,8 @@ def theirs(examples: Sequence[Any], start: Path, folder: Path, *, best: bool) ->
     from transformers import AutoModelForCausalLM, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    from tunewise.data.chat import answer_tokens
     from tunewise.models import hub
+    from tunewise.training.prepare_rows import example_rows
 
     ends: list[float] = []
     losses: list[float] = []
@@ -202,6 +202,8 @@ def theirs(examples: Sequence[Any], start: Path, folder: Path, *, best: bool) ->
                 losses.append(float(logs["loss"]))
 
     model = base()
+    tokenizer = hub.load_tokenizer(model.folder)
+    rows = example_rows(tokenizer, examples)
     settings: dict[str, Any] = {}
     if best:
         settings = {"gradient_checkpointing": False, "bf16": True, "dataloader_pin_memory": False}
@@ -217,25 +219,27 @@ def theirs(examples: Sequence[Any], start: Path, folder: Path, *, best: bool) ->
             train_sampling_strategy="sequential",
             logging_steps=1,
             report_to="none",
+            completion_only_loss=True,
             **settings,
         )
         loaded = AutoModelForCausalLM.from_pretrained(str(model.folder), dtype="float32")
         trainer = SFTTrainer(
             model=PeftModel.from_pretrained(loaded, str(start), is_trainable=True),
             args=config,
-            train_dataset=Dataset.from_list([_row(example) for example in examples]),
-            processing_class=hub.load_tokenizer(model.folder),
+            train_dataset=Dataset.from_list([_tokens(row) for row in rows]),
+            processing_class=tokenizer,
             callbacks=[Clock()],
         )
         trainer.train()
-    tokenizer = hub.load_tokenizer(model.folder)
-    rows = [answer_tokens(tokenizer, e.messages, e.target, e.tools) for e in examples]
-    return summary(ends, losses, [len(row.token_ids) for row in rows])
+    return summary(ends, losses, [row.tokens for row in rows])
 
 
-def _row(example: Any) -> dict[str, Any]:
-    prompt = [{"role": turn.role, "content": turn.content} for turn in example.messages]
-    return {"prompt": prompt, "completion": [{"role": "assistant", "content": example.target}]}
+def _tokens(row: Any) -> dict[str, Any]:
+    """The same tokens with the same loss mask: left to itself TRL would add the newline behind."""
+    (sequence,) = row.sequences
+    ((start, stop),) = sequence.answers
+    mask = [int(start <= place < stop) for place in range(len(sequence.token_ids))]
+    return {"input_ids": list(sequence.token_ids), "completion_mask": mask}
 
 
 def summary(

@@ -27,6 +27,7 @@ from tunewise.training.attention import (
 )
 from tunewise.training.batches import Batch, micro_batches, pack
 from tunewise.training.low_rank import fuse_adapters
+from tunewise.training.norms import fuse_norms
 from tunewise.training.objectives import answer_logits
 from tunewise.training.rows import Row, single_rows
 
@@ -342,8 +343,8 @@ def test_an_adapter_gets_the_gradients_that_plain_transformers_gives(
             if "lora_B" in name:
                 torch.nn.init.normal_(weight, std=0.05)
         if packs:
-            assert try_packing(model)
             assert fuse_adapters(model) == 14
+            assert try_packing(model)
             if saves_memory:
                 plain_model(model).gradient_checkpointing_enable()
             model.train()
@@ -420,8 +421,7 @@ def folders_apart(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(params=APART)
 def apart(request: pytest.FixtureRequest, folders_apart: dict[str, Path]) -> Any:
     """A model with its usual attention, whatever that is."""
-    load = transformers.AutoModelForCausalLM.from_pretrained
-    return load(str(folders_apart[request.param]), dtype=torch.float32)
+    return hub.load_model(folders_apart[request.param])
 
 
 def test_a_model_that_computes_otherwise_is_left_as_it_was(apart: Any) -> None:
@@ -456,13 +456,30 @@ def test_a_model_that_cannot_be_packed_gets_the_gradients_of_each_row_alone(apar
         assert float((one - other).abs().max()) <= 1e-4 * max(1, float(other.abs().max()))
 
 
+@pytest.mark.parametrize("family", ["gemma2", "recurrent_gemma", "lfm2", "bloom"])
+def test_layers_and_norms_of_a_model_that_cannot_be_packed_are_fused_all_the_same(
+    family: str, folders_apart: dict[str, Path]
+) -> None:
+    config = peft.LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear")
+    model: Any = peft.get_peft_model(hub.load_model(folders_apart[family]), config)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.05)
+    batch = packed(SEQUENCES, share=False)
+    wanted = gradients(model, lambda: answer_logits(model, batch), batch.targets)
+    assert fuse_adapters(model) > 0
+    fuse_norms(model)
+    found = gradients(model, lambda: answer_logits(model, batch), batch.targets)
+    for one, other in zip(found, wanted, strict=True):
+        assert float((one - other).abs().max()) <= 1e-4 * max(1, float(other.abs().max()))
+
+
 def test_capped_weights_are_noticed_even_where_they_hardly_matter(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """Weights near their random start are so small that a cap of 50 leaves them alone."""
     capped = folder_of(tmp_path_factory, "gemma2", **APART["gemma2"], initializer_range=0.02)
-    load = transformers.AutoModelForCausalLM.from_pretrained
-    assert not try_packing(load(str(capped), dtype=torch.float32))
+    assert not try_packing(hub.load_model(capped))
 
 
 def test_without_the_cap_the_same_model_can_be_packed(

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from small_models import build
 from tunewise.models import hub
-from tunewise.training.low_rank import _LowRankLinear, fuse_adapters
+from tunewise.training.low_rank import _LowRankLinears, fuse_adapters
 
 LAYERS = 14
 """Linear layers of two blocks: queries, keys, values, output, gate, up and down."""
@@ -152,17 +152,72 @@ def test_the_gradients_of_one_layer_are_those_of_its_formula(bias: bool) -> None
 
     def layer(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> Any:
         given = offset if bias else None
-        return _LowRankLinear.apply(x, weight, given, a, b, 0.7, torch.float64)
+        return _LowRankLinears.apply(x, torch.float64, [0.7], weight, given, a, b)[0]
 
     wanted = x @ weight.T + (offset if bias else 0) + 0.7 * (x @ a.T) @ b.T
     assert_close(layer(x, a, b), wanted, near=1e-12)
     assert torch.autograd.gradcheck(layer, (x, a, b))
 
 
+def groups(model: Any) -> list[set[str]]:
+    """Names of the layers that are computed together."""
+    names = {layer: name for name, layer in model.named_modules()}
+    fused = [layer.forward for layer in names if isinstance(layer, peft.tuners.lora.LoraLayer)]
+    found = {id(one._group): {names[layer] for layer in one._group._layers} for one in fused}
+    return [{name.rsplit(".", 1)[-1] for name in some} for some in found.values()]
+
+
+def test_layers_that_read_the_same_are_computed_together(folders: dict[str, Path]) -> None:
+    _, fused = two(folders["llama"])
+    assert groups(fused) == 2 * [
+        {"q_proj", "k_proj", "v_proj"},
+        {"o_proj"},
+        {"gate_proj", "up_proj"},
+        {"down_proj"},
+    ]
+    _, some = two(folders["llama"], target_modules=["q_proj", "v_proj", "up_proj"])
+    assert groups(some) == 2 * [{"q_proj", "v_proj"}, {"up_proj"}]
+
+
+def test_layers_of_a_group_that_are_given_different_tensors_answer_each_to_its_own(
+    folders: dict[str, Path],
+) -> None:
+    plain, fused = (
+        model.get_base_model().model.layers[0].self_attn for model in two(folders["llama"])
+    )
+    one, other = torch.randn(2, 1, 3, 64)
+    for name, x in [("q_proj", one), ("k_proj", other), ("v_proj", one), ("q_proj", other)]:
+        assert_close(getattr(fused, name)(x), getattr(plain, name)(x))
+
+
+def test_the_gradients_of_layers_together_are_those_of_their_formula() -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+    frozen = [(random(4, 5), random(4)), (random(3, 5), None)]
+    trained = [random(2, 5), random(4, 2), random(3, 5), random(3, 3)]  # ranks 2 and 3
+    x = random(2, 6, 5)
+    for tensor in (x, *trained):
+        tensor.requires_grad_()
+
+    def layers(x: torch.Tensor, *trained: torch.Tensor) -> Any:
+        weights = [*frozen[0], *trained[:2], *frozen[1], *trained[2:]]
+        return _LowRankLinears.apply(x, torch.float64, [0.7, 1.3], *weights)
+
+    first, second = layers(x, *trained)
+    a, b, c, d = trained
+    assert_close(first, x @ frozen[0][0].T + frozen[0][1] + 0.7 * (x @ a.T) @ b.T, near=1e-12)
+    assert_close(second, x @ frozen[1][0].T + 1.3 * (x @ c.T) @ d.T, near=1e-12)
+    assert torch.autograd.gradcheck(layers, (x, *trained))
+
+
 def test_an_input_that_needs_no_gradient_gets_none() -> None:
     x, weight = torch.ones(3, 5), torch.ones(4, 5)
     a, b = torch.ones(2, 5, requires_grad=True), torch.ones(4, 2, requires_grad=True)
-    _LowRankLinear.apply(x, weight, None, a, b, 1.0, torch.float32).sum().backward()
+    (y,) = _LowRankLinears.apply(x, torch.float32, [1.0], weight, None, a, b)
+    y.sum().backward()
     assert x.grad is None
     assert a.grad is not None
     assert b.grad is not None

@@ -15,7 +15,15 @@ from tunewise.models import hub
 from tunewise.models.catalog import LocalModel
 from tunewise.training.attention import is_packed, plain_model, try_packing
 from tunewise.training.batches import micro_batches
-from tunewise.training.objectives import Distill, Dpo, Kto, Objective, Sft, totals_of
+from tunewise.training.objectives import (
+    Distill,
+    Dpo,
+    Kto,
+    Objective,
+    Sft,
+    _LogProbabilities,
+    totals_of,
+)
 from tunewise.training.rows import Row, judged_rows, single_rows, text_rows
 from tunewise.types import Message
 
@@ -31,6 +39,23 @@ PAIRS = [
 TEXTS = ["The boots fit now and the colour is right. Thank you for the quick answer.", "refund"]
 BLOCK = 12
 """Tokens of a block of `cpt`."""
+
+
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-6), (torch.bfloat16, 1e-2)])
+def test_probabilities_some_rows_at_a_time_are_those_of_all_at_once(
+    dtype: torch.dtype, near: float
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = (10 * torch.randn(70, 40, generator=generator)).to(dtype).requires_grad_()
+    targets = torch.randint(40, (70,), generator=generator)
+    weights = torch.randn(70, generator=generator)
+    found = _LogProbabilities.apply(logits, targets)
+    wanted = torch.log_softmax(logits.float(), dim=-1).gather(1, targets[:, None])[:, 0]
+    assert torch.allclose(found, wanted, rtol=1e-6, atol=1e-5)
+    (of_found,) = torch.autograd.grad((found * weights).sum(), logits)
+    (of_wanted,) = torch.autograd.grad((wanted * weights).sum(), logits)
+    assert of_found.dtype == dtype
+    assert float((of_found - of_wanted).abs().max()) <= near * float(of_wanted.abs().max())
 
 
 class Step(NamedTuple):

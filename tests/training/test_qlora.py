@@ -100,7 +100,7 @@ def test_gradients_are_those_of_the_weights_as_quantised(
 ) -> None:
     quantised = adapters.adapted_model(small_llama, RECIPE, device="cpu")
     try_packing(quantised)  # reads in evaluation mode, as every training does first
-    adapters.make_fast(quantised, "float32")
+    adapters.keep_in("float32", quantised)
     plain = adapters.adapted_model(small_llama, replace(RECIPE, adapter="lora"), device="cpu")
     dequantise(quantised, into=plain)
     try_packing(plain)
@@ -146,7 +146,7 @@ def test_matrices_are_unpacked_into_the_precision_of_the_training(
 ) -> None:
     model = adapters.adapted_model(small_llama, RECIPE, device="cpu")
     for precision, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        adapters.make_fast(model, precision)
+        adapters.keep_in(precision, model)
         found = {one.compute_dtype for one in model.modules() if hasattr(one, "quant_state")}
         assert found == {dtype}
 

@@ -13,7 +13,7 @@ from tunewise.errors import UserError
 from tunewise.models import hub
 from tunewise.models.adapters import attach_adapter, check_adapter, merge_into_folder
 from tunewise.models.catalog import LocalModel
-from tunewise.training.adapters import adapted_model, load_trained, make_fast, save_trained
+from tunewise.training.adapters import adapted_model, fuse, load_trained, save_trained
 from tunewise.training.attention import plain_model
 from tunewise.training.loop import Training
 from tunewise.training.recipe import Recipe
@@ -263,5 +263,5 @@ def test_the_start_is_decided_by_the_seed_alone(small_llama: LocalModel) -> None
 def test_making_it_fast_changes_no_number(recipe: Recipe, small_llama: LocalModel) -> None:
     model = adapted_model(small_llama, recipe, device="cpu")
     before = logits(model)
-    make_fast(model, "float32")
+    fuse(model)
     assert_near(logits(model), before)

@@ -55,7 +55,7 @@ def load_model(
         source["device_map"] = {"": four_bits_on}
     # Said, not left out: transformers would ask on the terminal.
     source["trust_remote_code"] = False
-    model = load(str(folder), dtype=dtype, attn_implementation="sdpa", **source)
+    model = load(str(folder), dtype=dtype, **source)
     if four_bits_on:
         _keep_trainable(model)
     return model

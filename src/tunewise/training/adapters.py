@@ -29,6 +29,7 @@ from tunewise.models.adapters import (
 )
 from tunewise.models.catalog import LocalModel
 from tunewise.training.low_rank import fuse_adapters
+from tunewise.training.norms import fuse_norms
 from tunewise.training.precision import Precision
 from tunewise.training.recipe import Recipe
 
@@ -77,8 +78,14 @@ def adapted_model(base: LocalModel, recipe: Recipe, *, device: str) -> Any:
     return adapted
 
 
-def make_fast(model: Any, precision: Precision) -> None:
-    """Keeps frozen matrices in the precision they are multiplied in, and fuses LoRA layers."""
+def fuse(model: Any) -> None:
+    """Makes norms and LoRA layers compute as one operation each, where they are plain ones."""
+    fuse_adapters(model)
+    fuse_norms(model)
+
+
+def keep_in(precision: Precision, model: Any) -> None:
+    """Keeps frozen matrices in the format they are multiplied in."""
     for layer in model.modules():
         if hasattr(layer, "quant_state"):  # 4-bit: unpacked into what it is multiplied in
             layer.compute_dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
@@ -87,7 +94,10 @@ def make_fast(model: Any, precision: Precision) -> None:
             frozen = not weight.requires_grad and weight.dtype == torch.float32
             if frozen and name.endswith("base_layer.weight"):
                 weight.data = weight.data.bfloat16()
-    fuse_adapters(model)
+        head = model.get_output_embeddings()
+        if not head.weight.requires_grad:  # apart from the embeddings, which are looked up
+            narrow = head.weight.data.bfloat16()
+            head.weight = torch.nn.Parameter(narrow, requires_grad=False)
 
 
 def load_trained(model: Any, base: LocalModel, recipe: Recipe, folder: Path) -> None:

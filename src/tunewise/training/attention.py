@@ -115,22 +115,22 @@ def attend(
         )
     if mask is None:
         q = query.shape[2]
-        mask = torch.ones(q, q, dtype=torch.bool, device=query.device).tril()
+        mask = torch.ones(1, 1, q, q, dtype=torch.bool, device=query.device).tril()
     # Heads that share a key are rows of one product.
     rows, _, q, width = query.shape
     each = heads // key_heads
-    stacked = query.reshape(rows, key_heads, each * q, width) * scaling
-    scores = (stacked @ key.mT).view(rows, key_heads, each, q, -1)
-    shown = scores.float().masked_fill(~mask[..., None, :, :], -torch.inf)
-    weights = torch.nn.functional.dropout(torch.softmax(shown, dim=-1), dropout).to(value.dtype)
-    seen = weights.view(rows, key_heads, each * q, -1) @ value
-    return seen.view(rows, heads, q, width)
+    stacked = query.reshape(rows, key_heads, each * q, width)
+    scores = stacked @ (key * scaling).mT
+    hidden = torch.zeros_like(mask, dtype=scores.dtype).masked_fill_(~mask, -torch.inf)
+    scores += hidden.repeat(1, 1, each, 1)
+    weights = torch.nn.functional.dropout(torch.softmax(scores, dim=-1), dropout)
+    return (weights @ value).view(rows, heads, q, width)
 
 
 def _gathered(states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """(1, heads, tokens, width) at places (rows, n) -> (rows, heads, n, width)."""
-    chosen = states[0].index_select(1, places.flatten())
-    return chosen.view(len(chosen), *places.shape, -1).transpose(0, 1)
+    chosen = states[0].transpose(0, 1).index_select(0, places.flatten())  # whole tokens
+    return chosen.view(*places.shape, *chosen.shape[1:]).transpose(1, 2)
 
 
 def _mask(packing: Batch, group: Group, window: int | None) -> torch.Tensor | None:

@@ -21,8 +21,9 @@ from tunewise.models.adapters import adapter_hash
 from tunewise.models.catalog import LocalModel
 from tunewise.training.adapters import (
     adapted_model,
+    fuse,
+    keep_in,
     load_trained,
-    make_fast,
     save_trained,
     trained_weights,
 )
@@ -382,8 +383,9 @@ class Training:
         model = adapted_model(self._base, recipe, device=self._device)
         if self._start is not None:
             load_trained(model, self._base, recipe, self._start)
+        fuse(model)
         self._packs = try_packing(model)
-        make_fast(model, self._precision)
+        keep_in(self._precision, model)
         if recipe.save_memory:
             plain_model(model).activation_checkpointing_enable()
         self._processes.shard(model)

@@ -38,11 +38,12 @@ NF4_BITS = 4.127
 scale's own (Dettmers et al. 2023, arXiv:2305.14314, section 3)."""
 WRITTEN_OUT = 1 << 22
 """Attention weights of a group up to which `attend` keeps them on a CPU."""
-LOGITS_AT_ONCE = 3
-"""Copies of the logits where there are most: their log-softmax, and in its backward pass the
-gradient that comes in and the one that goes out."""
+LOGITS_AT_ONCE = 2
+"""Copies of the logits where there are most, in the format of the products: themselves and their
+gradient."""
 DISTILL_LOGITS_AT_ONCE = 5
-"""With distill there are the teacher's, too, and what the divergence is summed from."""
+"""With distill, in float32: log-softmax of student and teacher, what the divergence is summed from,
+and on the way back the gradient that comes in and the one that goes out."""
 SAMPLED_STEPS = 48
 """Steps of the first epoch whose batches are looked at."""
 PACKED_LAYERS = {"sliding_attention", "full_attention"}
@@ -129,12 +130,12 @@ def estimate(
     all key heads, r rank):
 
         inputs of both norms                         2 h   (full: 4 h, normalised ones, too)
-        inputs of the linear layers                  2 h + q + f   (bfloat16: 5 h + q + f, a
-                                                     copy for each of them)
+        inputs of the linear layers                  2 h + q + f   (dora, dropout in bfloat16:
+                                                     5 h + q + f, a copy for each of them)
         gate, its SiLU, and what it is multiplied by 3 f
         query, keys, values, padded                  q + 2 k
         attention weights, padded, where `attend` writes them out
-                                                     heads * keys   (float32; bfloat16: again)
+                                                     heads * keys
         input of each B                              r for each linear layer
         dora: two results of each linear layer       2 (q + 2 k + 2 h + 2 f), and for each layer,
                                                      whatever the tokens, in x in numbers
@@ -142,8 +143,9 @@ def estimate(
 
     Those of norms are float32; the others have the format of the products. One layer more stands
     for the gradients of the layer at hand. With `save_memory` a layer keeps its input alone, h
-    float32 numbers a token, and one layer at a time has the others. bfloat16 casts the head, or
-    with `full` every matrix, at every step. Logits are there for the tokens with loss alone.
+    float32 numbers a token, and one layer at a time has the others. bfloat16 has a
+    copy of the head, and with `full` casts every matrix at every step. Logits are there for the
+    tokens with loss alone.
 
     qlora is by the formula alone, as is CUDA: neither was measured.
 
@@ -357,6 +359,8 @@ def _need(
         elif narrow:
             mapped = shape.stored_wide and kind == "cpu"  # pages that stay, for the embeddings'
             weights += 2 * linear - (0 if mapped else 4 * linear)
+        if narrow:
+            weights += 2 * shape.head  # beside the embeddings, of which it may be a part
         weights += 4 * trained
     kept = [_kept(shape, recipe, batch, kind=kind, narrow=narrow) for batch in batches]
     activations, logits = max(kept, key=sum)
@@ -383,16 +387,16 @@ def _kept(
         activations = shape.layers * stream + 2 * layer
     else:
         activations = (shape.layers + 1) * layer
-    # The last norm's, the rotations of keys and queries, and what autocast casts.
+    # The last norm's, the rotations of keys and queries, and what autocast casts at every step.
     activations += 2 * stream + 8 * shape.head_width * tokens
-    if narrow:
-        activations += 2 * shape.head
-        if recipe.adapter == "full":
-            activations += 2 * shape.linear_weights
+    if narrow and recipe.adapter == "full":
+        activations += 2 * (shape.head + shape.linear_weights)
     # A model that takes no packed batch gives logits for every token, padding included.
     losses = len(batch.loss_at) if shape.packs else padded
-    copies = DISTILL_LOGITS_AT_ONCE if recipe.method == "distill" else LOGITS_AT_ONCE
-    return activations, 4 * copies * losses * shape.vocabulary
+    copies = (2 if narrow else 4) * LOGITS_AT_ONCE
+    if recipe.method == "distill":
+        copies = 4 * DISTILL_LOGITS_AT_ONCE
+    return activations, copies * losses * shape.vocabulary
 
 
 def _layer(shape: _Shape, recipe: Recipe, batch: Batch, *, kind: str, narrow: bool) -> int:
@@ -403,7 +407,8 @@ def _layer(shape: _Shape, recipe: Recipe, batch: Batch, *, kind: str, narrow: bo
     adapted = recipe.adapter != "full"
     drops = adapted and recipe.dropout > 0 and not recipe.objective.needs_reference
     norms = 4 * (2 if adapted else 4) * h
-    inputs = size * ((5 if narrow else 2) * h + q + f)
+    copied = narrow and (recipe.adapter == "dora" or drops)
+    inputs = size * ((5 if copied else 2) * h + q + f)
     if drops:
         inputs = (4 + size) * (5 * h + q + f)
     ranks = size * recipe.rank * len(shape.linears) // shape.layers if adapted else 0
@@ -420,7 +425,7 @@ def _layer(shape: _Shape, recipe: Recipe, batch: Batch, *, kind: str, narrow: bo
         written = group.mask is not None and shape.heads != shape.key_heads
         if kind == "cpu":
             written = pairs <= WRITTEN_OUT
-        total += (6 if narrow else 4) * pairs if written else size * q * group.queries.numel()
+        total += size * pairs if written else size * q * group.queries.numel()
         total += group.queries.numel() * group.keys.shape[1] if group.mask is not None else 0
     return total
 

@@ -7,14 +7,16 @@ memory nor the number of processes changes the gradient.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import torch
-from torch.nn.functional import cross_entropy, kl_div, log_softmax, logsigmoid
+from torch.nn.functional import kl_div, log_softmax, logsigmoid
 
 from tunewise.training.attention import is_packed, plain_model
 from tunewise.training.batches import Batch, pack
 
+_ROWS_AT_ONCE = 32
+"""Rows of logits that are turned into float32 together: few enough for a processor's cache."""
 PreferenceLoss = Literal["sigmoid", "ipo", "orpo"]
 
 
@@ -204,7 +206,7 @@ def answer_logits(model: Any, batch: Batch) -> torch.Tensor:
             use_cache=False,
             packing=batch,
             logits_to_keep=batch.loss_at,
-        ).logits[0]
+        ).logits.flatten(0, 1)  # picking one of one would copy their gradient
     padded: list[torch.Tensor] = []
     for group in batch.groups:
         real = torch.ones_like(group.queries)
@@ -218,8 +220,37 @@ def answer_logits(model: Any, batch: Batch) -> torch.Tensor:
 
 def log_probabilities(model: Any, batch: Batch) -> torch.Tensor:
     """(losses,) log p of each target after what stands before it, nats, float32."""
-    logits = answer_logits(model, batch).float()
-    return -cross_entropy(logits, batch.targets, reduction="none")
+    return cast("Any", _LogProbabilities).apply(answer_logits(model, batch), batch.targets)
+
+
+class _LogProbabilities(torch.autograd.Function):
+    """log p_t = z_t - log sum exp z, in float32, some rows at a time.
+
+    The logits are the largest tensor of a step: no copy of all of them is made, and beside them
+    only their gradient, in their own format, is ever there as a whole.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Args: z (losses, vocabulary), t (losses,)."""
+        total = torch.cat([logits[some].float().logsumexp(-1) for some in _parts(len(logits))])
+        ctx.save_for_backward(logits, targets, total)
+        return logits.gather(1, targets[:, None])[:, 0].float() - total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """dz = g (1 at t - p)."""
+        logits, targets, total = ctx.saved_tensors
+        of_logits = torch.empty_like(logits)
+        for some in _parts(len(logits)):
+            g = gradients[0][some, None]
+            each = logits[some].float().sub_(total[some, None]).exp_().mul_(-g)
+            of_logits[some] = each.scatter_add_(1, targets[some, None], g)
+        return of_logits, None
+
+
+def _parts(rows: int) -> list[slice]:
+    return [slice(n, n + _ROWS_AT_ONCE) for n in range(0, rows, _ROWS_AT_ONCE)]
 
 
 class PerSequence(NamedTuple):

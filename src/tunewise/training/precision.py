@@ -48,7 +48,7 @@ def keep_freed_memory() -> None:
     mallopt = _libc("mallopt")
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-        mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+        mallopt(_M_TRIM_THRESHOLD, -1)  # never
 
 
 def give_back_memory() -> None:
