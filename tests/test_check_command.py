@@ -179,9 +179,10 @@ def test_a_repaired_copy_passes_the_check_that_the_original_did_not(tmp_path: Pa
         f"Repaired copy in the folder {tmp_path / 'out'} (unknown_columns 1, duplicate 1"
         in done.out
     )
-    assert "name the copy's files under [data], and check again." in done.out
+    copy = tmp_path / "out" / "examples.jsonl"
+    assert f'write examples = "{copy}" under [data] of tunewise.toml, and check' in done.out
     assert file.read_bytes() == before
-    again = document(tmp_path / "out" / "examples.jsonl", "--set", "model.engine=scripted")
+    again = document(copy, "--set", "model.engine=scripted")
     assert (again["rows"], again["counts"].get("duplicate")) == (60, None)
     taken = tunewise("check", file, "--fix", tmp_path / "out")
     assert taken.code == 1

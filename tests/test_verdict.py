@@ -284,6 +284,25 @@ def test_an_open_question_names_the_incumbent_and_the_examples_needed():
     assert found.reason.endswith("Use few_shot meanwhile.")
 
 
+def test_what_does_not_beat_constant_is_not_advised_meanwhile():
+    few_shot = one("few_shot", right((4, 30)))  # 26 rows; constant has 24
+    tune = one("fine_tune", *[right((0, 24), (90, 98))] * 3)  # beats constant, few_shot perhaps
+    found = verdict([CONSTANT, few_shot, tune], dev=[CONSTANT, FEW_SHOT, FINE_TUNE])
+    assert (found.outcome, found.recommended) == ("undecided", None)
+    assert found.reason.endswith(
+        "Nothing is worth using yet: few_shot is not shown to beat constant, the best answer that "
+        "ignores the input."
+    )
+
+
+def test_on_six_rows_what_scores_no_higher_than_constant_is_not_advised_meanwhile():
+    few = [one("constant", right((0, 2), n=6)), one("few_shot", right((2, 4), n=6)),
+           one("fine_tune", *[right((0, 6), n=6)] * 3)]  # fmt: skip
+    found = verdict(few, dev=[CONSTANT, FEW_SHOT, FINE_TUNE])
+    assert (found.outcome, found.recommended) == ("undecided", None)
+    assert "Nothing is worth using yet: few_shot is not shown to beat constant" in found.reason
+
+
 def test_a_difference_at_the_border_is_no_advice_to_label_thousands():
     constant, few_shot = (
         one(name, right((0, last), n=1000)) for name, last in (("constant", 200), ("few_shot", 700))

@@ -101,7 +101,7 @@ def run_decide(
     prepared = prepare(project)
     project = prepared.project
     check_ledger(project)
-    for note in (*warnings_summary(prepared.report), *prepared.notes):
+    for note in (*warnings_summary(prepared.report, project.root), *prepared.notes):
         progress.note(note)
     metric = metric_named(str(project.task.metric), project.task.labels, folder=project.root)
     ceilings = {e.name: open_ceiling(e) for e in project.contenders.endpoints}

@@ -19,7 +19,7 @@ from tunewise.errors import UserError
 from tunewise.models.catalog import LocalModel
 from tunewise.project import Project
 from tunewise.retrieval.documents import read_documents, whole_text
-from tunewise.retrieval.embed import Embedder, load_embedder
+from tunewise.retrieval.embed import Embedder, embedder_or_note
 from tunewise.retrieval.index import ExampleIndex
 from tunewise.settings import Data, Sources
 from tunewise.training.prepare_rows import (
@@ -86,15 +86,12 @@ def _examples(
         return Lesson(
             method="sft", train=rows, dev=(), prepared=prepared, replay=replay, notes=notes
         )
-    try:
-        embedder: Embedder | None = load_embedder()
-    except UserError as error:
-        embedder = None
-        notes = (*notes, f"Nearest examples are found by words alone: {error}")
+    embedder, missing = embedder_or_note()
     prompts = _teacher_prompts(train, prepared.project.task.instruction, embedder)
     rows = taught_rows(tokenizer, train, prompts, context_tokens=model.context_tokens)
     notes = (
         *notes,
+        *missing,
         f"The teacher is the base with the instruction and the {TEACHER_EXAMPLES} nearest examples "
         "of train in its prompt.",
     )

@@ -186,13 +186,13 @@ def cannot_tell(
         case,
         "cannot_tell",
         outcome="undecided",
-        recommended=_meanwhile(incumbent),
+        recommended=_meanwhile(case, incumbent),
         sentences=[
             headline,
             f"{challenger} {case.quality(challenger)}, {case.advantage(challenger, incumbent)}; "
             f"{case.wording.size(gain)} would be worth a training.",
             f"Besides, {joined(obstacles)}." if obstacles else "",
-            _until_then(incumbent),
+            _until_then(case, incumbent),
         ],
         examples_needed=needed,
     )
@@ -211,11 +211,11 @@ def too_small(case: Case) -> Verdict:
         case,
         "cannot_tell",
         outcome="undecided",
-        recommended=_meanwhile(incumbent),
+        recommended=_meanwhile(case, incumbent),
         sentences=[
             f"Cannot tell yet: the test split has {rows.shortage}.",
             f"That is too little to compute anything from; {missing}.",
-            _until_then(incumbent),
+            _until_then(case, incumbent),
         ],
     )
 
@@ -228,7 +228,7 @@ def nothing_to_compare(case: Case) -> Verdict:
         case,
         "cannot_tell",
         outcome="undecided",
-        recommended=_meanwhile(plan.incumbent),
+        recommended=_meanwhile(case, plan.incumbent),
         sentences=[
             f"Undecided: no {absent} ran, so nothing says whether training is worth it.",
             *(
@@ -236,7 +236,7 @@ def nothing_to_compare(case: Case) -> Verdict:
                 for name in (plan.incumbent, plan.challenger)
                 if name is not None
             ),
-            _until_then(plan.incumbent) if plan.challenger is None else "",
+            _until_then(case, plan.incumbent) if plan.challenger is None else "",
         ],
     )
 
@@ -245,13 +245,29 @@ def _headline(challenger: str) -> str:
     return "Fine-tune." if challenger == "fine_tune" else f"Fine-tune ({challenger})."
 
 
-def _meanwhile(incumbent: str | None) -> str | None:
-    """What to use while undecided; `constant` is no advice."""
-    return None if incumbent == CONSTANT else incumbent
+def _meanwhile(case: Case, incumbent: str | None) -> str | None:
+    """What to use while undecided: nothing that is not ahead of ignoring the input.
+
+    Shown to be ahead where intervals can be computed; on fewer rows its score has to be higher.
+    """
+    samples = case.bench.samples
+    if incumbent is None or incumbent == CONSTANT or CONSTANT not in samples:
+        return None if incumbent == CONSTANT else incumbent
+    ahead = case.beats_constant(incumbent)
+    if case.bench.rows.shortage is not None:
+        ahead = samples[incumbent].value > samples[CONSTANT].value
+    return incumbent if ahead else None
 
 
-def _until_then(incumbent: str | None) -> str:
-    return "" if _meanwhile(incumbent) is None else f"Use {incumbent} meanwhile."
+def _until_then(case: Case, incumbent: str | None) -> str:
+    if incumbent is None:
+        return ""
+    if _meanwhile(case, incumbent) is not None:
+        return f"Use {incumbent} meanwhile."
+    known = f"{CONSTANT}, the best answer that ignores the input"
+    if incumbent == CONSTANT:
+        return f"Nothing is worth using yet: on dev no contender without training beat {known}."
+    return f"Nothing is worth using yet: {incumbent} is not shown to beat {known}."
 
 
 def _needed(case: Case, a: str, b: str) -> int | None:

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 from scripted_rows import Counted, engine
 
-from tunewise.contenders import line_up as line_up_module
 from tunewise.contenders.few_shot import FewShot
 from tunewise.contenders.fine_tune import FineTune
 from tunewise.contenders.line_up import BUDGET_TOKENS, LineUp, Means, budget_tokens, line_up
@@ -15,6 +14,7 @@ from tunewise.evaluation.scorers import metric_named
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engine import Engine
 from tunewise.project import load_project
+from tunewise.retrieval import embed
 
 Build = Callable[..., LineUp]
 
@@ -33,7 +33,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
     def no_embedder() -> None:
         raise UserError("the extra `dense` is not installed.")
 
-    monkeypatch.setattr(line_up_module, "load_embedder", no_embedder)
+    monkeypatch.setattr(embed, "load_embedder", no_embedder)
     (tmp_path / "examples.jsonl").write_text("{}\n")
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "a.md").write_text("# A\n\nSomething.\n")
@@ -121,7 +121,7 @@ def test_without_embeddings_search_goes_by_words_and_says_so(build: Build) -> No
 def test_no_embeddings_are_loaded_where_nobody_searches(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line_up_module, "load_embedder", lambda: pytest.fail("loaded"))
+    monkeypatch.setattr(embed, "load_embedder", lambda: pytest.fail("loaded"))
     assert build("", 'contenders.use=["constant", "zero_shot", "prompt"]').notes == ()
 
 

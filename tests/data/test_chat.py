@@ -108,6 +108,30 @@ def test_a_template_that_rewrites_the_prompt_is_refused() -> None:
         answer_tokens(build(thinking), ASK, "In Köln.")
 
 
+THINKS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}"
+    "{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
+"""Like Qwen3's: the last answer has thoughts, empty ones where the model is not to think."""
+
+
+def test_a_model_that_can_think_is_asked_and_trained_without() -> None:
+    tokenizer = build(THINKS)
+    assert render_prompt(tokenizer, ASK).endswith("assistant\n<think>\n\n</think>\n\n")
+    example = answer_tokens(tokenizer, ASK, "In Köln.")
+    assert learnt(tokenizer, example) == ["In Köln.<|im_end|>"]
+    assert example.token_ids[: example.answers[0].start] == prompt_tokens(tokenizer, ASK)
+
+
+def test_an_earlier_answer_that_would_lose_its_empty_thoughts_is_refused() -> None:
+    talk = (ASK[1], Message(role="assistant", content="In Köln.", weight=1), ASK[1])
+    with pytest.raises(UserError, match=r"an earlier answer differently once .*weight 0, or"):
+        answer_tokens(build(THINKS), talk, "In Bonn.")
+
+
 def test_a_template_that_changes_the_answer_is_refused() -> None:
     with pytest.raises(UserError, match="changes the answer"):
         answer_tokens(build(CHATML.replace("m.content", "m.content | upper")), ASK, "In Köln.")

@@ -1,6 +1,7 @@
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from checked_data import checked, finding
@@ -60,12 +61,12 @@ def test_a_summary_of_warnings_has_a_line_a_rule() -> None:
     found = Found()
     found.each("warning", "duplicate", [3, 4], lambda n: (f"a.jsonl:{n}", "Repeats."))
     found.add("warning", "imbalance", "labels", "Nearly all are one.")
-    assert warnings_summary(found.report()) == [
+    assert warnings_summary(found.report(), Path("shop")) == [
         "Rows that repeat another: 2, the first at a.jsonl:3.",
         "labels: Nearly all are one.",
-        "All warnings with what to do: tunewise check",
+        "All warnings with what to do: tunewise check shop",
     ]
-    assert warnings_summary(Found().report()) == []
+    assert warnings_summary(Found().report(), Path("shop")) == []
 
 
 def test_rows_that_cannot_be_read_can_be_left_out_of_a_copy() -> None:

@@ -97,3 +97,18 @@ def test_a_copy_computes_with_its_own_weight(tmp_path: Path) -> None:
     x = torch.randn(1, 2, fused.config.hidden_size)
     assert float(other.model.norm(x).abs().max()) == 0
     assert float(fused.model.norm(x).abs().max()) > 0
+
+
+def test_a_norm_that_is_given_a_gate_computes_as_it_was() -> None:
+    class GatedNorm(torch.nn.RMSNorm):
+        """As in state-space models."""
+
+        def forward(self, x: torch.Tensor, gate: torch.Tensor | None = None) -> torch.Tensor:
+            normed = super().forward(x)
+            return normed if gate is None else normed * gate
+
+    norm = GatedNorm(8, eps=1e-5)
+    norm.weight.requires_grad_(False)
+    assert fuse_norms(norm) == 1
+    x = torch.randn(2, 8)
+    assert_near(norm(x, torch.full((8,), 3.0)), 3 * norm(x), 1e-6)

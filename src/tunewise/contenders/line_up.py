@@ -16,7 +16,6 @@ from tunewise.contenders.prompt import TunedPrompt
 from tunewise.contenders.rag import Library, Rag
 from tunewise.contenders.zero_shot import ZeroShot
 from tunewise.data.pairs import read_pairs
-from tunewise.errors import UserError
 from tunewise.evaluation.scorers import Metric
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engine import Engine
@@ -24,7 +23,7 @@ from tunewise.models.hub import load_tokenizer
 from tunewise.progress import Progress
 from tunewise.project import Project
 from tunewise.retrieval.documents import read_documents, whole_text
-from tunewise.retrieval.embed import Embedder, load_embedder
+from tunewise.retrieval.embed import Embedder, embedder_or_note
 from tunewise.types import Example, Preference
 
 BUDGET_TOKENS = 600_000
@@ -97,7 +96,7 @@ def line_up(
         UserError: documents or preference pairs that cannot be read.
     """
     use = project.contenders.use
-    embedder, notes = _embedder() if _SEARCHING & set(use) else (None, ())
+    embedder, notes = embedder_or_note() if _SEARCHING & set(use) else (None, ())
     documents = None
     if project.data.documents is not None and _READING & set(use):
         documents = read_documents(*project.data.documents)
@@ -195,10 +194,3 @@ def budget_tokens(project: Project) -> int:
     """Tokens that each contender may spend on fitting."""
     budget = project.contenders.budget_tokens
     return BUDGET_TOKENS if budget == "auto" else budget
-
-
-def _embedder() -> tuple[Embedder | None, tuple[str, ...]]:
-    try:
-        return load_embedder(), ()
-    except UserError as error:
-        return None, (f"Nearest examples and passages are found by words alone: {error}",)

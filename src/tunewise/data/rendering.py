@@ -61,8 +61,9 @@ class ChatTokenizer(Protocol):
         tools: list[Mapping[str, object]] | None,
         tokenize: bool,
         add_generation_prompt: bool,
+        enable_thinking: bool,
     ) -> object:
-        """Renders the template in a Jinja sandbox."""
+        """Renders the template in a Jinja sandbox; most templates know nothing of thinking."""
         ...
 
     def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
@@ -156,6 +157,9 @@ def _through_template(
             tools=list(tools) or None,
             tokenize=False,
             add_generation_prompt=prompt,
+            # Examples hold answers, no thoughts: a model that could think is asked not to, in
+            # training and afterwards (Qwen3).
+            enable_thinking=False,
         )
     )
 

@@ -19,7 +19,7 @@ import transformers
 from filelock import FileLock
 
 from tunewise.errors import UserError
-from tunewise.files import file_sha256
+from tunewise.files import file_sha256, sync
 from tunewise.models.gguf_files import GGUF_NAME, from_gguf, write_gguf
 from tunewise.models.sources import KEPT, locate
 from tunewise.progress import Progress
@@ -168,8 +168,7 @@ def _beside(place: Path) -> Generator[Path]:
     try:
         yield folder
         for file in folder.iterdir():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
+            sync(file)
         if place.exists():  # a copy that does not verify
             shutil.rmtree(place)
         folder.rename(place)

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -121,8 +122,9 @@ def render_findings(checked: Checked, console: Console | None = None) -> None:
     if checked.fixed:
         console.print(Text(fixed_sentence(checked.fixed)), soft_wrap=True)
     if checked.fixed:
-        line = "Look at the log, name the copy's files under [data], and check again."
-        console.print(line, highlight=False, markup=False)
+        named = ", ".join(f'{part} = "{file}"' for part, file in checked.fixed.files.items())
+        line = f"Look at the log, write {named} under [data] of tunewise.toml, and check again."
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     elif report.errors:
         line = "Mend the errors, then check again"
         line += "; `--fix OUT` writes a copy without them." if checked.unreadable else "."
@@ -158,7 +160,7 @@ def lengths_sentence(checked: Checked) -> str:
     return f"{text}; the context of {lengths.model} holds {lengths.context or 0:,}."
 
 
-def warnings_summary(report: Report) -> list[str]:
+def warnings_summary(report: Report, project: Path) -> list[str]:
     """The warnings for someone who came for something else: a line a rule."""
     lines: list[str] = []
     for rule in dict.fromkeys(finding.rule for finding in report.warnings):
@@ -169,7 +171,11 @@ def warnings_summary(report: Report) -> list[str]:
         else:
             lines.append(f"{advice_for(rule).title}: {count:,}, the first at {first.where}.")
     lines += [finding.message for finding in report.notes if finding.rule == "ceiling"]
-    return [*lines, "All warnings with what to do: tunewise check"] if lines else []
+    return (
+        [*lines, f"All warnings with what to do: tunewise check {shlex.quote(str(project))}"]
+        if lines
+        else []
+    )
 
 
 def _quantiles(sample: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, int]:

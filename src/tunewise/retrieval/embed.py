@@ -101,6 +101,14 @@ def load_embedder(model: str | Path | None = None) -> SentenceEmbedder:
     return SentenceEmbedder(MODEL if model is None else source, loaded)
 
 
+def embedder_or_note() -> tuple[Embedder | None, tuple[str, ...]]:
+    """The embedding model where it is on this machine; else what a person should know."""
+    try:
+        return load_embedder(), ()
+    except UserError as error:
+        return None, (f"Nearest examples and passages are found by words alone: {error}",)
+
+
 def load_reranker(model: str | Path) -> CrossEncoderReranker:
     """Loads a cross-encoder (one score a pair) from a folder or the local hub cache.
 

@@ -32,7 +32,8 @@ from tunewise.training.batches import Batch, epoch_steps, micro_batches
 from tunewise.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from tunewise.training.cursor import Epoch, cursor_from
 from tunewise.training.events import Events, Watcher, is_spike
-from tunewise.training.memory import available, check_memory
+from tunewise.training.free_memory import available
+from tunewise.training.memory import check_memory
 from tunewise.training.objectives import Kto, Sft, Totals, totals_of
 from tunewise.training.parallel import default_device, join_processes, spread, whole
 from tunewise.training.precision import (

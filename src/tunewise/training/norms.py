@@ -6,6 +6,7 @@ Written out in PyTorch it takes seven passes over memory there and ten back, and
 layer that reads it. Knows nothing of models.
 """
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -68,14 +69,17 @@ def _epsilon(module: Any) -> float | None:
 
 
 class _Fused:
-    """The forward of one norm."""
+    """The forward of one norm; as it was where it is given more than its input."""
 
     def __init__(self, norm: Any) -> None:
         self._norm = norm
+        self._forward = cast("Callable[..., torch.Tensor]", norm.forward)
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        dtype = torch.promote_types(x.dtype, self._norm.weight.dtype)
+    def __call__(self, x: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:
+        if given or named:
+            return self._forward(x, *given, **named)
+        weight = self._norm.weight
+        dtype = torch.promote_types(x.dtype, weight.dtype)
         if torch.is_autocast_enabled(x.device.type):
             dtype = torch.get_autocast_dtype(x.device.type)
-        norm = self._norm
-        return cast("Any", _RootMeanSquareNorm).apply(x, norm.weight, _epsilon(norm), dtype)
+        return cast("Any", _RootMeanSquareNorm).apply(x, weight, _epsilon(self._norm), dtype)

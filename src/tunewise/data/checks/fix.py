@@ -45,6 +45,8 @@ class Fixed:
 
     out: Path
     """Its file, or the folder with one file a part."""
+    files: Mapping[str, Path]
+    """Part -> its file."""
     log: Path
     changes: Mapping[str, int]
     """Rule -> how often it changed something."""
@@ -118,7 +120,8 @@ def write_fixed(
             f"--fix {out}: cannot be written ({error.strerror}). Name a place with room that you "
             "may write to."
         ) from None
-    return Fixed(out=out, log=_log_of(out), changes=changes)
+    files = {part: out if _is_file(out) else out / f"{part}.jsonl" for part in parts}
+    return Fixed(out=out, files=files, log=_log_of(out), changes=changes)
 
 
 def _is_file(out: Path) -> bool:

@@ -1,0 +1,152 @@
+"""Compares training settings over data sets by their dev scores: what should `auto` mean?
+
+    python benchmarks/defaults.py --data ../shared/data --out build/defaults
+    python benchmarks/defaults.py --out build/defaults --table
+
+Every training takes the same 300 rows, and answers the same 100 dev rows at the same points as in
+`decide`; the best point counts. Test rows are never read. Each finished one is a line in
+`scores.jsonl`, and is not repeated; several processes may work on different sets. The data sets are
+not part of this repository (benchmarks/README.md).
+"""
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+TRAIN, DEV = 300, 100
+SETS = {
+    "support_triage": "json_fields",
+    "snips_json": "json_fields",
+    "eshop_triage": "json_fields",
+    "banking10": "accuracy",
+    "cuad_clauses": "accuracy",
+    "contoso": "token_f1",
+    "mts_dialog": "rouge_l",
+    "eshop_summary": "rouge_l",
+}
+ARMS: dict[str, dict[str, Any]] = {
+    "auto": {},
+    "1e-3": {"learning_rate": 1e-3},
+    "1e-3, 512 tokens a step": {"learning_rate": 1e-3, "batch_tokens": 512},
+    "5e-4, 512 tokens a step": {"learning_rate": 5e-4, "batch_tokens": 512},
+}
+"""Beside the defaults of the loop; the first is what the others are compared with."""
+RESAMPLES = 10_000
+
+
+def main() -> None:
+    """Trains what is missing, then prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
+    parser.add_argument("--out", type=Path, default=Path("build/defaults"))
+    parser.add_argument("--table", action="store_true", help="only print what is there")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    file = given.out / "scores.jsonl"
+    for name in [] if given.table else given.sets:
+        for arm in given.arms:
+            if any((one["set"], one["arm"]) == (name, arm) for one in finished(file)):
+                continue
+            began = time.perf_counter()
+            scores, points = train_and_score(name, ARMS[arm], given.data)
+            line = {"set": name, "arm": arm, "seconds": time.perf_counter() - began}
+            with file.open("a", encoding="utf-8") as out:
+                out.write(json.dumps({**line, "scores": scores, "points": points}) + "\n")
+            print(f"{name}, {arm}: {np.mean(scores):.3f}", flush=True)
+    print(table(finished(file)))
+
+
+def finished(file: Path) -> list[dict[str, Any]]:
+    """The trainings that are done."""
+    lines = file.read_text("utf-8").splitlines() if file.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def rows_of(name: str, data: Path) -> tuple[list[Any], list[Any]]:
+    """(train, dev) of one set: a seeded sample of its training rows alone."""
+    from tunewise.data.prepare import prepare
+    from tunewise.data.read import read_examples
+    from tunewise.project import load_project
+
+    if name == "support_triage":
+        splits = prepare(load_project(ROOT / "examples" / name)).splits
+        return list(splits.train), list(splits.dev)
+    folder = data / ("banking77" if name == "banking10" else name)
+    examples = list(read_examples(folder / "train.jsonl").examples)
+    if name == "banking10":
+        common = Counter(example.target for example in examples).most_common(10)
+        labels = {label for label, _ in common}
+        examples = [example for example in examples if example.target in labels]
+    random.Random(0).shuffle(examples)
+    dev = min(DEV, len(examples) // 4)
+    return examples[dev : dev + TRAIN], examples[:dev]
+
+
+def train_and_score(
+    name: str, changed: dict[str, Any], data: Path
+) -> tuple[list[float], list[dict[str, Any]]]:
+    """Scores of each dev row at the best point, and the points."""
+    from tunewise.contenders.fine_tune import FineTune
+    from tunewise.evaluation.scorers import metric_named
+    from tunewise.models.choose import open_engine
+    from tunewise.models.hub import load_tokenizer
+    from tunewise.progress import Silent
+    from tunewise.settings import Model, Training
+
+    train, dev = rows_of(name, data)
+    opened = open_engine(Model(), progress=Silent())
+    assert opened.model is not None
+    with tempfile.TemporaryDirectory() as folder:
+        fitted = FineTune(
+            name="fine_tune",
+            engine=opened.engine,
+            metric=metric_named(SETS[name], folder=Path(folder)),
+            model=opened.model,
+            tokenizer=load_tokenizer(opened.model.folder),
+            settings=replace(Training(), **changed),
+            budget_tokens=10**9,
+            folder=Path(folder),
+            progress=Silent(),
+        ).fit(train, dev)
+    return [float(score) for score in fitted.fit.dev_scores[1]], list(fitted.fit.trials)
+
+
+def table(done: Sequence[dict[str, Any]]) -> str:
+    """Dev scores, and each arm's gain over the first, with a paired interval over rows and sets."""
+    scores = {(one["set"], one["arm"]): np.array(one["scores"]) for one in done}
+    arms = [arm for arm in ARMS if any(key[1] == arm for key in scores)]
+    sets = [name for name in SETS if all((name, arm) in scores for arm in arms)]
+    lines = [f"| set | {' | '.join(arms)} |", "|---|" + "---:|" * len(arms)]
+    for name in sets:
+        cells = [f"{scores[name, arm].mean():.3f}" for arm in arms]
+        lines.append(f"| {name} ({len(scores[name, arms[0]])} rows) | {' | '.join(cells)} |")
+    rng = np.random.default_rng(0)
+    for arm in arms[1:]:
+        gains = [scores[name, arm] - scores[name, arms[0]] for name in sets]
+        drawn = np.mean(
+            [rng.choice(gain, (RESAMPLES, len(gain))).mean(axis=1) for gain in gains], axis=0
+        )
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        ahead = sum(gain.mean() > 0 for gain in gains)
+        mean = np.mean([gain.mean() for gain in gains])
+        lines.append(
+            f"\n{arm}: {mean:+.3f} over {arms[0]} ({low:+.3f} to {high:+.3f}, rows resampled in "
+            f"each set), ahead on {ahead} of {len(sets)}."
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
