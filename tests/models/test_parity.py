@@ -147,7 +147,8 @@ def test_a_trained_adapter_answers_the_same_through_openvino_and_through_transfo
     record_property("scores that differ", (differing(ours), differing(wrong)))
     record_property("quality", (fmean(theirs), fmean(ours), fmean(wrong)))
     assert fmean(theirs) > 0.3  # it learnt something: equal nonsense would prove nothing
-    # Weights rounded to 8 bits turn answers that were near ties: 2 here, 4 after an epoch less.
-    assert differing(ours) <= 5
+    # Weights rounded to 8 bits turn answers that were near ties: 2 to 6 of 100 were measured with
+    # adapters that were trained a little differently, 66 where alpha is ignored.
+    assert differing(ours) <= 10
     assert fmean(ours) == pytest.approx(fmean(theirs), abs=0.02)
     assert differing(wrong) > 20  # the same check finds an engine that ignores alpha
