@@ -83,6 +83,8 @@ def _examples(
     notes = prepared.notes
     if project.training.method == "sft":
         rows = example_rows(tokenizer, train)
+        judging = f"{len(prepared.splits.dev)} judge, {len(prepared.splits.test)} stay sealed"
+        notes = (*notes, f"{len(rows)} rows are learnt from, {judging}.")
         return Lesson(
             method="sft", train=rows, dev=(), prepared=prepared, replay=replay, notes=notes
         )
@@ -130,7 +132,15 @@ def _pairs(
     sources: Sources | None = data.preferences or data.examples or data.train
     if sources is None:
         raise UserError("data.preferences: is missing. Name a file with prompt, chosen, rejected.")
-    found = read_pairs(sources, data, held_out=held_out)
+    try:
+        found = read_pairs(sources, data, held_out=held_out)
+    except UserError as error:
+        if data.preferences is not None:
+            raise
+        raise UserError(
+            f"{method} learns from pairs of answers: name their file with data.preferences "
+            f"(prompt, chosen, rejected in each row). In data.examples: {error}"
+        ) from error
     ranked = sorted(found.pairs, key=lambda pair: _rank(normalised_input(pair), data.seed))
     size = _dev_size(len(ranked))
     # Pairs of one input stay on one side.

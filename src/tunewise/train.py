@@ -135,7 +135,12 @@ def run_train(
             warn=progress.note,
             watchers=[show_steps(progress), *trackers],
         )
-        progress.note(training.check_memory())
+        if training.steps:
+            progress.note(
+                f"Going on with {folder.name} after step {training.steps} of "
+                f"{training.total_steps}."
+            )
+        progress.note(f"Memory: {training.check_memory()}.")
         judge = _judge(project, lesson, training, progress, stack)
         began = time.perf_counter()
         points = _train(training, recipe, judge, progress, processes)

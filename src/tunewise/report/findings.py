@@ -122,7 +122,9 @@ def render_findings(checked: Checked, console: Console | None = None) -> None:
     if checked.fixed:
         console.print(Text(fixed_sentence(checked.fixed)), soft_wrap=True)
     if checked.fixed:
-        named = ", ".join(f'{part} = "{file}"' for part, file in checked.fixed.files.items())
+        named = ", ".join(
+            f'{part} = "{file.resolve()}"' for part, file in checked.fixed.files.items()
+        )
         line = f"Look at the log, write {named} under [data] of tunewise.toml, and check again."
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     elif report.errors:

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from tunewise.data.checks.findings import plural
 from tunewise.starting.start import Started
 from tunewise.starting.writing import OLD_ENCODING
 
@@ -43,7 +44,7 @@ def _lines(started: Started) -> Iterator[tuple[str, str]]:
     guessed = " (guessed)" if found.choice else ""
     yield "rows", f"{more}{len(found.examples):,}, read as {found.shape}{guessed}"
     if found.faults:
-        yield "", f"{found.faults:,} rows cannot be read; `tunewise check` names them"
+        yield "", f"{plural(found.faults, 'row')} cannot be read; `tunewise check` names them"
     for name in found.old_encoding:
         yield "encoding", f"{name}: {OLD_ENCODING}"
     labels = f", {len(task.labels)} labels" if task.labels else ""

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tunewise.data.checks.findings import plural
 from tunewise.report import numbers
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -45,7 +46,7 @@ def render_trained(folder: Path, console: Console) -> None:
         middle = len(steps) // 2
         console.print(
             Text(
-                f"{result['steps']} steps, {result['tokens']:,} tokens in "
+                f"{plural(result['steps'], 'step')}, {result['tokens']:,} tokens in "
                 f"{numbers.duration(result['seconds'])}; a step's median: {pace[middle]:,.0f} "
                 f"tokens/s, {share[middle]:.0%} of the machine's own matrix-multiply peak."
             ),

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import cast
 
+from tunewise.data.checks.findings import plural
 from tunewise.data.checks.labels import FREQUENT, RARE, meant_label
 from tunewise.inference import Inference
 from tunewise.settings import KINDS, STARTER_MODEL
@@ -186,7 +187,7 @@ def _listed(labels: Sequence[str]) -> bool:
 
 def _data(found: Found) -> list[str]:
     n = f"{'more than ' * found.more}{len(found.examples):,} rows"
-    faults = f"{found.faults:,} rows cannot be read: `tunewise check` names them."
+    faults = f"{plural(found.faults, 'row')} cannot be read: `tunewise check` names them."
     encoding = f"{', '.join(found.old_encoding)}: {OLD_ENCODING}" if found.old_encoding else ""
     lines = remark(
         f"{n}, read as {found.shape}.",
