@@ -251,8 +251,10 @@ def _meanwhile(case: Case, incumbent: str | None) -> str | None:
     Shown to be ahead where intervals can be computed; on fewer rows its score has to be higher.
     """
     samples = case.bench.samples
-    if incumbent is None or incumbent == CONSTANT or CONSTANT not in samples:
-        return None if incumbent == CONSTANT else incumbent
+    if incumbent == CONSTANT:
+        return None
+    if incumbent is None or CONSTANT not in samples:
+        return incumbent
     ahead = case.beats_constant(incumbent)
     if case.bench.rows.shortage is not None:
         ahead = samples[incumbent].value > samples[CONSTANT].value

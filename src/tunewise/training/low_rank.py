@@ -8,6 +8,7 @@ the owner of the weights; layers of other kinds (DoRA, quantised, with dropout) 
 them. Knows nothing of batches.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -127,11 +128,11 @@ def _readers(model: Any, layers: Sequence[Any]) -> list[list[Any]]:
         model.train(was_training)
         for hook in hooks:
             hook.remove()
-    called = [layer for layer, _ in calls]
+    times = Counter(layer for layer, _ in calls)
     together: list[list[Any]] = []
     given: torch.Tensor | None = None
     for layer, x in calls:
-        if called.count(layer) > 1:  # its outputs cannot be told apart
+        if times[layer] > 1:  # its outputs cannot be told apart
             continue
         if x is given:
             together[-1].append(layer)
