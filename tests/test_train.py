@@ -1,9 +1,14 @@
 import json
+import re
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
 import small_models
 from command_line import tunewise
@@ -13,6 +18,8 @@ from tunewise.models.adapters import BASE_FILE, adapter_hash
 from tunewise.progress import Silent
 from tunewise.project import load_project
 from tunewise.train import run_train
+from tunewise.training.loop import Training
+from tunewise.training.recipe import Recipe
 
 TOML = """
 [model]
@@ -113,7 +120,14 @@ def test_every_method_trains_and_keeps_the_epoch_that_dev_likes_best(
     settings: list[str], metric: str, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
-    heard = Heard()
+    heard, saved = Heard(), dict[str, str]()
+    save = Training.save
+
+    def noted(training: Training, folder: Path) -> None:
+        save(training, folder)
+        saved[folder.name] = adapter_hash(folder)
+
+    monkeypatch.setattr(Training, "save", noted)
     folder = train(project, *settings, heard=heard)
     found = result(folder)
     dev = found["dev"]
@@ -123,13 +137,120 @@ def test_every_method_trains_and_keeps_the_epoch_that_dev_likes_best(
     best = max(values) if dev["higher_is_better"] else min(values)
     assert values[dev["best_epoch"] - 1] == best
     kept = folder / found["model"]
-    assert adapter_hash(kept) == adapter_hash(folder / f"epoch{dev['best_epoch']}")
+    assert adapter_hash(kept) == saved[f"epoch{dev['best_epoch']}"]
     assert (kept / BASE_FILE).exists()
-    assert (kept / "README.md").read_text().startswith(f"# {found['method']}")
+    assert f"# {found['method']}" in (kept / "README.md").read_text()
     assert found["replayed"] == (9 if "data.replay=general.jsonl" in settings else 0)
     assert all("tokens/s" in state and "of peak" in state for state in heard.states)
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     assert [e["value"] for e in events if e["event"] == "dev"] == values
+
+
+BASELINES = {
+    "sft": {"always the same answer", "the untrained model"},
+    "dpo": {"chance"},
+    "cpt": {"the untrained model"},
+}
+
+
+@pytest.mark.parametrize("method", BASELINES)
+def test_dev_tells_what_has_to_be_beaten_and_by_how_much_it_was(
+    method: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    write_rows(project / "examples.jsonl", labelled(200))
+    write_rows(project / "pairs.jsonl", pairs(200))
+    dev = result(train(project, *METHODS[method][0]))["dev"]
+    assert {one["name"] for one in dev["baselines"]} == BASELINES[method]
+    kept = dev["points"][dev["best_epoch"] - 1]["value"]
+    for one in dev["baselines"]:
+        if method == "cpt":  # no mean of rows
+            assert one["lead"] is None
+        else:
+            assert one["lead"]["low"] <= kept - one["value"] <= one["lead"]["high"]
+            assert one["lead"]["low"] < one["lead"]["high"]
+
+
+def test_the_folder_keeps_the_model_the_result_and_the_events_alone(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    folder = train(project, *METHODS["dpo"][0])
+    left = {place.name for place in folder.iterdir()} - {".lock"}
+    assert left == {"project.toml", "events.jsonl", "training.json", "models"}
+    assert [place.name for place in (folder / "models").iterdir()] == ["dpo"]
+    told = result(folder)["recipe"]
+    assert {"beta", "loss", "label_smoothing"} <= told.keys()
+    assert None not in told.values()
+    assert (
+        not {"beta", "loss", "label_smoothing"}
+        & Recipe(learning_rate=1.0, epochs=1, batch_tokens=1, seed=0).told().keys()
+    )
+
+
+@pytest.mark.parametrize("adapter", ["lora", "full"])
+def test_the_card_shows_how_the_model_is_loaded(adapter: str, project: Path) -> None:
+    folder = train(project, f"training.adapter={adapter}", "training.epochs=1")
+    model = folder / "models" / "sft"
+    (code,) = re.findall(r"```python\n(.*?)```", (model / "README.md").read_text(), re.DOTALL)
+    made: dict[str, Any] = {}
+    exec(code, made)
+    tokens = made["tokenizer"]("Is it red?", return_tensors="pt")
+    loaded = made["model"](**tokens).logits
+    plain = AutoModelForCausalLM.from_pretrained(load_project(project).model.base)
+    assert not torch.allclose(loaded, plain(**tokens).logits)
+
+
+def test_pairs_are_learnt_on_top_of_what_was_trained_before(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    first = train(project, "training.learning_rate=0.01")
+    start = f"training.start={first / 'models' / 'sft'}"
+    dpo = METHODS["dpo"][0]
+    second = run_train(
+        load_project(project, [*dpo, start, "training.learning_rate=1e-8"]),
+        progress=Silent(),
+        out=project / "second",
+    )
+    assert second is not None
+    before, after = (
+        load_file(folder / "models" / name / "adapter_model.safetensors")
+        for folder, name in ((first, "sft"), (second, "dpo"))
+    )
+    assert before.keys() == after.keys()
+    assert all(torch.allclose(before[name], after[name], atol=1e-5) for name in before)
+    with pytest.raises(UserError, match="keeps its rank 2"):
+        run_train(
+            load_project(project, [*dpo, start, "training.rank=4", "training.alpha=4"]),
+            progress=Silent(),
+            out=project / "third",
+        )
+
+
+def test_seconds_are_those_of_all_sittings_and_events_tell_each(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_epoch, stopped = Training.run_epoch, list[int]()
+
+    def run_one(training: Training, *given: Any) -> Any:
+        if training.epochs and not stopped:
+            stopped.append(1)
+            raise SystemExit(143)
+        return run_epoch(training, *given)
+
+    monkeypatch.setattr(Training, "run_epoch", run_one)
+    with pytest.raises(SystemExit):
+        train(project)
+    begun = time.time()
+    folder = train(project, resume=True)
+    second = time.time() - begun
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    names = [event["event"] for event in events]
+    assert names.count("start") == names.count("resumed") == names.count("finished") == 1
+    started = [n for n, name in enumerate(names) if name in ("start", "resumed")]
+    first = events[started[1] - 1]["time"] - events[0]["time"]
+    assert first < result(folder)["seconds"] <= first + second
 
 
 def test_likelihood_on_dev_gets_better_with_the_training(

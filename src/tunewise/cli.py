@@ -311,7 +311,7 @@ def _stop(signum: int, frame: FrameType | None) -> None:
     """Unwinds, so that a training writes down the steps it has done."""
     said = "Interrupted." if signum == signal.SIGINT else "Terminated."
     resumable = sys.argv[1:2] in (["decide"], ["demo"], ["train"])
-    advice = " The same command with --resume goes on: what was done is kept." if resumable else ""
+    advice = " The same command with --resume goes on from the last step kept." if resumable else ""
     with suppress(OSError):  # the terminal may be gone
         typer.echo(f"\n{said}{advice}", err=True)
     sys.exit(INTERRUPTED if signum == signal.SIGINT else TERMINATED)

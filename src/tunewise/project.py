@@ -96,6 +96,7 @@ _TEXT_KEYS = {
     *(("data", key) for key in ("preferences", "replay")),
     *(("data", key) for key in ("group", *_COLUMN_KEYS)),
     ("model", "base"),
+    ("training", "start"),
 }
 
 
@@ -309,6 +310,7 @@ def _read_training(table: Table) -> Training:
     standard = Training()
     training = Training(
         method=table.choice("method", METHODS, standard.method),
+        start=table.place("start"),
         loss=table.choice("loss", PREFERENCE_LOSSES, standard.loss),
         beta=table.number("beta", 0.001, 100) or standard.beta,
         label_smoothing=table.number("label_smoothing", 0, 0.499) or 0.0,

@@ -169,6 +169,8 @@ class Training:
 
     method: str = "sft"
     """One of `METHODS`, for `tunewise train`; the contenders of `decide` have their own."""
+    start: Path | None = None
+    """What an earlier `tunewise train` wrote, to go on from: the answers first, then the pairs."""
     loss: str = "sigmoid"
     """Of the method dpo: one of `PREFERENCE_LOSSES`."""
     beta: float = 0.1

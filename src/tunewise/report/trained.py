@@ -1,6 +1,7 @@
 """Shows what a training came to, from the files it wrote."""
 
 import json
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -34,12 +35,15 @@ def render_trained(folder: Path, console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("epoch", "loss", f"{dev['metric']} on dev"):
         table.add_column(title, justify="right")
+    for one in dev["baselines"]:
+        table.add_row(one["name"], "", _value(one["value"], dev), style="dim")
     for point in dev["points"]:
         best = point["epoch"] == dev["best_epoch"]
-        value = f"{'→ ' if best else ''}{point['value']:.4g}"
+        value = f"{'→ ' if best else ''}{_value(point['value'], dev)}"
         style = "bold" if best else ""
         table.add_row(str(point["epoch"]), f"{point['loss']:.4f}", value, style=style)
     console.print(table)
+    console.print(Text(_judged(dev)), soft_wrap=True)
     pace = sorted(step["tokens_per_second"] for step in steps)
     share = sorted(step["share_of_peak"] for step in steps)
     if steps:
@@ -52,11 +56,44 @@ def render_trained(folder: Path, console: Console) -> None:
             ),
             soft_wrap=True,
         )
-    console.print(Text(f"The model: {folder / result['model']}", style="bold"), soft_wrap=True)
+    model = folder / result["model"]
+    console.print(Text(f"The model: {model}", style="bold"), soft_wrap=True)
+    console.print(Text(f"How to load it: {model / 'README.md'}"), soft_wrap=True)
     console.print(
         Text(f"Events: {folder / 'events.jsonl'}  Result: {folder / 'training.json'}", style="dim"),
         soft_wrap=True,
     )
+
+
+def _judged(dev: Mapping[str, Any]) -> str:
+    """What dev tells of the epoch that is kept, beside what needs no training."""
+    where = f"On {plural(dev['rows'], dev['unit'])} of dev"
+    if any(one["lead"] for one in dev["baselines"]):
+        where += ", with 95% intervals"
+    best = next(point["value"] for point in dev["points"] if point["epoch"] == dev["best_epoch"])
+    sentences: list[str] = []
+    for one in dev["baselines"]:
+        lead, name = one["lead"], one["name"]
+        ahead = best > one["value"] if dev["higher_is_better"] else best < one["value"]
+        if not ahead:
+            told = f"NO BETTER than {name}: there is nothing in it to use yet"
+        elif lead is None:
+            told = f"better than {name}"
+        else:
+            span = numbers.points_span(lead["low"], lead["high"])
+            told = f"{numbers.points(lead['delta'])} points ({span}) against {name}"
+            if lead["low"] <= 0:
+                told += ", which may be chance"
+        sentences.append(told)
+    return (
+        f"{where}: {'; '.join(sentences)}. Dev chose the epoch: "
+        "`tunewise decide` measures on test, beside what needs no training."
+    )
+
+
+def _value(value: float, dev: Mapping[str, Any]) -> str:
+    """Shares of 1 as percent, perplexities as they are."""
+    return numbers.percent(value) if dev["higher_is_better"] else f"{value:.4g}"
 
 
 def curve(values: list[float]) -> str:

@@ -191,6 +191,7 @@ def _write(model: Any, base: LocalModel, recipe: Recipe, folder: Path) -> None:
             _save_converted(model, base, recipe, folder, settings)
         else:
             model.save_pretrained(str(folder), **settings)
+        (folder / "README.md").unlink(missing_ok=True)  # PEFT's, to be filled in by hand
     sign_adapter(folder, base)
 
 

@@ -26,23 +26,26 @@ STEPS_PER_EPOCH = 20
 """What `batch_tokens` aims at."""
 SMALLEST_BATCH, LARGEST_BATCH = 512, 2048
 """Tokens of a step."""
-PAIR_BATCH = 4
-"""Steps of preference methods hold so many times as many: each pair says one thing."""
+LARGEST_PAIR_BATCH = 8192
+"""The same of preference methods: each pair says one thing, so that more of them stand together."""
+FEWEST_PREFERENCE_STEPS = 20
+"""Few pairs get up to `EPOCHS` epochs, until the optimiser has made this many steps."""
 
 
 def default_batch(rows: Sequence[Row], method: Method) -> int:
     """Tokens of a step: a twentieth of the rows', within bounds."""
     tokens = sum(row.tokens for row in rows)
     wanted = 256 * round(tokens / STEPS_PER_EPOCH / 256)
-    batch = min(LARGEST_BATCH, max(SMALLEST_BATCH, wanted))
-    return batch * PAIR_BATCH if _compares(method) else batch
+    largest = LARGEST_PAIR_BATCH if _compares(method) else LARGEST_BATCH
+    return min(largest, max(SMALLEST_BATCH, wanted))
 
 
 def default_epochs(rows: Sequence[Row], method: Method, *, batch_tokens: int) -> int:
-    """Three, or as many as small data needs for `FEWEST_STEPS`; one over preferences."""
-    if _compares(method):
-        return PREFERENCE_EPOCHS
+    """Three, or as many as small data needs for `FEWEST_STEPS`; over preferences one, or up to
+    three for `FEWEST_PREFERENCE_STEPS`."""
     steps = max(1, sum(row.tokens for row in rows) // batch_tokens)
+    if _compares(method):
+        return min(EPOCHS, max(PREFERENCE_EPOCHS, round(FEWEST_PREFERENCE_STEPS / steps)))
     return min(MOST_EPOCHS, max(EPOCHS, round(FEWEST_STEPS / steps)))
 
 

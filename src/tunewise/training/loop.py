@@ -111,6 +111,7 @@ class Training:
         self._speed: Speed | None = None
         self._optimizer: Any = None
         self._weights_whole = True
+        self._begun = False
         self._saved_at = 0.0
         found = self._newest_checkpoint()
         self._cursor = cursor_from(found.state if found else None)
@@ -156,14 +157,14 @@ class Training:
         return self._precision
 
     @property
-    def base_name(self) -> str:
-        """What the person called the base."""
-        return self._base.name
+    def recipe(self) -> Recipe:
+        """Its settings."""
+        return self._recipe
 
     @property
-    def base_sha256(self) -> str:
-        """See `LocalModel.sha256`."""
-        return self._base.sha256
+    def start_identity(self) -> Mapping[str, Any]:
+        """What the model is before the first step: hashes of the base and of the adapter."""
+        return {key: self._identity[key] for key in ("base", "start")}
 
     def check_memory(self) -> str:
         """One line that says what memory the training needs and what is there.
@@ -417,7 +418,9 @@ class Training:
         if found is not None:
             self._put_back(found)
         self._saved_at = time.monotonic()
-        self.tell("resumed" if at else "start", total_steps=self._total_steps, at=at)
+        if not self._begun:
+            self.tell("resumed" if at else "start", total_steps=self._total_steps, at=at)
+        self._begun = True
 
     def _newest_checkpoint(self) -> Checkpoint | None:
         return read_checkpoint(
@@ -479,4 +482,5 @@ class Training:
                     self._save()
                 except UserError as error:
                     self._warn(str(error))
+            self.tell("stopped", saved_step=max(0, self._saved_step))
             raise

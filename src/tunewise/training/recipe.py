@@ -1,7 +1,7 @@
 """Everything that decides what a training does, but for the rows and the base."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from tunewise.training.objectives import Distill, Dpo, Kto, Objective, PreferenceLoss, Sft
 from tunewise.training.precision import Precision
@@ -51,6 +51,21 @@ class Recipe:
     save_memory: bool = False
     """Computes activations a second time on the way back rather than keeping them (gradient
     checkpointing: Chen et al. 2016, arXiv:1604.06174): about a third more arithmetic."""
+
+    def told(self) -> dict[str, Any]:
+        """What a person should know of it: settings of other methods and open ones left out."""
+        preference = {
+            "loss": self.method == "dpo",
+            "beta": self.method in ("dpo", "kto"),
+            "label_smoothing": self.method == "dpo" and self.loss == "sigmoid",
+        }
+        of_adapter = ("initialisation", "rank", "alpha", "dropout")
+        belongs = {**preference, **dict.fromkeys(of_adapter, self.adapter != "full")}
+        return {
+            key: value
+            for key, value in asdict(self).items()
+            if value is not None and belongs.get(key, True)
+        }
 
     @property
     def objective(self) -> Objective:

@@ -1,0 +1,101 @@
+"""The folder of one `tunewise train`: opened for one process alone, tidied at the end.
+
+Knows nothing of what is trained.
+"""
+
+import os
+import shutil
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from tunewise.errors import UserError
+from tunewise.files import write_text
+from tunewise.project import Project, resolved_toml
+from tunewise.runs import RUNS
+from tunewise.training.loop import CHECKPOINTS
+from tunewise.training.parallel import Processes
+from tunewise.training.reference import REFERENCE_FILE
+
+RESULT = "training.json"
+DEV = "dev.json"
+PREFIX = "train-"
+_SETTINGS = "project.toml"
+
+
+def open_folder(
+    project: Project, out: Path | None, *, resume: bool, processes: Processes, stack: ExitStack
+) -> Path:
+    """The folder of this training, held by this process (the first one, under torchrun).
+
+    Args:
+        project: its settings are kept in the folder, and have to be those kept there before.
+        out: the folder; None: a new one in the project's runs.
+        resume: whether a training that lies there is gone on with; without `out` the newest one.
+        processes: all that take part.
+        stack: gives the folder free again.
+
+    Raises:
+        UserError: it is taken, holds another training, or cannot be written to.
+    """
+    folder = _chosen(project, out, resume=resume, processes=processes)
+    if not processes.is_first:
+        processes.wait()
+        return folder
+    text, known = resolved_toml(project), folder / _SETTINGS
+    try:
+        if known.exists() and not resume:
+            raise UserError(
+                f"{folder}: a training lies here already. Add --resume to go on with it, or name "
+                "another folder with --out."
+            )
+        if known.exists() and known.read_text("utf-8") != text:
+            raise UserError(
+                f"{folder}: the training here has other settings. Name another folder with --out."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        lock.acquire(blocking=False)
+        stack.callback(lock.release)
+        write_text(known, text)
+    except Timeout:
+        raise UserError(
+            "Another process is working in this folder. Wait for it, or end it."
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"{folder}: a training cannot be kept here: {error.strerror}. Name a folder you may "
+            "write to with --out."
+        ) from error
+    processes.wait()
+    return folder
+
+
+def _chosen(project: Project, out: Path | None, *, resume: bool, processes: Processes) -> Path:
+    if out is not None:
+        return out
+    if processes.count > 1:
+        raise UserError("Under torchrun every process needs the same folder: name it with --out.")
+    runs, text = project.root / RUNS, resolved_toml(project)
+    if resume:
+        begun = sorted(runs.glob(f"{PREFIX}*/{_SETTINGS}"), reverse=True)
+        same = [file.parent for file in begun if file.read_text("utf-8") == text]
+        if begun and not same:
+            raise UserError(
+                "There is no training of this project with the same settings to resume. Run "
+                "without --resume to start a new one."
+            )
+        unfinished = [one for one in same if not (one / RESULT).exists()]
+        if same:
+            return [*unfinished, *same][0]
+    return runs / f"{PREFIX}{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+
+
+def tidy(folder: Path) -> None:
+    """Removes what only going on would need, once the result says that nothing is left to do."""
+    for place in (*folder.glob("epoch*"), folder / CHECKPOINTS, folder / "dev"):
+        shutil.rmtree(place, ignore_errors=True)
+    for name in (DEV, REFERENCE_FILE):
+        (folder / name).unlink(missing_ok=True)
