@@ -15,8 +15,7 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +33,17 @@ SETS = {
     "mts_dialog": "rouge_l",
     "eshop_summary": "rouge_l",
 }
-ARMS: dict[str, dict[str, Any]] = {
-    "auto": {},
-    "1e-3": {"learning_rate": 1e-3},
-    "1e-3, 512 tokens a step": {"learning_rate": 1e-3, "batch_tokens": 512},
-    "5e-4, 512 tokens a step": {"learning_rate": 5e-4, "batch_tokens": 512},
+ARMS: dict[str, tuple[float, Callable[[Sequence[int]], int]]] = {
+    "5e-4, twentieth": (5e-4, lambda tokens: twentieth(tokens)),
+    "1e-3, twentieth": (1e-3, lambda tokens: twentieth(tokens)),
+    "5e-4, 512": (5e-4, lambda tokens: 512),
+    "1e-3, 512": (1e-3, lambda tokens: 512),
+    "1e-3, 256": (1e-3, lambda tokens: 256),
+    "2e-3, 512": (2e-3, lambda tokens: 512),
+    "1e-3, 8 rows": (1e-3, lambda tokens: 8 * sum(tokens) // len(tokens)),
 }
-"""Beside the defaults of the loop; the first is what the others are compared with."""
+"""Learning rate, and tokens of a step by those of each row. The first one was the default when the
+others were compared with it."""
 RESAMPLES = 10_000
 
 
@@ -60,12 +63,17 @@ def main() -> None:
             if any((one["set"], one["arm"]) == (name, arm) for one in finished(file)):
                 continue
             began = time.perf_counter()
-            scores, points = train_and_score(name, ARMS[arm], given.data)
+            scores, points = train_and_score(name, arm, given.data)
             line = {"set": name, "arm": arm, "seconds": time.perf_counter() - began}
             with file.open("a", encoding="utf-8") as out:
                 out.write(json.dumps({**line, "scores": scores, "points": points}) + "\n")
             print(f"{name}, {arm}: {np.mean(scores):.3f}", flush=True)
     print(table(finished(file)))
+
+
+def twentieth(tokens: Sequence[int]) -> int:
+    """Of all tokens, from 512 to 2048."""
+    return min(2048, max(512, 256 * round(sum(tokens) / 20 / 256)))
 
 
 def finished(file: Path) -> list[dict[str, Any]]:
@@ -94,9 +102,7 @@ def rows_of(name: str, data: Path) -> tuple[list[Any], list[Any]]:
     return examples[dev : dev + TRAIN], examples[:dev]
 
 
-def train_and_score(
-    name: str, changed: dict[str, Any], data: Path
-) -> tuple[list[float], list[dict[str, Any]]]:
+def train_and_score(name: str, arm: str, data: Path) -> tuple[list[float], list[dict[str, Any]]]:
     """Scores of each dev row at the best point, and the points."""
     from tunewise.contenders.fine_tune import FineTune
     from tunewise.evaluation.scorers import metric_named
@@ -104,18 +110,22 @@ def train_and_score(
     from tunewise.models.hub import load_tokenizer
     from tunewise.progress import Silent
     from tunewise.settings import Model, Training
+    from tunewise.training.prepare_rows import example_rows
 
     train, dev = rows_of(name, data)
     opened = open_engine(Model(), progress=Silent())
     assert opened.model is not None
+    tokenizer = load_tokenizer(opened.model.folder)
+    rate, batch = ARMS[arm]
+    tokens = [row.tokens for row in example_rows(tokenizer, train)]
     with tempfile.TemporaryDirectory() as folder:
         fitted = FineTune(
             name="fine_tune",
             engine=opened.engine,
             metric=metric_named(SETS[name], folder=Path(folder)),
             model=opened.model,
-            tokenizer=load_tokenizer(opened.model.folder),
-            settings=replace(Training(), **changed),
+            tokenizer=tokenizer,
+            settings=Training(learning_rate=rate, batch_tokens=batch(tokens)),
             budget_tokens=10**9,
             folder=Path(folder),
             progress=Silent(),
