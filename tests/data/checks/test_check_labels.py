@@ -2,7 +2,7 @@ import pytest
 from survey_rows import example, of, surveyed
 
 from tunewise.data.checks.findings import Found
-from tunewise.data.checks.labels import check_labels, label_counts, likely_typos
+from tunewise.data.checks.labels import check_labels, label_counts, likely_typos, meant_label
 from tunewise.data.checks.survey import Survey
 from tunewise.project import Task
 from tunewise.types import Example
@@ -74,3 +74,21 @@ def test_long_or_all_different_answers_are_no_labels(monkeypatch: pytest.MonkeyP
     assert surveyed({"examples": [example("q", "long " * 60), *labelled(a=3)]}).labels == ()
     monkeypatch.setattr("tunewise.data.checks.survey.MOST_ANSWERS", 10)
     assert surveyed({"examples": [example(f"q{n}", f"a{n}") for n in range(12)]}).labels == ()
+
+
+@pytest.mark.parametrize(
+    ("label", "meant"),
+    [
+        ("Return", "return"),
+        ("retrun", "return"),  # two letters the wrong way round
+        ("retur", "return"),
+        ("refnud", "refund"),
+        ("recall", None),
+        ("level 2", None),  # differs from "level 1" on purpose
+        ("lvel 1", "level 1"),
+    ],
+)
+def test_a_typo_is_certain_where_one_letter_is_missing_moved_or_in_another_case(
+    label: str, meant: str | None
+) -> None:
+    assert meant_label(label, ["return", "refund", "level 1"]) == meant

@@ -103,7 +103,7 @@ def meant_label(label: str, frequent: Collection[str]) -> str | None:
     if (same := spelled.get(label.casefold())) is not None:
         return same
     near = difflib.get_close_matches(label.casefold(), list(spelled), n=2, cutoff=_ALIKE - _APART)
-    likeness = [difflib.SequenceMatcher(None, one, label.casefold()).ratio() for one in near]
+    likeness = [_likeness(label.casefold(), one) for one in near]
     if not near or likeness[0] < _ALIKE:
         return None
     if len(near) > 1 and likeness[0] - likeness[1] < _APART:
@@ -111,6 +111,19 @@ def meant_label(label: str, frequent: Collection[str]) -> str | None:
     # "level 1" and "level 2" differ on purpose.
     digits = [[sign for sign in text if sign.isdigit()] for text in (label, near[0])]
     return spelled[near[0]] if digits[0] == digits[1] else None
+
+
+def _likeness(one: str, other: str) -> float:
+    """0 to 1; two neighbouring letters the wrong way round (`retrun`) count as a missing one."""
+    same = difflib.SequenceMatcher(None, one, other).ratio()
+    unlike = [n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b]
+    swapped = (
+        len(one) == len(other)
+        and len(unlike) == 2
+        and unlike[1] == unlike[0] + 1
+        and one[unlike[0] : unlike[1] + 1] == other[unlike[0] : unlike[1] + 1][::-1]
+    )
+    return max(same, 1 - 1 / (2 * len(one) - 1)) if swapped else same
 
 
 def meant_targets(survey: Survey, task: Task) -> Hashes:
