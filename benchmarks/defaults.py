@@ -33,8 +33,9 @@ SETS = {
     "mts_dialog": "rouge_l",
     "eshop_summary": "rouge_l",
 }
-ARMS: dict[str, tuple[float, Callable[[Sequence[int]], int]]] = {
+ARMS: dict[str, tuple[float, Callable[[Sequence[int]], int]] | None] = {
     "5e-4, twentieth": (5e-4, lambda tokens: twentieth(tokens)),
+    "auto": None,
     "1e-3, twentieth": (1e-3, lambda tokens: twentieth(tokens)),
     "5e-4, 512": (5e-4, lambda tokens: 512),
     "1e-3, 512": (1e-3, lambda tokens: 512),
@@ -42,8 +43,8 @@ ARMS: dict[str, tuple[float, Callable[[Sequence[int]], int]]] = {
     "2e-3, 512": (2e-3, lambda tokens: 512),
     "1e-3, 8 rows": (1e-3, lambda tokens: 8 * sum(tokens) // len(tokens)),
 }
-"""Learning rate, and tokens of a step by those of each row. The first one was the default when the
-others were compared with it."""
+"""Learning rate, and tokens of a step by those of each row; None: what `auto` means today. The
+first one was the default when the others were compared with it."""
 RESAMPLES = 10_000
 
 
@@ -116,8 +117,10 @@ def train_and_score(name: str, arm: str, data: Path) -> tuple[list[float], list[
     opened = open_engine(Model(), progress=Silent())
     assert opened.model is not None
     tokenizer = load_tokenizer(opened.model.folder)
-    rate, batch = ARMS[arm]
     tokens = [row.tokens for row in example_rows(tokenizer, train)]
+    settings = Training()
+    if chosen := ARMS[arm]:
+        settings = Training(learning_rate=chosen[0], batch_tokens=chosen[1](tokens))
     with tempfile.TemporaryDirectory() as folder:
         fitted = FineTune(
             name="fine_tune",
@@ -125,7 +128,7 @@ def train_and_score(name: str, arm: str, data: Path) -> tuple[list[float], list[
             metric=metric_named(SETS[name], folder=Path(folder)),
             model=opened.model,
             tokenizer=tokenizer,
-            settings=Training(learning_rate=rate, batch_tokens=batch(tokens)),
+            settings=settings,
             budget_tokens=10**9,
             folder=Path(folder),
             progress=Silent(),

@@ -120,7 +120,11 @@ def _begin(
 ) -> Training:
     """The training where it stands, told to whoever keeps track of it."""
     recipe = recipe_for(
-        project.training, lesson.train, seed=1000 * project.data.seed + 1, method=lesson.method
+        project.training,
+        lesson.train,
+        base=model,
+        seed=1000 * project.data.seed + 1,
+        method=lesson.method,
     )
     trackers: list[Tracker] = []
     if processes.is_first:

@@ -253,7 +253,9 @@ class FineTune:
         seeds = self.settings.seeds
         trained = epochs * _tokens(stages[-1].rows)
         for stage in stages[:-1]:
-            recipe = recipe_for(self.settings, stage.rows, seed=1, method=stage.method)
+            recipe = recipe_for(
+                self.settings, stage.rows, base=self.model, seed=1, method=stage.method
+            )
             trained += recipe.epochs * _tokens(stage.rows)
         examples = next(stage.rows for stage in stages if stage.method == "sft")
         asked = dev_rows * _tokens(examples) / len(examples)
@@ -296,6 +298,7 @@ class FineTune:
         return recipe_for(
             self.settings,
             stage.rows,
+            base=self.model,
             seed=1000 * self.base_seed + seed,
             method=stage.method,
             epochs=epochs,

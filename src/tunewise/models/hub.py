@@ -82,6 +82,12 @@ def load_tokenizer(folder: Path, *, gguf: str | None = None) -> ChatTokenizer:
     return load(str(folder), trust_remote_code=False, **source)
 
 
+def hidden_width(folder: Path) -> int:
+    """Numbers in a hidden state of the model in `folder`."""
+    config = cast("Any", transformers.AutoConfig).from_pretrained(str(folder))
+    return int(config.get_text_config().hidden_size)
+
+
 def save(thing: transformers.PreTrainedModel | ChatTokenizer, folder: Path) -> None:
     """Writes a model (safetensors) or a tokenizer into `folder`."""
     cast("Callable[[str], None]", cast("Any", thing).save_pretrained)(str(folder))

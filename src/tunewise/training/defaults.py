@@ -6,38 +6,47 @@ Nothing is tuned on a person's dev split but the number of epochs. Knows nothing
 from collections.abc import Sequence
 from typing import cast
 
+from tunewise.models import hub
+from tunewise.models.catalog import LocalModel
 from tunewise.settings import AUTO, Training
 from tunewise.training.objectives import PreferenceLoss
 from tunewise.training.recipe import Method, Recipe, Schedule
 from tunewise.training.rows import Row
 
 LEARNING_RATE = 5e-4
-"""Of an adapter learning answers or documents."""
+"""Of an adapter learning answers or documents, on a base whose hidden states are `WIDTH` wide."""
+WIDTH = 2000
+POWERS = {"qwen": 0.0775}
+"""By the beginning of a family's name: how the rate falls with the width; others `POWER`."""
+POWER = 0.781
+"""Rate, width and powers are those of Schulman et al. 2025, "LoRA Without Regret" (and the Tinker
+cookbook), from sweeps over Llama and Qwen; the starter model's was confirmed here
+(docs/results.md)."""
 FULL_SHARE = 0.1
-"""Of that, when every weight is trained."""
-PREFERENCE_SHARE = 0.2
+"""Of that, when every weight is trained (the same source)."""
+PREFERENCE_SHARE = 0.1
 """Of that, for dpo and kto."""
 EPOCHS = 3
 PREFERENCE_EPOCHS = 1
 FEWEST_STEPS = 60
 """Small data gets more epochs, until the optimiser has made this many steps."""
 MOST_EPOCHS = 20
-STEPS_PER_EPOCH = 20
-"""What `batch_tokens` aims at."""
-SMALLEST_BATCH, LARGEST_BATCH = 512, 2048
+STEPS_PER_EPOCH = 100
+"""What `batch_tokens` aims at: many small steps learn more from the same rows than few large ones
+(docs/results.md)."""
+PREFERENCE_STEPS_PER_EPOCH = 20
+"""The same of dpo and kto: each pair says one thing, so that more of them stand together."""
+SMALLEST_BATCH, LARGEST_BATCH = 512, 8192
 """Tokens of a step."""
-LARGEST_PAIR_BATCH = 8192
-"""The same of preference methods: each pair says one thing, so that more of them stand together."""
 FEWEST_PREFERENCE_STEPS = 20
 """Few pairs get up to `EPOCHS` epochs, until the optimiser has made this many steps."""
 
 
 def default_batch(rows: Sequence[Row], method: Method) -> int:
-    """Tokens of a step: a twentieth of the rows', within bounds."""
-    tokens = sum(row.tokens for row in rows)
-    wanted = 256 * round(tokens / STEPS_PER_EPOCH / 256)
-    largest = LARGEST_PAIR_BATCH if _compares(method) else LARGEST_BATCH
-    return min(largest, max(SMALLEST_BATCH, wanted))
+    """Tokens of a step: a hundredth of the rows' (of pairs a twentieth), within bounds."""
+    steps = PREFERENCE_STEPS_PER_EPOCH if _compares(method) else STEPS_PER_EPOCH
+    wanted = 256 * round(sum(row.tokens for row in rows) / steps / 256)
+    return min(LARGEST_BATCH, max(SMALLEST_BATCH, wanted))
 
 
 def default_epochs(rows: Sequence[Row], method: Method, *, batch_tokens: int) -> int:
@@ -49,16 +58,20 @@ def default_epochs(rows: Sequence[Row], method: Method, *, batch_tokens: int) ->
     return min(MOST_EPOCHS, max(EPOCHS, round(FEWEST_STEPS / steps)))
 
 
-def default_learning_rate(adapter: str, method: Method) -> float:
-    """5e-4; a tenth of it where every weight is trained, a fifth for preferences."""
+def default_learning_rate(base: LocalModel, adapter: str, method: Method) -> float:
+    """5e-4 (2000 / width)^0.781; a tenth of it with every weight, and a tenth for preferences."""
+    power = next((p for name, p in POWERS.items() if base.family.startswith(name)), POWER)
     share = FULL_SHARE if adapter == "full" else 1.0
-    return LEARNING_RATE * share * (PREFERENCE_SHARE if _compares(method) else 1.0)
+    share *= PREFERENCE_SHARE if _compares(method) else 1.0
+    rate = LEARNING_RATE * share * (WIDTH / hub.hidden_width(base.folder)) ** power
+    return float(f"{rate:.2g}")
 
 
 def recipe_for(
     settings: Training,
     rows: Sequence[Row],
     *,
+    base: LocalModel,
     seed: int,
     method: Method,
     epochs: int | None = None,
@@ -68,6 +81,7 @@ def recipe_for(
     Args:
         settings: the project's [training].
         rows: that are trained on.
+        base: the model; wider ones take smaller steps.
         seed: of this training.
         method: the settings' own, or that of a contender.
         epochs: of the schedule; None: the settings' own.
@@ -79,7 +93,7 @@ def recipe_for(
         epochs = default_epochs(rows, method, batch_tokens=batch)
         if settings.epochs != AUTO:
             epochs = settings.epochs
-    rate = default_learning_rate(settings.adapter, method)
+    rate = default_learning_rate(base, settings.adapter, method)
     return Recipe(
         learning_rate=rate if settings.learning_rate == AUTO else settings.learning_rate,
         epochs=epochs,
