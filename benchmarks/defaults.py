@@ -139,15 +139,19 @@ def train_and_score(name: str, arm: str, data: Path) -> tuple[list[float], list[
 def table(done: Sequence[dict[str, Any]]) -> str:
     """Dev scores, and each arm's gain over the first, with a paired interval over rows and sets."""
     scores = {(one["set"], one["arm"]): np.array(one["scores"]) for one in done}
-    arms = [arm for arm in ARMS if any(key[1] == arm for key in scores)]
-    sets = [name for name in SETS if all((name, arm) in scores for arm in arms)]
-    lines = [f"| set | {' | '.join(arms)} |", "|---|" + "---:|" * len(arms)]
-    for name in sets:
-        cells = [f"{scores[name, arm].mean():.3f}" for arm in arms]
-        lines.append(f"| {name} ({len(scores[name, arms[0]])} rows) | {' | '.join(cells)} |")
+    first, *others = (arm for arm in ARMS if any(key[1] == arm for key in scores))
+    lines = [f"| set | {' | '.join([first, *others])} |", "|---|" + "---:|" * (1 + len(others))]
+    for name in SETS:
+        found = [scores.get((name, arm)) for arm in (first, *others)]
+        rows = next((len(one) for one in found if one is not None), 0)
+        cells = ["" if one is None else f"{one.mean():.3f}" for one in found]
+        lines.append(f"| {name} ({rows} rows) | {' | '.join(cells)} |")
     rng = np.random.default_rng(0)
-    for arm in arms[1:]:
-        gains = [scores[name, arm] - scores[name, arms[0]] for name in sets]
+    for arm in others:
+        both = [name for name in SETS if {(name, first), (name, arm)} <= scores.keys()]
+        gains = [scores[name, arm] - scores[name, first] for name in both]
+        if not gains:
+            continue
         drawn = np.mean(
             [rng.choice(gain, (RESAMPLES, len(gain))).mean(axis=1) for gain in gains], axis=0
         )
@@ -155,8 +159,8 @@ def table(done: Sequence[dict[str, Any]]) -> str:
         ahead = sum(gain.mean() > 0 for gain in gains)
         mean = np.mean([gain.mean() for gain in gains])
         lines.append(
-            f"\n{arm}: {mean:+.3f} over {arms[0]} ({low:+.3f} to {high:+.3f}, rows resampled in "
-            f"each set), ahead on {ahead} of {len(sets)}."
+            f"\n{arm}: {mean:+.3f} over {first} ({low:+.3f} to {high:+.3f}, rows resampled in "
+            f"each set), ahead on {ahead} of {len(both)}."
         )
     return "\n".join(lines)
 
