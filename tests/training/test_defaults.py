@@ -17,9 +17,12 @@ from tunewise.training.recipe import Method
 from tunewise.training.rows import Row
 
 
-def rows(count: int, *, tokens: int = 100) -> list[Row]:
-    sequence = TokenisedExample(token_ids=(1,) * tokens, answers=(Span(tokens - 5, tokens),))
-    return [Row(id=str(n), sequences=(sequence,)) for n in range(count)]
+def rows(count: int, *, tokens: int = 100, shared: int = 0) -> list[Row]:
+    """Rows of so many tokens, of which the first ones are the same in all."""
+    answer = (Span(tokens - 5, tokens),)
+    ids = [(*range(shared), *range(10_000 * n, 10_000 * n + tokens - shared)) for n in range(count)]
+    sequences = [TokenisedExample(token_ids=one, answers=answer) for one in ids]
+    return [Row(id=str(n), sequences=(one,)) for n, one in enumerate(sequences)]
 
 
 def sized(folder: Path, family: str, config: dict[str, Any]) -> LocalModel:
@@ -50,6 +53,11 @@ def test_a_step_holds_a_share_of_the_tokens_within_bounds(
     method: Method, count: int, batch: int
 ) -> None:
     assert default_batch(rows(count), method) == batch
+
+
+def test_a_step_holds_more_rows_behind_a_long_shared_beginning() -> None:
+    assert default_batch(rows(300, tokens=450), "sft") == 1280  # 3 rows
+    assert default_batch(rows(300, tokens=450, shared=400), "sft") == 3456  # 384 / 50 rows
 
 
 @pytest.mark.parametrize(

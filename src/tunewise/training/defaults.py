@@ -9,6 +9,7 @@ from typing import cast
 from tunewise.models import hub
 from tunewise.models.catalog import LocalModel
 from tunewise.settings import AUTO, Training
+from tunewise.training.batches import shared_prefixes
 from tunewise.training.objectives import PreferenceLoss
 from tunewise.training.recipe import Method, Recipe, Schedule
 from tunewise.training.rows import Row
@@ -38,6 +39,9 @@ PREFERENCE_STEPS_PER_EPOCH = 20
 """The same of dpo and kto: each pair says one thing, so that more of them stand together."""
 SMALLEST_BATCH, LARGEST_BATCH = 512, 8192
 """Tokens of a step."""
+SMALLEST_FRESH = 384
+"""Tokens of a step that no other row begins with: behind a long shared instruction a step holds
+more rows, as the instruction is computed once."""
 FEWEST_PREFERENCE_STEPS = 20
 """Few pairs get up to `EPOCHS` epochs, until the optimiser has made this many steps."""
 
@@ -45,8 +49,10 @@ FEWEST_PREFERENCE_STEPS = 20
 def default_batch(rows: Sequence[Row], method: Method) -> int:
     """Tokens of a step: a hundredth of the rows' (of pairs a twentieth), within bounds."""
     steps = PREFERENCE_STEPS_PER_EPOCH if _compares(method) else STEPS_PER_EPOCH
-    wanted = 256 * round(sum(row.tokens for row in rows) / steps / 256)
-    return min(LARGEST_BATCH, max(SMALLEST_BATCH, wanted))
+    tokens = sum(row.tokens for row in rows)
+    shared = sum(shared_prefixes([sequence for row in rows for sequence in row.sequences]))
+    smallest = max(SMALLEST_BATCH, round(SMALLEST_FRESH * tokens / max(1, tokens - shared)))
+    return min(LARGEST_BATCH, max(smallest, 256 * round(tokens / steps / 256)))
 
 
 def default_epochs(rows: Sequence[Row], method: Method, *, batch_tokens: int) -> int:
