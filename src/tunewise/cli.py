@@ -167,8 +167,9 @@ def train(
 
     overrides = [] if method is None else [f"training.method={json.dumps(method)}"]
     project = _project(source, [*overrides, *(settings or [])])
+    typer.echo(f"Reading {source} ...", err=True)
     from tunewise.report.trained import render_trained
-    from tunewise.train import RESULT, run_train
+    from tunewise.train import RESULT, run_train  # brings torch: a wrong path is told before
 
     folder = run_train(project, progress=_progress(), out=out, resume=resume)
     if folder is None:
