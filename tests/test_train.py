@@ -292,6 +292,14 @@ def test_a_folder_that_is_taken_or_of_other_settings_is_refused(project: Path) -
         train(project, "training.epochs=3", resume=True)
 
 
+def test_a_folder_with_other_files_is_refused_and_left_alone(project: Path) -> None:
+    mine = project / "run" / "epoch1"
+    mine.mkdir(parents=True)
+    with pytest.raises(UserError, match="other files lie here"):
+        train(project, "training.epochs=1")
+    assert mine.is_dir()
+
+
 MISSING = {
     "pairs": ("training.method=dpo", "preference|pairs|chosen"),
     "too few pairs": ("training.method=kto", "2 preference pairs, too few"),

@@ -22,7 +22,7 @@ from tunewise.training.reference import REFERENCE_FILE
 RESULT = "training.json"
 DEV = "dev.json"
 PREFIX = "train-"
-_SETTINGS = "project.toml"
+_SETTINGS, _LOCK = "project.toml", ".lock"
 
 
 def open_folder(
@@ -56,7 +56,9 @@ def open_folder(
                 f"{folder}: the training here has other settings. Name another folder with --out."
             )
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
+        if not known.exists() and any(one.name != _LOCK for one in folder.iterdir()):
+            raise UserError(f"{folder}: other files lie here. Name a new folder with --out.")
+        lock = FileLock(folder / _LOCK)
         lock.acquire(blocking=False)
         stack.callback(lock.release)
         write_text(known, text)
