@@ -57,7 +57,7 @@ def test_a_step_holds_a_share_of_the_tokens_within_bounds(
 
 def test_a_step_holds_more_rows_behind_a_long_shared_beginning() -> None:
     assert default_batch(rows(300, tokens=450), "sft") == 1280  # 3 rows
-    assert default_batch(rows(300, tokens=450, shared=400), "sft") == 3456  # 384 / 50 rows
+    assert default_batch(rows(300, tokens=450, shared=400), "sft") == 2304  # 256 / 50 rows
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ PREFERENCE_STEPS_PER_EPOCH = 20
 """The same of dpo and kto: each pair says one thing, so that more of them stand together."""
 SMALLEST_BATCH, LARGEST_BATCH = 512, 8192
 """Tokens of a step."""
-SMALLEST_FRESH = 384
+SMALLEST_FRESH = 256
 """Tokens of a step that no other row begins with: behind a long shared instruction a step holds
 more rows, as the instruction is computed once."""
 FEWEST_PREFERENCE_STEPS = 20
