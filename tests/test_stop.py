@@ -18,7 +18,13 @@ from tunewise.models.adapters import adapter_hash
 from tunewise.training.checkpoint import read_checkpoint
 from tunewise.training.loop import CHECKPOINTS
 
-COMMAND = [sys.executable, "-c", "from tunewise.cli import main; main()", "train"]
+MAIN = "from tunewise.cli import main; main()"
+SLOW_DISK = """
+import os, time
+fsync = os.fsync
+os.fsync = lambda file: (time.sleep(0.02), fsync(file))
+"""
+"""Before MAIN: every save takes long enough to be hit."""
 LONGEST = 10.0
 """Seconds between the signal and the end."""
 TOML = """
@@ -51,10 +57,18 @@ class Ended:
 Moment = Callable[[Path, str], bool]
 
 
-def run(project: Path, out: Path, *, when: Moment | None = None, resume: bool = False) -> Ended:
+def run(
+    project: Path,
+    out: Path,
+    *,
+    when: Moment | None = None,
+    resume: bool = False,
+    before: str = "",
+) -> Ended:
     """Runs train, and sends SIGTERM once `when` holds of the folder and what was said."""
     log = out.with_name(f"{out.name}.err")
-    words = [*COMMAND, str(project), "--out", str(out), *(["--resume"] if resume else [])]
+    words = [sys.executable, "-c", before + MAIN, "train", str(project), "--out", str(out)]
+    words += ["--resume"] if resume else []
     with log.open("w") as err:
         process = subprocess.Popen(
             words,
@@ -90,7 +104,7 @@ MOMENTS: dict[str, Callable[[int], Moment]] = {
     "train": lambda n: lambda out, said: steps(out) >= 1 + 5 * n,
     "evaluate": lambda n: lambda out, said: said.count("dev ...") > n % 3,
     "save": lambda n: (
-        lambda out, said: steps(out) > 10 * n and any(out.glob(f"{CHECKPOINTS}/.step-*.new"))
+        lambda out, said: steps(out) > 5 * n and any(out.glob(f"{CHECKPOINTS}/.step-*.new"))
     ),
 }
 
@@ -102,8 +116,9 @@ def unbroken(project: Path) -> str:
     return adapter_hash(out / "models" / "sft")
 
 
-def assert_stopped_safely(project: Path, out: Path, when: Moment, unbroken: str) -> None:
-    ended = run(project, out, when=when)
+def assert_stopped_safely(project: Path, out: Path, phase: str, number: int, unbroken: str) -> None:
+    before = SLOW_DISK if phase == "save" else ""
+    ended = run(project, out, when=MOMENTS[phase](number), before=before)
     assert ended.code == 143, ended.err
     assert ended.seconds <= LONGEST
     assert "Terminated. The same command with --resume goes on" in ended.err
@@ -124,7 +139,7 @@ def assert_stopped_safely(project: Path, out: Path, when: Moment, unbroken: str)
 def test_sigterm_ends_a_training_safely(
     phase: str, project: Path, tmp_path: Path, unbroken: str
 ) -> None:
-    assert_stopped_safely(project, tmp_path / "run", MOMENTS[phase](1), unbroken)
+    assert_stopped_safely(project, tmp_path / "run", phase, 1, unbroken)
 
 
 @pytest.mark.slow
@@ -133,4 +148,4 @@ def test_sigterm_ends_a_training_safely(
 def test_sigterm_ends_a_training_safely_twenty_of_twenty_times(
     phase: str, number: int, project: Path, tmp_path: Path, unbroken: str
 ) -> None:
-    assert_stopped_safely(project, tmp_path / "run", MOMENTS[phase](number), unbroken)
+    assert_stopped_safely(project, tmp_path / "run", phase, number, unbroken)

@@ -300,6 +300,17 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(project: Path) -> N
     assert mine.is_dir()
 
 
+def test_a_stop_before_the_settings_were_written_leaves_a_folder_to_go_on_with(
+    project: Path,
+) -> None:
+    folder = project / "run"
+    folder.mkdir()
+    (folder / ".lock").touch()
+    (folder / ".project.toml.new").write_text("[data]\n")
+    train(project, "training.epochs=1", resume=True)
+    assert (folder / "training.json").exists()
+
+
 MISSING = {
     "pairs": ("training.method=dpo", "preference|pairs|chosen"),
     "too few pairs": ("training.method=kto", "2 preference pairs, too few"),

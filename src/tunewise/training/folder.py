@@ -56,7 +56,9 @@ def open_folder(
                 f"{folder}: the training here has other settings. Name another folder with --out."
             )
         folder.mkdir(parents=True, exist_ok=True)
-        if not known.exists() and any(one.name != _LOCK for one in folder.iterdir()):
+        # Hidden files do not count: a process killed right here leaves the lock, and a half-written
+        # file of settings.
+        if not known.exists() and any(not f.name.startswith(".") for f in folder.iterdir()):
             raise UserError(f"{folder}: other files lie here. Name a new folder with --out.")
         lock = FileLock(folder / _LOCK)
         lock.acquire(blocking=False)
