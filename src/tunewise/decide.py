@@ -154,9 +154,8 @@ def refuse_untrainable(job: Job) -> None:
     Raises:
         UserError: with the place of each; the first 20, then a count.
     """
-    faults: dict[str, str] = {}
-    for contender in job.field.trained.values():
-        faults |= contender.untrainable(job.prepared.splits.train)
+    one = next(iter(job.field.trained.values()), None)  # all share the base and its tokenizer
+    faults: Mapping[str, str] = one.untrainable(job.prepared.splits.train) if one else {}
     lines = [f"{job.prepared.places[name]}: {fault}" for name, fault in faults.items()]
     more = [f"{len(lines) - SHOWN} more rows like these."] if len(lines) > SHOWN else []
     if lines:

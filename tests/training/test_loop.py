@@ -11,9 +11,10 @@ import peft.utils.save_and_load
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_trainings import PAIRS, RECIPE, rows_of
 
 from small_models import user
-from tunewise.data.chat import Span, answer_tokens
+from tunewise.data.chat import Span
 from tunewise.errors import UserError
 from tunewise.models import hub
 from tunewise.models.adapters import attach_adapter, check_adapter
@@ -24,34 +25,13 @@ from tunewise.training.batches import Batch, micro_batches
 from tunewise.training.events import EVENTS
 from tunewise.training.loop import CHECKPOINTS, Training
 from tunewise.training.objectives import Sft, Totals, totals_of
-from tunewise.training.recipe import Recipe
-from tunewise.training.rows import Row, single_rows
+from tunewise.training.rows import Row
 from tunewise.types import Generation
-
-PAIRS = [
-    ("Where is my order?", "delivery"),
-    ("The zip of the tent broke", "defect"),
-    ("I want my money back", "refund"),
-    ("It does not fit, I send it back", "return"),
-    ("I typed the wrong street", "account"),
-    ("Which boots are warm?", "advice"),
-] * 4
-RECIPE = Recipe(
-    learning_rate=1e-2,
-    epochs=2,
-    batch_tokens=128,
-    seed=1,
-    rank=8,
-    alpha=24,
-    precision="float32",
-)
 
 
 @pytest.fixture(scope="module")
 def rows(small_llama: LocalModel) -> list[Row]:
-    tokenizer = hub.load_tokenizer(small_llama.folder)
-    sequences = [answer_tokens(tokenizer, user(text), target) for text, target in PAIRS]
-    return single_rows([f"row {n}" for n in range(len(PAIRS))], sequences)
+    return rows_of(small_llama, times=4)
 
 
 def weights(training: Training, folder: Path) -> dict[str, torch.Tensor]:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_trainings import RECIPE as SMALL
+from small_trainings import rows_of
 
-from small_models import user
-from tunewise.data.chat import answer_tokens
 from tunewise.errors import UserError
 from tunewise.models import hub
 from tunewise.models.adapters import attach_adapter
@@ -18,31 +18,9 @@ from tunewise.training.batches import micro_batches
 from tunewise.training.loop import Training
 from tunewise.training.objectives import Sft, totals_of
 from tunewise.training.precision import Precision
-from tunewise.training.recipe import Recipe
-from tunewise.training.rows import Row, single_rows
+from tunewise.training.rows import Row
 
-PAIRS = [
-    ("Where is my order?", "delivery"),
-    ("The zip of the tent broke", "defect"),
-    ("I want my money back", "refund"),
-    ("I typed the wrong street", "account"),
-] * 3
-RECIPE = Recipe(
-    learning_rate=1e-2,
-    epochs=2,
-    batch_tokens=128,
-    seed=1,
-    adapter="qlora",
-    rank=8,
-    alpha=24,
-    precision="float32",
-)
-
-
-def rows_of(base: LocalModel) -> list[Row]:
-    tokenizer = hub.load_tokenizer(base.folder)
-    sequences = [answer_tokens(tokenizer, user(text), target) for text, target in PAIRS]
-    return single_rows([f"row {n}" for n in range(len(PAIRS))], sequences)
+RECIPE = replace(SMALL, adapter="qlora")
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_trainings import RECIPE as SMALL
+from small_trainings import rows_of
 
 import small_models
-from small_models import user
-from tunewise.data.chat import answer_tokens
 from tunewise.errors import UserError
 from tunewise.models import hub
 from tunewise.models.adapters import attach_adapter, check_adapter, merge_into_folder
@@ -17,23 +17,9 @@ from tunewise.training.adapters import adapted_model, fuse, load_trained, save_t
 from tunewise.training.attention import plain_model
 from tunewise.training.loop import Training
 from tunewise.training.recipe import Recipe
-from tunewise.training.rows import Row, single_rows
+from tunewise.training.rows import Row
 
-PAIRS = [
-    ("Where is my order?", "delivery"),
-    ("The zip of the tent broke", "defect"),
-    ("I want my money back", "refund"),
-    ("I typed the wrong street", "account"),
-] * 3
-RECIPE = Recipe(
-    learning_rate=5e-3,
-    epochs=2,
-    batch_tokens=128,
-    seed=1,
-    rank=8,
-    alpha=24,
-    precision="float32",
-)
+RECIPE = replace(SMALL, learning_rate=5e-3)
 KINDS: dict[str, Recipe] = {
     "lora": RECIPE,
     "rslora": replace(RECIPE, adapter="rslora"),
@@ -53,9 +39,7 @@ IDS = torch.tensor([[(7 * n + 3) % 400 for n in range(30)]])
 
 @pytest.fixture(scope="module")
 def rows(small_llama: LocalModel) -> list[Row]:
-    tokenizer = hub.load_tokenizer(small_llama.folder)
-    sequences = [answer_tokens(tokenizer, user(text), target) for text, target in PAIRS]
-    return single_rows([f"row {n}" for n in range(len(PAIRS))], sequences)
+    return rows_of(small_llama)
 
 
 def logits(model: Any) -> torch.Tensor:
