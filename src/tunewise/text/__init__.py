@@ -1,0 +1,1 @@
+"""What counts as the same text, and what counts as a word: said once for every other room."""
