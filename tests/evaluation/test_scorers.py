@@ -8,13 +8,8 @@ from rouge_score import rouge_scorer
 from sklearn.metrics import f1_score
 
 from tunewise.errors import UserError
-from tunewise.evaluation.scorers import (
-    metric_named,
-    quality,
-    read_label,
-    score_answers,
-    side_metrics,
-)
+from tunewise.evaluation.label_metrics import read_label
+from tunewise.evaluation.scorers import metric_named, quality, score_answers, side_metrics
 from tunewise.types import Answer
 
 LABELS = ("delivery", "refund", "refund request", "other")
