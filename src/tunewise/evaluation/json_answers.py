@@ -4,26 +4,23 @@ It knows nothing of metrics, tasks or targets.
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
+from tunewise.evaluation.answer_text import unfenced
 from tunewise.types import JsonValue
-
-_FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL | re.IGNORECASE)
 
 
 def parse_object(text: str) -> dict[str, JsonValue] | None:
     """The JSON object that a text is, or None.
 
-    White space around it and one code fence (```json) around it are allowed, prose is not: a
+    White space around it and one code fence (see `unfenced`) around it are allowed, prose is not: a
     program that reads the answer would have to guess. NaN and Infinity are not JSON.
     """
-    stripped = text.strip()
-    fenced = _FENCE.fullmatch(stripped)
+    inside = unfenced(text)
     try:
         value: object = json.loads(
-            fenced.group(1) if fenced else stripped, parse_constant=_no_such_number
+            (text if inside is None else inside).strip(), parse_constant=_no_such_number
         )
     except (ValueError, RecursionError):
         return None

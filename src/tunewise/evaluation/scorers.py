@@ -7,9 +7,11 @@ alike. This module knows nothing of contenders, engines, intervals or files of a
 import difflib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tunewise.errors import UserError
+from tunewise.evaluation.answer_text import answer_proper
 from tunewise.evaluation.json_metrics import exact_match, json_fields, valid_json
 from tunewise.evaluation.label_metrics import label_metric
 from tunewise.evaluation.metric import Judgement, Metric
@@ -25,7 +27,7 @@ CRASHED = ""
 def metric_named(
     name: str, labels: Sequence[str] | None = None, *, folder: Path | None = None
 ) -> Metric:
-    """The metric that tunewise.toml calls `name`.
+    """The metric that tunewise.toml calls `name`; it judges the answer proper (`answer_text`).
 
     Args:
         name: one of `METRICS`, or "module:function" for a function (answer, target) -> a number
@@ -39,11 +41,41 @@ def metric_named(
     """
     if ":" in name:
         function = own_metric_function(name, folder)
-        return Metric(
+        own = Metric(
             name=name,
             binary=function.binary,
             score=lambda answer, target: Judgement(value=function.value(answer, target)),
         )
+        # A function of the user's may look for the code in a fence itself.
+        return _of_answers_proper(own, fences=False)
+    return _of_answers_proper(_built_in(name, labels))
+
+
+def _of_answers_proper(metric: Metric, *, fences: bool = True) -> Metric:
+    """The metric on what `answer_proper` leaves of answers and targets: every metric's one way in.
+
+    An answer that is thought to the end is none: wrong under every metric.
+    """
+
+    def score(answer: str, target: str) -> Judgement:
+        pair = answer_proper(answer, target, fences=fences)
+        if pair.answer is None:
+            return Judgement(value=0.0, reason="thoughts without an answer")
+        return metric.score(pair.answer, pair.target)
+
+    aggregate = metric.aggregate
+    if aggregate is None:
+        return replace(metric, score=score)
+
+    def of_all(answers: Sequence[str], targets: Sequence[str]) -> float:
+        pairs = [answer_proper(a, t, fences=fences) for a, t in zip(answers, targets, strict=True)]
+        given = [CRASHED if pair.answer is None else pair.answer for pair in pairs]
+        return aggregate(given, [pair.target for pair in pairs])
+
+    return replace(metric, score=score, aggregate=of_all)
+
+
+def _built_in(name: str, labels: Sequence[str] | None) -> Metric:
     match name:
         case "accuracy" | "macro_f1":
             return label_metric(name, labels)
@@ -75,7 +107,7 @@ def side_metrics(kind: Kind, primary: Metric | None = None) -> tuple[Metric, ...
     shown: list[Metric] = []
     if kind == "extraction" or (primary is not None and primary.name == "json_fields"):
         shown = [
-            Metric(name="valid_json", binary=True, score=valid_json),
+            _of_answers_proper(Metric(name="valid_json", binary=True, score=valid_json)),
             metric_named("exact_match"),
         ]
     elif kind == "qa":
