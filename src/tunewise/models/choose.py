@@ -14,6 +14,7 @@ from tunewise.models.catalog import LocalModel, open_model
 from tunewise.models.engine import Engine, Request
 from tunewise.models.openvino import OpenVinoEngine
 from tunewise.models.scripted import ScriptedEngine
+from tunewise.models.signals import keep_signals
 from tunewise.models.transformers import TransformersEngine
 from tunewise.progress import Progress
 from tunewise.project import Endpoint
@@ -34,6 +35,7 @@ class Opened:
     """Half a sentence: why this engine."""
 
 
+@keep_signals()
 def open_engine(settings: Settings, *, progress: Progress) -> Opened:
     """The engine of a project's [model] table.
 

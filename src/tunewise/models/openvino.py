@@ -22,6 +22,7 @@ from tunewise.models import hub
 from tunewise.models.adapters import adapter_hash, merge_into_gguf
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engine import Request
+from tunewise.models.signals import keep_signals
 from tunewise.types import Failure, Generation, Message, Usage
 
 CACHE_GIGABYTES = 1
@@ -63,6 +64,7 @@ class OpenVinoEngine:
         self._pipelines: OrderedDict[tuple[str, bool], _Pipeline] = OrderedDict()
         self._serving = False
 
+    @keep_signals()
     def generate(self, requests: Sequence[Request]) -> list[Generation | Failure]:
         """See `Engine.generate`. Requests for different adapters run one adapter after another."""
         results: list[Generation | Failure | None] = [None] * len(requests)
@@ -90,10 +92,12 @@ class OpenVinoEngine:
         finally:
             self._serving = False
 
+    @keep_signals()
     def rest(self) -> None:
         """See `Engine.rest`: closes the pipelines; the next request opens one in a few seconds."""
         self._pipelines.clear()
 
+    @keep_signals()
     def close(self) -> None:
         """See `Engine.close`."""
         self._pipelines.clear()

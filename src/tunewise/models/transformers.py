@@ -23,6 +23,7 @@ from tunewise.models.adapters import (
 )
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engine import Request, Sampling
+from tunewise.models.signals import keep_signals
 from tunewise.types import Failure, Generation, Message, Usage
 
 BATCH_ROWS = 16
@@ -51,6 +52,7 @@ class TransformersEngine:
         self._adapted: Any = None
         self._whole: tuple[str, Any] | None = None
 
+    @keep_signals()
     def generate(self, requests: Sequence[Request]) -> list[Generation | Failure]:
         """See `Engine.generate`. Rows of similar length and equal settings share a batch."""
         prompts = [prompt_tokens(self._tokenizer, r.messages, r.tools) for r in requests]
@@ -91,6 +93,7 @@ class TransformersEngine:
     def rest(self) -> None:
         """See `Engine.rest`. Loading again would cost more than the memory is worth."""
 
+    @keep_signals()
     def close(self) -> None:
         """See `Engine.close`."""
         self._base = self._adapted = self._whole = None
