@@ -13,8 +13,10 @@ from tunewise.plan import Measured
 from tunewise.project import load_project
 from tunewise.runs import RunFolder, open_run
 from tunewise.shipping import ship
+from tunewise.statistics.intervals import Interval, NotComputed
 from tunewise.types import Fit, Splits
 
+QUALITY = Interval(value=0.8333, low=0.29, high=0.996, p=None, method="Clopper–Pearson")
 LATENCY = Latency(p50=1.0, p95=2.0, n=20, first_token_p50=None, cached_tokens=0.0)
 
 
@@ -66,7 +68,7 @@ def adapters(run: RunFolder, small_llama: LocalModel) -> dict[int, Path]:
 def test_the_seed_chosen_on_dev_is_what_ships_whole(
     run: RunFolder, adapters: dict[int, Path], small_llama: LocalModel
 ) -> None:
-    target = ship(entry(run, adapters, shipped=2), run, run.project)
+    target = ship(entry(run, adapters, shipped=2), run, run.project, QUALITY)
     assert target == run.path / "models" / "fine_tune"
     assert adapter_hash(target) == adapter_hash(adapters[2]) != adapter_hash(adapters[1])
     check_adapter(target, small_llama)
@@ -76,10 +78,15 @@ def test_the_seed_chosen_on_dev_is_what_ships_whole(
 def test_the_card_says_what_it_is_how_good_it_is_and_how_to_ask_it(
     run: RunFolder, adapters: dict[int, Path]
 ) -> None:
-    card = (ship(entry(run, adapters, shipped=2), run, run.project) / "README.md").read_text()
+    card = (
+        ship(entry(run, adapters, shipped=2), run, run.project, QUALITY) / "README.md"
+    ).read_text()
     assert card.startswith('---\nbase_model: "smollm2-135m-instruct"\nlibrary_name: peft\n---\n')
     assert "- Task: Sort the mail.\n" in card
-    assert "): 0.833\n" in card
+    assert (
+        "): 83.3% of 3 examples, 95% interval 29.0–99.6\n- Seed 1: 66.7%\n- Seed 2: 83.3% (ships)\n"
+        "- Mean of the 2 seeds: 75.0%\n"
+    ) in card
     assert "- Seed that ships: 2, chosen on dev" in card
     assert "- Asked with the input alone, without the instruction\n" in card
     assert "- learning_rate: 0.0005\n- epochs: 3\n" in card
@@ -87,19 +94,29 @@ def test_the_card_says_what_it_is_how_good_it_is_and_how_to_ask_it(
     assert "recall" not in card
 
 
+def test_a_card_without_an_interval_says_why_and_one_seed_needs_no_mean(
+    run: RunFolder, adapters: dict[int, Path]
+) -> None:
+    alone = entry(run, {1: adapters[1]}, shipped=1)
+    quality = NotComputed(value=2 / 3, reason="3 rows, fewer than 20")
+    card = (ship(alone, run, run.project, quality) / "README.md").read_text()
+    assert "): 66.7% of 3 examples, no interval: 3 rows, fewer than 20\n- Seed 1: 66.7%" in card
+    assert "Mean" not in card
+
+
 def test_the_card_of_a_model_that_wants_passages_says_so(
     run: RunFolder, adapters: dict[int, Path]
 ) -> None:
     with_passages = entry(run, adapters, shipped=1, retrieval={"recall": 0.5})
-    card = (ship(with_passages, run, run.project) / "README.md").read_text()
+    card = (ship(with_passages, run, run.project, QUALITY) / "README.md").read_text()
     assert "- Asked with the input and the passages found for it, without" in card
 
 
 def test_shipping_again_replaces_what_was_there(run: RunFolder, adapters: dict[int, Path]) -> None:
-    first = ship(entry(run, adapters, shipped=1), run, run.project)
+    first = ship(entry(run, adapters, shipped=1), run, run.project, QUALITY)
     (first / "left-over.json").write_text("{}")
     (run.path / "models" / ".fine_tune.new").mkdir()
-    second = ship(entry(run, adapters, shipped=2), run, run.project)
+    second = ship(entry(run, adapters, shipped=2), run, run.project, QUALITY)
     assert adapter_hash(second) == adapter_hash(adapters[2])
     assert not (second / "left-over.json").exists()
     assert [path.name for path in second.parent.iterdir()] == ["fine_tune"]

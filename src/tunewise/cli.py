@@ -196,6 +196,9 @@ def demo(
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    in_brief: Annotated[
+        bool, typer.Option("--brief", help="Three plain sentences for the person who pays.")
+    ] = False,
 ) -> None:
     """Shows the verdict of a run again, and writes its report.html anew."""
     import webbrowser
@@ -204,12 +207,15 @@ def report(
 
     from tunewise.report.html import write_html
     from tunewise.report.read import read_run
-    from tunewise.report.terminal import render_verdict
+    from tunewise.report.terminal import render_brief, render_verdict
 
     found = read_run(run)
     page = write_html(found)
-    render_verdict(found, Console())
-    typer.echo(f"Report: {page}")
+    if in_brief:
+        render_brief(found, Console())
+    else:
+        render_verdict(found, Console())
+        typer.echo(f"Report: {page}")
     if open_page:
         webbrowser.open(page.resolve().as_uri())
 

@@ -34,7 +34,7 @@ from tunewise.looks import check_ledger, note_use
 from tunewise.models.choose import Opened, open_ceiling, open_engine
 from tunewise.models.engine import Engine
 from tunewise.models.journal import JournalEngine
-from tunewise.outcome import Entry, Finished, document
+from tunewise.outcome import Entry, Finished, document, shipped_quality
 from tunewise.plan import Measured, Plan
 from tunewise.progress import Progress
 from tunewise.project import Project
@@ -276,10 +276,12 @@ def conclude(
         ),
         groups=groups if any(groups) else None,
         look=look,
+        unused_test=prepared.unused_test,
     )
     for entry in entries:
         if entry.trained:
-            ship(entry, run, project)
+            quality = shipped_quality(entry, metric, prepared.splits)
+            ship(entry, run, project, quality)
     budget = f"Each contender could spend {budget_tokens(project):,} tokens on fitting."
     finished = Finished(
         project=project,
@@ -295,6 +297,8 @@ def conclude(
         engine_why=opened.why,
         notes=(*prepared.notes, *job.field.notes, *fits.notes, budget),
         reproduce=reproduce,
+        unused=prepared.unused,
+        unused_test=prepared.unused_test,
     )
     write_json(run.file("verdict.json"), document(finished))
     write_html(read_run(run.path))

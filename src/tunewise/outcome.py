@@ -1,7 +1,7 @@
 """Turns what a run measured into the contracted verdict.json. Decides nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any
 
@@ -9,7 +9,7 @@ from tunewise.evaluation.latency import Latency
 from tunewise.evaluation.scorers import Metric, quality, side_metrics
 from tunewise.plan import Measured, Plan
 from tunewise.project import Kind, Prices, Project
-from tunewise.statistics.intervals import Interval
+from tunewise.statistics.intervals import Interval, NotComputed
 from tunewise.types import Answer, Fit, Splits, Verdict
 from tunewise.verdict import quality as quality_interval
 
@@ -53,6 +53,10 @@ class Finished:
     engine_why: str
     notes: Sequence[str]
     reproduce: str
+    unused: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Setting -> labelled rows that it leaves out."""
+    unused_test: int = 0
+    """How many of these would be test rows, about."""
 
 
 def document(run: Finished) -> dict[str, Any]:
@@ -90,6 +94,8 @@ def document(run: Finished) -> dict[str, Any]:
             "test": len(test),
             "groups": len(groups),
             "fingerprint": run.splits.fingerprint,
+            "unused": dict(run.unused),
+            "unused_test": run.unused_test,
         },
         "model": {
             "base": run.project.model.base,
@@ -106,22 +112,27 @@ def document(run: Finished) -> dict[str, Any]:
     }
 
 
+def shipped_quality(
+    entry: Entry, metric: Metric, splits: Splits, *, answered_only: bool = False
+) -> Interval | NotComputed:
+    """The quality of the seed that ships, on test, with its interval."""
+    groups = [example.group for example in splits.test]
+    return quality_interval(
+        entry.measured,
+        binary=metric.binary and metric.aggregate is None,
+        seed=entry.shipped_seed,
+        groups=groups if any(groups) else None,
+        answered_only=answered_only,
+    )
+
+
 def _contender(entry: Entry, run: Finished) -> dict[str, Any]:
     answers = entry.answers[entry.shipped_seed]
-    groups = [example.group for example in run.splits.test]
-    grouped = groups if any(groups) else None
-    binary = run.metric.binary and run.metric.aggregate is None
-    found = quality_interval(entry.measured, binary=binary, seed=entry.shipped_seed, groups=grouped)
+    found = shipped_quality(entry, run.metric, run.splits)
     errors = sum(answer.text is None for answer in answers)
     answered = None
     if 0 < errors < len(answers):
-        answered = quality_interval(
-            entry.measured,
-            binary=binary,
-            seed=entry.shipped_seed,
-            groups=grouped,
-            answered_only=True,
-        ).value
+        answered = shipped_quality(entry, run.metric, run.splits, answered_only=True).value
     tokens = {
         "prompt": fmean(answer.usage.prompt_tokens for answer in answers),
         "cached": entry.latency.cached_tokens,

@@ -6,15 +6,24 @@ Knows nothing of training.
 import json
 import shutil
 from pathlib import Path
+from statistics import fmean
 
 from tunewise.files import write_text
 from tunewise.outcome import Entry
 from tunewise.project import Project
 from tunewise.runs import RunFolder
+from tunewise.statistics.intervals import Interval, NotComputed
+from tunewise.wording import percent, percent_span
 
 
-def ship(entry: Entry, run: RunFolder, project: Project) -> Path:
+def ship(entry: Entry, run: RunFolder, project: Project, quality: Interval | NotComputed) -> Path:
     """Copies the shipping seed's adapter to `models/<contender>/`.
+
+    Args:
+        entry: what was measured of it.
+        run: where the model goes.
+        project: what it was trained for.
+        quality: of the seed that ships, on test.
 
     Returns:
         The folder, an adapter in PEFT format with a README.md.
@@ -24,18 +33,30 @@ def ship(entry: Entry, run: RunFolder, project: Project) -> Path:
     beside = target.with_name(f".{target.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     shutil.copytree(source, beside)
-    write_text(beside / "README.md", _card(entry, run, project))
+    write_text(beside / "README.md", _card(entry, run, project, quality))
     shutil.rmtree(target, ignore_errors=True)
     beside.rename(target)
     return target
 
 
-def _card(entry: Entry, run: RunFolder, project: Project) -> str:
+def _card(entry: Entry, run: RunFolder, project: Project, quality: Interval | NotComputed) -> str:
     settings = "\n".join(
         f"- {key}: {value}" for key, value in entry.fit.settings.items() if key != "retrieval"
     )
     asked = "and the passages found for it" if entry.retrieval else "alone"
-    quality = entry.measured.quality(entry.shipped_seed)
+    by_seed = {seed: entry.measured.quality(seed) for seed in sorted(entry.measured.scores)}
+    rows = entry.measured.values(entry.shipped_seed).size
+    judged = f"{percent(quality.value)} of {rows:,} examples"
+    if isinstance(quality, Interval):
+        judged += f", 95% interval {percent_span(quality.low, quality.high)}"
+    else:
+        judged += f", no interval: {quality.reason}"
+    seeds = "".join(
+        f"\n- Seed {seed}: {percent(value)}{' (ships)' if seed == entry.shipped_seed else ''}"
+        for seed, value in by_seed.items()
+    )
+    if len(by_seed) > 1:
+        seeds += f"\n- Mean of the {len(by_seed)} seeds: {percent(fmean(by_seed.values()))}"
     return f"""---
 base_model: {json.dumps(project.model.base, ensure_ascii=False)}
 library_name: peft
@@ -46,7 +67,7 @@ library_name: peft
 An adapter for `{project.model.base}`, trained by Tunewise in run `{run.id}`.
 
 - Task: {project.task.instruction or "as the examples show it"}
-- Quality on the sealed test split ({project.task.metric}): {quality:.3f}
+- Quality on the sealed test split ({project.task.metric}): {judged}{seeds}
 - Seed that ships: {entry.shipped_seed}, chosen on dev before test was opened
 - Asked with the input {asked}, without the instruction
 {settings}

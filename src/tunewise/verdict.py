@@ -18,7 +18,7 @@ from tunewise.reasons import Case
 from tunewise.statistics import paired
 from tunewise.statistics.intervals import IntArray, Interval, NotComputed
 from tunewise.types import Constraint, Verdict
-from tunewise.wording import Wording, joined
+from tunewise.wording import Wording, joined, percent
 
 __all__ = [
     "ERROR_BUDGET",
@@ -136,6 +136,7 @@ def decide(
     bootstrap_seed: int = 0,
     saving: Saving | None = None,
     retention: Mapping[str, Retention] | None = None,
+    unused_test: int = 0,
 ) -> Verdict:
     """Applies the decision rule to the test scores of every contender.
 
@@ -151,6 +152,7 @@ def decide(
         bootstrap_seed: of the resampling.
         saving: of the challenger over the incumbent; None when costs are not known.
         retention: what became of general ability per trained contender; None: not measured.
+        unused_test: test examples that are labelled already and were left out of this run.
 
     Raises:
         ValueError: a contender of the plan is missing, or row counts differ.
@@ -171,6 +173,7 @@ def decide(
         minimum_gain=demands.minimum_gain,
         wording=Wording(binary=binary, n=bench.rows.n),
         retention=retention or {},
+        unused_test=unused_test,
     )
     incumbent, challenger = plan.incumbent, plan.challenger
     if bench.rows.shortage is not None:
@@ -216,7 +219,12 @@ def _constraints(
         floor, ceiling = demands.minimum_quality, demands.maximum_latency_ms
         value, latency = bench.samples[name].value, bench.contenders[name].latency_p50_ms
         if floor is not None:
-            check("minimum_quality", name, value >= floor, f"{value:.3f} (at least {floor:g})")
+            check(
+                "minimum_quality",
+                name,
+                value >= floor,
+                f"{percent(value)} (at least {percent(floor)})",
+            )
         if ceiling is not None:
             shown = "not measured" if latency is None else f"{latency:.0f} ms"
             met = latency is not None and latency <= ceiling

@@ -1,8 +1,68 @@
-"""The sentences of a verdict: numbers in, plain English out. Decides nothing."""
+"""The sentences of a verdict, and the one place where a quality is rounded: numbers in, words out.
 
+Qualities are percent and their differences points, hundredths of the scale, both with one decimal
+everywhere: in a sentence, in a table and on a plot. Decides nothing.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 
 from tunewise.statistics.intervals import Interval, NotComputed
+from tunewise.types import Comparison
+
+MINUS = "\u2212"
+SAME = 5e-4
+"""Qualities nearer to each other than this are called the same: 0.05 points."""
+
+
+def percent(share: float) -> str:
+    """A score from 0 to 1 as percent: `91.0%`."""
+    return f"{100 * share:.1f}%"
+
+
+def percent_span(low: float, high: float) -> str:
+    """An interval of scores as percent: `84.6–95.1`."""
+    return f"{100 * low:.1f}–{100 * high:.1f}"
+
+
+def points(difference: float) -> str:
+    """A difference of two scores in signed points: `+17.0`, near 0 with two decimals: `−0.04`."""
+    size = amount(difference)
+    if not float(size):
+        return "0.0"
+    return f"{'+' if difference > 0 else MINUS}{size}"
+
+
+def points_span(low: float, high: float) -> str:
+    """An interval of differences in points: `+9.2 to +25.1`."""
+    return f"{points(low)} to {points(high)}"
+
+
+def amount(difference: float) -> str:
+    """The size of a difference in points without its sign: `17.0`.
+
+    A second decimal where one would say 0.0: on which side of 0 it is may decide a verdict.
+    """
+    size = abs(100 * difference)
+    return f"{size:.1f}" if size >= 0.05 or size < 0.005 else f"{size:.2f}"
+
+
+def in_points(size: float) -> str:
+    """A size with its unit: `17.0 points`, `5 points` where it is a whole number of them."""
+    text = amount(size).removesuffix(".0")
+    return f"{text} point" if text == "1" else f"{text} points"
+
+
+def difference(item: Comparison) -> str:
+    """A comparison in a few words: `+17.0 points (+9.2 to +25.1)`."""
+    return f"{points(item.delta)} points ({points_span(item.low, item.high)})"
+
+
+def by_seed(qualities: Mapping[int, float]) -> str:
+    """The quality of every seed and their mean: `seeds 95.9%, 93.9%, 89.8%, mean 93.2%`."""
+    each = ", ".join(percent(qualities[seed]) for seed in sorted(qualities))
+    return f"seeds {each}, mean {percent(fmean(qualities.values()))}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -10,47 +70,37 @@ class Wording:
     """How the qualities of one project are put into words."""
 
     binary: bool
-    """Shares of right answers in per cent and points; otherwise scores with two decimals."""
+    """Whether a quality is the share of right answers; otherwise it is a mean score."""
     n: int
     """Test examples."""
 
-    def quality(self, estimate: Interval | NotComputed) -> str:
-        """`answers 91% of 120 test examples right (85–95)`."""
+    def quality(
+        self, estimate: Interval | NotComputed, seeds: Mapping[int, float] | None = None
+    ) -> str:
+        """`answers 90.8% of 120 test examples right (84.2–95.3)`; then every seed, if several."""
         if self.binary:
-            text = f"answers {100 * estimate.value:.0f}% of {self.n} test examples right"
+            text = f"answers {percent(estimate.value)} of {self.n} test examples right"
         else:
-            text = f"scores {estimate.value:.2f} on {self.n} test examples"
-        return text if isinstance(estimate, NotComputed) else f"{text} ({self._span(estimate)})"
+            text = f"scores {percent(estimate.value)} on {self.n} test examples"
+        beside: list[str] = []
+        if isinstance(estimate, Interval):
+            beside.append(percent_span(estimate.low, estimate.high))
+        if seeds and len(seeds) > 1:
+            beside.append(by_seed(seeds))
+        return f"{text} ({'; '.join(beside)})" if beside else text
 
     def advantage(self, estimate: Interval | NotComputed, other: str) -> str:
-        """`17 points more than few_shot (9–25)`."""
+        """`17.5 points more than few_shot (+8.1 to +26.9)`."""
         value = estimate.value
-        if abs(value) < 5e-4:
+        if abs(value) < SAME:
             text = f"the same as {other}"
         else:
-            text = f"{self.size(abs(value))} {'more' if value > 0 else 'less'} than {other}"
-        return text if isinstance(estimate, NotComputed) else f"{text} ({self._span(estimate)})"
-
-    def size(self, value: float) -> str:
-        """`17 points`, `1 point`, or `0.17` for scores that are no shares of right answers."""
-        if not self.binary:
-            return f"{value:.2f}"
-        text = _points(value)
-        return f"{text} point" if text == "1" else f"{text} points"
-
-    def _span(self, estimate: Interval) -> str:
-        if self.binary:
-            low, high = _points(estimate.low), _points(estimate.high)
-        else:
-            low, high = (f"{end:.2f}".replace("-", "−") for end in (estimate.low, estimate.high))
-        return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
-
-
-def _points(value: float) -> str:
-    """Percentage points, with a decimal where rounding would hide which side of 0 they are on."""
-    points = 100.0 * value
-    text = f"{points:.1f}" if 0.05 <= abs(points) < 0.95 else f"{points:.0f}"
-    return text.replace("-", "−").replace("−0.0", "0").removesuffix("−0") or "0"
+            size = amount(value)
+            unit = "point" if size == "1.0" else "points"
+            text = f"{size} {unit} {'more' if value > 0 else 'less'} than {other}"
+        if isinstance(estimate, NotComputed):
+            return text
+        return f"{text} ({points_span(estimate.low, estimate.high)})"
 
 
 def about(count: int) -> int:

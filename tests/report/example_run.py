@@ -224,6 +224,7 @@ def _contender(name: str, values: list[float]) -> dict[str, Any]:
         "name": name,
         "quality": {"value": value, "low": max(0, value - half), "high": min(1, value + half)},
         "seeds": 3 if trained else 1,
+        "by_seed": {"1": value, "2": value - 0.02, "3": value - 0.06} if trained else {"0": value},
         "errors": 3 if name == "big-model" else 0,
         "without_errors": 0.95 if name == "big-model" else None,
         "dev": min(1.0, value + 0.02),

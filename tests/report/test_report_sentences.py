@@ -2,11 +2,11 @@ from collections.abc import Callable
 
 from example_run import RATES
 
+from tunewise.report.more_rows import label_more
 from tunewise.report.questions import when_to_fine_tune
 from tunewise.report.run import Run
 from tunewise.report.sentences import (
     headline,
-    label_more,
     lead,
     what_was_measured,
     what_would_change,
@@ -59,9 +59,46 @@ def test_forgetting_that_was_not_measured_is_named_as_a_risk(make_run: MakeRun) 
 def test_an_open_verdict_says_how_many_rows_to_label_in_all(make_run: MakeRun) -> None:
     run = make_run(rule="cannot_tell")
     # 140 test rows at a test share of 120 in 420 are 490 rows in all.
-    assert "about 140 more test examples" in (label_more(run) or "")
-    assert "about 490 rows to label in all" in (label_more(run) or "")
+    assert label_more(run) == (
+        "About 140 more test examples would settle the question with a chance of 80%. Label about "
+        "490 further rows, which the split turns into train, dev and test as it did the others; "
+        "with the 420 there are, that makes about 910 in total."
+    )
     assert what_would_change(run)[0] == label_more(run)
+
+
+SIZES = {"train": 83, "dev": 18, "test": 49}
+
+
+def with_unused(make_run: MakeRun, needed: int, unused: dict[str, int], unused_test: int) -> Run:
+    splits = {**SIZES, "unused": unused, "unused_test": unused_test}
+    return make_run(rule="cannot_tell", changes={"splits": splits, "examples_needed": needed})
+
+
+def test_rows_that_a_limit_left_out_come_before_rows_to_label(make_run: MakeRun) -> None:
+    run = with_unused(make_run, 140, {"contenders.limit": 81}, 26)
+    # 114 of the 140 are missing, at a test share of 49 in 150: 349 rows.
+    assert label_more(run) == (
+        "About 140 more test examples would settle the question with a chance of 80%. First use "
+        "the rows there are: 81 labelled rows were left out by --limit (`contenders.limit`): run "
+        "without it. That adds about 26 test examples. Then label about 350 further rows, which "
+        "the split turns into train, dev and test as it did the others; with the 231 there are, "
+        "that makes about 590 in total."
+    )
+
+
+def test_rows_kept_for_later_are_named_with_the_setting_that_takes_them_in(
+    make_run: MakeRun,
+) -> None:
+    said = label_more(with_unused(make_run, 30, {"data.limit_test": 41}, 41)) or ""
+    assert "41 labelled rows of the test side were kept for later" in said
+    assert "set `data.limit_test` to 90 to use them" in said
+    assert said.endswith("That is enough: nothing has to be labelled.")
+
+
+def test_rows_left_out_of_train_alone_do_not_pass_for_test_rows(make_run: MakeRun) -> None:
+    said = label_more(with_unused(make_run, 140, {"data.limit_train": 50}, 0)) or ""
+    assert "First use" not in said
 
 
 def test_a_training_not_worth_it_tells_the_smaller_gain_that_would_reopen_it(

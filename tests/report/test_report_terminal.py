@@ -26,9 +26,11 @@ def test_every_contender_stands_in_full_at_any_width(make_run: MakeRun, width: i
     for contender in run.contenders:
         assert re.search(rf"^[ →]*{re.escape(contender.name)}\b", text, re.MULTILINE)
     assert "rag did not run: no documents given" in text
-    assert "92.5 (87–98)" in text
-    assert "+10.8 (+3 to +18)" in text
+    assert "92.5% (86.7–98.3)" in text
+    assert "+10.8 (+3.3 to +18.3)" in text
     assert "learning_rate 0.0005" in text
+    assert "seeds 92.5% 90.5% 86.5%" in text
+    assert "mean 89.8%" in text
     above_the_command = text.split("\nNext")[0]
     assert max(map(len, above_the_command.splitlines())) <= width
 
@@ -49,7 +51,7 @@ def test_the_verdict_comes_with_what_would_change_it_and_the_next_command(
 
 def test_an_open_verdict_says_how_many_examples_to_label_next(make_run: MakeRun) -> None:
     text = rendered(make_run(rule="cannot_tell"), 200)
-    assert "about 140 more test examples settle the question" in text.split("\nNext")[1]
+    assert "About 140 more test examples would settle the question" in text.split("\nNext")[1]
 
 
 def test_square_brackets_in_a_reason_are_no_markup(make_run: MakeRun) -> None:

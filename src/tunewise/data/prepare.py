@@ -4,7 +4,7 @@ Knows nothing of models or contenders.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tunewise.data.balance import balance_notes
 from tunewise.data.checks.findings import Report
@@ -28,6 +28,10 @@ class Prepared:
     """Warnings and notes; its errors are raised, not returned."""
     notes: tuple[str, ...]
     """What was inferred and how the split came about, one line each."""
+    unused: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Setting -> labelled rows that it leaves out."""
+    unused_test: int = 0
+    """How many of these would be test rows, about."""
 
 
 def prepare(project: Project) -> Prepared:
@@ -60,6 +64,8 @@ def prepare(project: Project) -> Prepared:
         splits=splits,
         places={name: place for part in parts.values() for name, place in part.places.items()},
         report=report,
+        unused=division.unused,
+        unused_test=division.unused_test,
         notes=(
             *inferred,
             *division.notes,

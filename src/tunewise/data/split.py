@@ -5,7 +5,7 @@ duplicates, stay on one side. It knows nothing of models or metrics.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tunewise.data.read import ReadResult
 from tunewise.data.sides import (
@@ -26,6 +26,8 @@ from tunewise.types import Example, Splits
 TEST_SHARE = 0.30
 DEV_SHARE = 0.15
 """Of all examples; with another test share, dev keeps its proportion to train (15 : 55)."""
+LIMIT, LIMIT_TRAIN, LIMIT_TEST = "contenders.limit", "data.limit_train", "data.limit_test"
+"""Settings that leave rows out."""
 FEWEST_ROWS = 20
 """Rows that a file needs to be split at all."""
 
@@ -36,6 +38,10 @@ class Division:
 
     splits: Splits
     notes: tuple[str, ...] = ()
+    unused: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Setting -> rows that are there and that it leaves out; those of 0 are not named."""
+    unused_test: int = 0
+    """How many of these would be test rows, about."""
 
 
 def split_data(
@@ -138,7 +144,17 @@ def split_examples(
     if minimum_gain is not None:
         reserved = len(cut.test) - len(test)
         notes.append(explanation(splits.test, minimum_gain, reserved=reserved))
-    return Division(splits=splits, notes=tuple(notes))
+    unused = {
+        LIMIT: len(examples) - len(kept),
+        LIMIT_TRAIN: len(cut.train) - len(train),
+        LIMIT_TEST: len(cut.test) - len(test),
+    }
+    return Division(
+        splits=splits,
+        notes=tuple(notes),
+        unused=_above_0(unused),
+        unused_test=unused[LIMIT_TEST] + round(unused[LIMIT] * len(cut.test) / len(kept)),
+    )
 
 
 def keep_split(
@@ -182,6 +198,8 @@ def keep_split(
         cut = cut_units(names, own_train, seed, 0.0, DEV_SHARE / (1 - TEST_SHARE))
         own_train, own_dev = cut.train, cut.dev
         notes.append(f"No dev file: {len(own_dev)} rows of train serve as dev, chosen by hash.")
+    within = sum(map(len, (own_train, own_dev, own_test)))
+    train_side, test_side = len(own_train), len(own_test)
     own_train = order.first(own_train, limit_train)
     own_test = order.first(own_test, limit_test)
     splits = _splits(rows, own_train, own_dev, own_test, seed)
@@ -189,7 +207,21 @@ def keep_split(
     if minimum_gain is not None:
         reserved = len(test) - len(own_test)
         notes.append(explanation(splits.test, minimum_gain, reserved=reserved))
-    return Division(splits=splits, notes=tuple(notes))
+    unused = {
+        LIMIT: len(rows) - within,
+        LIMIT_TRAIN: train_side - len(own_train),
+        LIMIT_TEST: test_side - len(own_test),
+    }
+    return Division(
+        splits=splits,
+        notes=tuple(notes),
+        unused=_above_0(unused),
+        unused_test=len(test) - len(own_test),
+    )
+
+
+def _above_0(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: n for name, n in counts.items() if n > 0}
 
 
 def _check_sizes(splits: Splits) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunewise import wording
 from tunewise.data.checks.checked import Checked, ShownGroup, ShownLeak, ShownRow
 from tunewise.data.checks.findings import Finding, plural
 from tunewise.data.checks.labels import LabelCount
@@ -171,7 +172,7 @@ def _figures(checked: Checked) -> list[Figure]:
         Figure(
             value=f"{checked.near_duplicates:,}",
             label="near duplicates",
-            detail=numbers.percent(share) + " of the rows",
+            detail=wording.percent(share) + " of the rows",
         )
     )
     test = checked.outlook.sides.get("test", 0)

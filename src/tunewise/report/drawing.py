@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from tunewise.report.numbers import MINUS
+from tunewise.wording import MINUS
 
 Role = Literal["challenger", "incumbent", "ceiling", "other"]
 

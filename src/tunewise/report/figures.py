@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from tunewise import wording
 from tunewise.report import numbers, plots
 from tunewise.report.run import Contender, Run
+from tunewise.report.sentences import seeds
 
 WIDE, NARROW = 900, 344
 """Drawn widths of each plot in pixels, for a screen and for a phone 390 pixels wide."""
@@ -48,20 +50,21 @@ def key_figures(run: Run) -> list[Figure]:
         return figures
     beside = f"{other.name} " if other else ""
     if best.quality:
-        span = numbers.percent_span(best.quality.low, best.quality.high)
+        span = wording.percent_span(best.quality.low, best.quality.high)
+        each = seeds(best)
         figures.append(
             Figure(
-                value=numbers.percent(best.quality.value),
+                value=wording.percent(best.quality.value),
                 label=f"{run.metric} of {best.name}",
-                detail=f"interval {span}",
+                detail=f"interval {span}" + (f"; {each}" if each else ""),
             )
         )
     if run.primary:
         figures.append(
             Figure(
-                value=numbers.points(run.primary.delta),
+                value=wording.points(run.primary.delta),
                 label=f"points, {run.primary.a} against {run.primary.b}",
-                detail=f"interval {numbers.points_span(run.primary.low, run.primary.high)}",
+                detail=f"interval {wording.points_span(run.primary.low, run.primary.high)}",
             )
         )
     if best.tokens:
@@ -99,7 +102,7 @@ def forest(run: Run) -> Plot | None:
             value=100 * item.delta,
             low=100 * item.low,
             high=100 * item.high,
-            text=f"{numbers.points(item.delta)} ({numbers.points_span(item.low, item.high)})",
+            text=f"{wording.points(item.delta)} ({wording.points_span(item.low, item.high)})",
             role=role_of(run, item.a),
         )
         for item in sorted(items, key=lambda item: -item.delta)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from tunewise import wording
 from tunewise.report import numbers, plots
 from tunewise.report.disagreements import Reply, disagreements
 from tunewise.report.figures import forest, key_figures, latency, role_of, scatter
@@ -22,9 +23,11 @@ from tunewise.report.sentences import (
     chose,
     headline,
     lead,
+    seeds,
     what_was_measured,
     what_would_change,
 )
+from tunewise.report.summary import summary
 from tunewise.types import JsonValue
 
 _LONGEST_SETTING, _LONGEST_TRIAL_VALUE, _MOST_TRIALS = 2_000, 160, 60
@@ -39,6 +42,7 @@ class _Row:
     tags: tuple[str, ...]
     quality: str
     interval: str
+    seeds: str
     bar: Markup
     difference: str
     difference_interval: str
@@ -107,6 +111,7 @@ def render_html(run: Run) -> str:
         with_code=with_code,
         headline=headline(run),
         lead=lead(run),
+        summary=summary(run).sentences,
         figures=key_figures(run),
         forest=forest(run),
         scatter=scatter(run),
@@ -119,7 +124,7 @@ def render_html(run: Run) -> str:
         findings=when_to_fine_tune(run),
         changes=what_would_change(run),
         measured=what_was_measured(run),
-        minimum_gain=numbers.amount(run.decision.minimum_gain),
+        minimum_gain=wording.amount(run.decision.minimum_gain),
     )
 
 
@@ -148,7 +153,7 @@ def _row(run: Run, contender: Contender) -> _Row:
         value=100 * value,
         low=100 * low,
         high=100 * high,
-        text=numbers.percent(value),
+        text=wording.percent(value),
         role=role,
     )
     cost = contender.cost_per_1000
@@ -156,13 +161,14 @@ def _row(run: Run, contender: Contender) -> _Row:
         name=contender.name,
         role=role,
         tags=tuple(tags),
-        quality=numbers.percent(value),
+        quality=wording.percent(value),
         interval=(
-            numbers.percent_span(low, high) if quality and quality.computed else "no interval"
+            wording.percent_span(low, high) if quality and quality.computed else "no interval"
         ),
+        seeds=seeds(contender) or "",
         bar=Markup(plots.interval_bar(bar)),  # noqa: S704  built by ElementTree
-        difference=numbers.points(against.delta) if against else "",
-        difference_interval=numbers.points_span(against.low, against.high) if against else "",
+        difference=wording.points(against.delta) if against else "",
+        difference_interval=wording.points_span(against.low, against.high) if against else "",
         prompt=numbers.mean_tokens(tokens.prompt) if tokens else "",
         completion=numbers.mean_tokens(tokens.completion) if tokens else "",
         latency=numbers.milliseconds(latency.p50) if latency else "",
@@ -179,23 +185,23 @@ def _chosen(run: Run, contender: Contender) -> _Chosen:
     fit = contender.fit
     facts: list[tuple[str, str]] = []
     if contender.dev is not None:
-        facts.append(("on dev", numbers.percent(contender.dev)))
+        facts.append(("on dev", wording.percent(contender.dev)))
     facts += [
-        (name.replace("_", " "), numbers.percent(value) if 0 <= value <= 1 else f"{value:g}")
+        (name.replace("_", " "), wording.percent(value) if 0 <= value <= 1 else f"{value:g}")
         for name, value in contender.secondary.items()
     ]
     if contender.without_errors is not None and contender.errors:
         facts.append(
             (
                 "without crashed answers",
-                f"{numbers.percent(contender.without_errors)} ({contender.errors} crashed)",
+                f"{wording.percent(contender.without_errors)} ({contender.errors} crashed)",
             )
         )
     if contender.recall_at_k is not None:
         at = f" at {contender.recall_k}" if contender.recall_k else ""
-        facts.append((f"recall{at}", numbers.percent(contender.recall_at_k)))
+        facts.append((f"recall{at}", wording.percent(contender.recall_at_k)))
     if contender.trained:
-        facts.append(("seeds", str(contender.seeds)))
+        facts.append(("seeds", seeds(contender) or str(contender.seeds)))
     facts += [(f"tokens {name}", numbers.count(value)) for name, value in fit.tokens.items()]
     if fit.seconds is not None:
         facts.append(("time", numbers.duration(fit.seconds)))

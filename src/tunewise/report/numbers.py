@@ -1,36 +1,4 @@
-"""Writes numbers the way people read them: percent, points, tokens, durations. Pure functions."""
-
-from tunewise.types import Comparison
-
-MINUS = "\u2212"
-
-
-def percent(share: float) -> str:
-    """A score from 0 to 1 as percent: `91.0%`."""
-    return f"{100 * share:.1f}%"
-
-
-def percent_span(low: float, high: float) -> str:
-    """An interval of scores as percent: `84.6–95.1`."""
-    return f"{100 * low:.1f}–{100 * high:.1f}"
-
-
-def points(difference: float) -> str:
-    """A difference of two scores in signed points, hundredths of the scale: `+17.0`."""
-    rounded = round(100 * difference, 1)
-    if rounded == 0:
-        return "0.0"
-    return f"{'+' if rounded > 0 else MINUS}{abs(rounded):.1f}"
-
-
-def points_span(low: float, high: float) -> str:
-    """An interval of differences in points: `+9.2 to +25.1`."""
-    return f"{points(low)} to {points(high)}"
-
-
-def amount(difference: float) -> str:
-    """The size of a difference in points without its sign: `17.0`."""
-    return f"{abs(100 * difference):.1f}"
+"""Writes counts, tokens and durations the way people read them; `wording` rounds qualities."""
 
 
 def p_value(p: float) -> str:
@@ -75,8 +43,3 @@ def duration(seconds: float) -> str:
 def times(ratio: float) -> str:
     """How many times as much: `11 times`, below 10 with one decimal."""
     return f"{ratio:.0f} times" if ratio >= 10 else f"{ratio:.1f} times"
-
-
-def difference(item: Comparison) -> str:
-    """A comparison in a few words: `+17.0 points (+9.2 to +25.1)`."""
-    return f"{points(item.delta)} points ({points_span(item.low, item.high)})"

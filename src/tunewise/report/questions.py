@@ -6,19 +6,9 @@ A question the run cannot answer is said to be open or not measured; nothing is 
 from dataclasses import dataclass
 from typing import Literal
 
-from tunewise.report.numbers import (
-    amount,
-    count,
-    difference,
-    duration,
-    mean_tokens,
-    milliseconds,
-    p_value,
-    percent,
-    percent_span,
-    times,
-)
+from tunewise.report.numbers import count, duration, mean_tokens, milliseconds, p_value, times
 from tunewise.report.run import Contender, Run
+from tunewise.wording import amount, difference, percent, percent_span
 
 Reply = Literal["yes", "no", "partly", "cannot tell", "not measured"]
 

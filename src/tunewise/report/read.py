@@ -198,6 +198,11 @@ def _contender(record: JsonObject) -> Contender:
         fit=_fit(record.object("fit")),
         recall_at_k=retrieval.number("recall_at_k"),
         recall_k=retrieval.integer("k"),
+        by_seed={
+            int(seed): value
+            for seed, value in record.numbers("by_seed").items()
+            if seed.isdecimal()
+        },
     )
 
 
@@ -291,6 +296,8 @@ def _splits(record: JsonObject) -> SplitSizes | None:
         test=record.integer("test", 0) or 0,
         groups=record.integer("groups"),
         fingerprint=record.text("fingerprint"),
+        unused_test=record.integer("unused_test", 0) or 0,
+        unused={name: round(rows) for name, rows in record.numbers("unused").items() if rows > 0},
     )
 
 

@@ -81,6 +81,8 @@ class Contender:
     fit: FitRecord
     recall_at_k: float | None
     recall_k: int | None
+    by_seed: Mapping[int, float] = field(default_factory=dict[int, float])
+    """seed -> quality on the test examples; `quality` is that of the one that ships."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +106,10 @@ class SplitSizes:
     test: int
     groups: int | None
     fingerprint: str | None
+    unused: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Setting -> labelled rows that it left out."""
+    unused_test: int = 0
+    """How many of these would be test examples, about."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,17 +4,11 @@ What would change the verdict follows the rule of the method in reverse: for eac
 decided, the number at which it would decide otherwise. Knows nothing of layout.
 """
 
-from tunewise.report.numbers import (
-    amount,
-    count,
-    difference,
-    mean_tokens,
-    percent,
-    points_span,
-)
+from tunewise.report.more_rows import label_more
+from tunewise.report.numbers import count, mean_tokens
 from tunewise.report.run import Contender, Run
 from tunewise.types import Comparison, JsonValue
-from tunewise.wording import about
+from tunewise.wording import amount, by_seed, difference, percent, points_span
 
 _LONGEST_HEADLINE = 110
 """Characters."""
@@ -46,6 +40,11 @@ def _first_sentence(text: str) -> tuple[str, str]:
     return (f"{first}." if rest else first), rest.strip()
 
 
+def seeds(contender: Contender) -> str | None:
+    """`seeds 95.9%, 93.9%, 89.8%, mean 93.2%`; None where there is one."""
+    return by_seed(contender.by_seed) if len(contender.by_seed) > 1 else None
+
+
 def chose(contender: Contender, *, longest: int = 28) -> str:
     """What a contender chose on dev, in one line; texts longer than `longest` are clipped."""
     return ", ".join(
@@ -74,21 +73,6 @@ def brief(value: JsonValue, *, longest: int) -> str:
 def next_commands(run: Run) -> list[str]:
     """What to type next, most useful first."""
     return [f"tunewise report {run.folder} --open"]
-
-
-def label_more(run: Run) -> str | None:
-    """How many rows to label for a verdict; None when decided, or not computable."""
-    if run.outcome != "undecided" or not run.examples_needed:
-        return None
-    text = (
-        f"Label more: about {count(about(run.examples_needed))} more test examples settle the "
-        "question with a chance of 80%."
-    )
-    if run.splits and run.splits.train + run.splits.dev > 0 < run.splits.test:
-        share = run.splits.test / (run.splits.train + run.splits.dev + run.splits.test)
-        rows = about(round(run.examples_needed / share))
-        text += f" Split like the present ones, that is about {count(rows)} rows to label in all."
-    return text
 
 
 def what_would_change(run: Run) -> list[str]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import fmean
 
 from rich import box
 from rich.console import Console
@@ -26,17 +27,21 @@ from rich.progress import Task as Bar
 from rich.table import Table
 from rich.text import Text
 
+from tunewise import wording
 from tunewise.report import numbers
+from tunewise.report.more_rows import label_more
 from tunewise.report.run import Contender, Quality, Run
 from tunewise.report.sentences import (
     chose,
     headline,
-    label_more,
     lead,
     next_commands,
     what_would_change,
 )
+from tunewise.report.summary import summary
 
+_MOST_SEEDS = 3
+"""Seeds of which the table shows each."""
 _BAR_CELLS = 21
 """Five points of quality a cell."""
 _FEWEST_CHOICE_CELLS = 28
@@ -73,6 +78,12 @@ def render_verdict(run: Run, console: Console) -> None:
         _print_item(console, more)
     for command in next_commands(run):
         console.print(Text(f"  {command}", style="cyan"), soft_wrap=True)
+
+
+def render_brief(run: Run, console: Console) -> None:
+    """Prints the three sentences for the person who pays."""
+    for sentence in summary(run).sentences:
+        _print_item(console, sentence.replace("`", ""))
 
 
 def _print_item(console: Console, text: str) -> None:
@@ -118,7 +129,7 @@ def _columns(run: Run) -> dict[str, _Column]:
     incumbent = run.plan.incumbent or "incumbent"
     return {
         "name": _Column(title="contender", cell=lambda c: _name(run, c), left=True),
-        "quality": _Column(title=f"{run.metric}\n%", cell=_quality),
+        "quality": _Column(title=run.metric, cell=_quality),
         "bar": _Column(
             title=f"0{'100':>{_BAR_CELLS - 1}}",
             cell=lambda c: interval_bar(c.quality) if c.quality else "",
@@ -175,22 +186,23 @@ def _quality(contender: Contender) -> str:
     quality = contender.quality
     if quality is None:
         return ""
-    if not quality.computed:
-        return f"{100 * quality.value:.1f}"
-    return f"{100 * quality.value:.1f} ({100 * quality.low:.0f}–{100 * quality.high:.0f})"
+    text = wording.percent(quality.value)
+    if quality.computed:
+        text += f" ({wording.percent_span(quality.low, quality.high)})"
+    each = sorted(contender.by_seed.items())
+    if len(each) < 2:
+        return text
+    shown = [wording.percent(value) for _, value in each[:_MOST_SEEDS]]
+    more = f" +{len(each) - _MOST_SEEDS}" if len(each) > _MOST_SEEDS else ""
+    mean = wording.percent(fmean(contender.by_seed.values()))
+    return f"{text}\nseeds {' '.join(shown)}{more}\nmean {mean}"
 
 
 def _difference(run: Run, contender: Contender) -> str:
     item = run.difference(contender.name, run.plan.incumbent or "")
     if item is None:
         return ""
-    return f"{numbers.points(item.delta)} ({_short(item.low)} to {_short(item.high)})"
-
-
-def _short(difference: float) -> str:
-    """A difference in whole points with its sign."""
-    rounded = round(100 * difference)
-    return f"{'+' if rounded > 0 else numbers.MINUS if rounded < 0 else ''}{abs(rounded)}"
+    return f"{wording.points(item.delta)} ({wording.points_span(item.low, item.high)})"
 
 
 def interval_bar(quality: Quality) -> str:

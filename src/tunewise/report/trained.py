@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tunewise import wording
 from tunewise.data.checks.findings import plural
 from tunewise.report import numbers
 
@@ -80,8 +81,8 @@ def _judged(dev: Mapping[str, Any]) -> str:
         elif lead is None:
             told = f"better than {name}"
         else:
-            span = numbers.points_span(lead["low"], lead["high"])
-            told = f"{numbers.points(lead['delta'])} points ({span}) against {name}"
+            span = wording.points_span(lead["low"], lead["high"])
+            told = f"{wording.points(lead['delta'])} points ({span}) against {name}"
             if lead["low"] <= 0:
                 told += ", which may be chance"
         sentences.append(told)
@@ -93,7 +94,7 @@ def _judged(dev: Mapping[str, Any]) -> str:
 
 def _value(value: float, dev: Mapping[str, Any]) -> str:
     """Shares of 1 as percent, perplexities as they are."""
-    return numbers.percent(value) if dev["higher_is_better"] else f"{value:.4g}"
+    return wording.percent(value) if dev["higher_is_better"] else f"{value:.4g}"
 
 
 def curve(values: list[float]) -> str:
