@@ -115,9 +115,10 @@ def run_decide(
     read_lines(run.file("events.jsonl"))  # cuts off a line that a kill left half-written
     run.event("start", resumed=resume)
     earlier = about_earlier_runs(project, prepared.splits, run)
-    for note in earlier:
+    caveats = [f"{name}: {c.caveat}." for name, c in ceilings.items() if c.caveat]
+    for note in (*earlier, *caveats):
         progress.note(note)
-    prepared = replace(prepared, notes=(*prepared.notes, *earlier))
+    prepared = replace(prepared, notes=(*prepared.notes, *earlier, *caveats))
     engines: list[Engine] = []
     try:
         engine = JournalEngine(opened.engine, run.file("fit-answers.jsonl"))

@@ -1,7 +1,17 @@
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chat_endpoint import Endpoint
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    running = Endpoint()
+    yield running
+    running.server.shutdown()
+    running.server.server_close()
 
 
 @pytest.fixture

@@ -1,119 +1,15 @@
-import functools
-import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from chat_endpoint import Endpoint, Reply, ask, completion, engine, only, refusal
 
 from tunewise.errors import UserError
-from tunewise.models.engine import Request, Sampling
+from tunewise.models.engine import Request
 from tunewise.models.openai import OpenAIEngine
 from tunewise.types import Failure, Generation, Message, ToolCall
 
-Reply = tuple[int, dict[str, str], str]
-"""Status, headers, body."""
-
 KEY = "sk-a-secret-that-nobody-may-see"
-
-
-def completion(text: str | None = "refund", finish: str = "stop", **more: object) -> Reply:
-    body = {
-        "id": "1",
-        "object": "chat.completion",
-        "created": 0,
-        "model": "m",
-        "choices": [
-            {
-                "index": 0,
-                "finish_reason": finish,
-                "message": {"role": "assistant", "content": text},
-            }
-        ],
-        **more,
-    }
-    return 200, {"Content-Type": "application/json"}, json.dumps(body)
-
-
-def refusal(status: int, message: str, **headers: str) -> Reply:
-    body = json.dumps({"error": {"message": message}})
-    return status, {"Content-Type": "application/json", **headers}, body
-
-
-class Endpoint:
-    """A real HTTP server on this machine that answers by a function of the request's JSON."""
-
-    def __init__(self) -> None:
-        self.reply: Callable[[dict], Reply] = lambda asked: completion()
-        self.bodies: list[dict] = []
-        self.headers: list[dict[str, str]] = []
-        self.times: list[float] = []
-        self.at_once = 0
-        self.most_at_once = 0
-        lock, endpoint = threading.Lock(), self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    endpoint.bodies.append(asked)
-                    endpoint.headers.append({k.lower(): v for k, v in self.headers.items()})
-                    endpoint.times.append(time.monotonic())
-                    endpoint.at_once += 1
-                    endpoint.most_at_once = max(endpoint.most_at_once, endpoint.at_once)
-                status, headers, body = endpoint.reply(asked)
-                with lock:
-                    endpoint.at_once -= 1
-                try:
-                    self.send_response(status)
-                    for name, value in headers.items():
-                        self.send_header(name, value)
-                    self.send_header("Content-Length", str(len(body.encode())))
-                    self.end_headers()
-                    self.wfile.write(body.encode())
-                except (BrokenPipeError, ConnectionResetError):
-                    pass  # the client gave up on us, as it should
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        serve = functools.partial(self.server.serve_forever, poll_interval=0.01)
-        threading.Thread(target=serve, daemon=True).start()
-
-
-@pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
-    running = Endpoint()
-    yield running
-    running.server.shutdown()
-    running.server.server_close()
-
-
-def engine(endpoint: Endpoint, **settings: object) -> OpenAIEngine:
-    given = {"max_retries": 1, "timeout_seconds": 5.0, **settings}
-    return OpenAIEngine(model="m", base_url=endpoint.url, **given)
-
-
-def ask(text: str = "where is my money", max_tokens: int = 32) -> Request:
-    return Request(
-        messages=(
-            Message(role="system", content="Classify."),
-            Message(role="user", content=text),
-        ),
-        sampling=Sampling(max_tokens=max_tokens),
-    )
-
-
-def only(made: list[Generation | Failure]) -> Generation | Failure:
-    assert len(made) == 1
-    return made[0]
-
 
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {}}}
 
@@ -305,6 +201,100 @@ def test_a_prompt_that_cannot_fit_is_not_sent(endpoint: Endpoint) -> None:
     assert isinstance(made, Failure)
     assert "do not fit into 100 tokens" in made.message
     assert endpoint.bodies == []
+
+
+def test_a_model_that_takes_no_temperature_is_asked_without_and_said_so(
+    endpoint: Endpoint,
+) -> None:
+    # openlit/openlit#1068: every request of an evaluation was refused.
+    def reply(asked: dict) -> Reply:
+        if "temperature" in asked:
+            return refusal(400, "'temperature' does not support 0 with this model. Only 1 is.")
+        return completion("refund")
+
+    endpoint.reply = reply
+    one = engine(endpoint)
+    assert one.caveat is None
+    assert isinstance(only(one.generate([ask()])), Generation)
+    assert isinstance(only(one.generate([ask()])), Generation)
+    assert ["temperature" in body for body in endpoint.bodies] == [True, False, False]
+    assert one.caveat == "it takes no temperature, so that another run may get other answers"
+
+
+def test_a_model_that_takes_neither_temperature_nor_the_older_limit_is_asked_without_both(
+    endpoint: Endpoint,
+) -> None:
+    def reply(asked: dict) -> Reply:
+        for name in ("temperature", "max_tokens"):
+            if name in asked:
+                return refusal(400, f"Unsupported parameter: '{name}' is not supported.")
+        return completion("refund")
+
+    endpoint.reply = reply
+    assert isinstance(only(engine(endpoint).generate([ask()])), Generation)
+    assert sorted(endpoint.bodies[-1]) == ["max_completion_tokens", "messages", "model"]
+
+
+def test_a_refusal_that_stays_whatever_is_left_out_ends(endpoint: Endpoint) -> None:
+    endpoint.reply = lambda asked: refusal(400, "Unsupported: max_tokens and temperature.")
+    made = only(engine(endpoint).generate([ask()]))
+    assert isinstance(made, Failure)
+    assert made.message.startswith("refuses the request (Unsupported: max_tokens and temperature.)")
+    assert len(endpoint.bodies) == 3
+
+
+@pytest.mark.parametrize("thoughts", ["", None, "<think>The customer wants their money"])
+def test_a_model_that_spends_the_limit_on_thoughts_gets_room_for_them(
+    endpoint: Endpoint, thoughts: str | None
+) -> None:
+    # openai/openai-agents-python#4513: an empty answer that was cut passed for an answer.
+    def reply(asked: dict) -> Reply:
+        cut = asked["max_tokens"] < 1000
+        return completion(thoughts, finish="length") if cut else completion("refund")
+
+    endpoint.reply = reply
+    one = engine(endpoint)
+    for made in (only(one.generate([ask()])), only(one.generate([ask()]))):
+        assert isinstance(made, Generation)
+        assert made.text == "refund"
+    assert [body["max_tokens"] for body in endpoint.bodies] == [32, 32 + 4096, 32 + 4096]
+
+
+def test_room_for_thoughts_stays_within_the_context(endpoint: Endpoint) -> None:
+    endpoint.reply = lambda asked: completion("", finish="length")
+    engine(endpoint, context_tokens=1000).generate([ask("word " * 400)])
+    # 4 + 2 tokens of the system turn, 4 + 500 of the question are estimated.
+    assert [body["max_tokens"] for body in endpoint.bodies] == [32, 490]
+
+
+def test_an_answer_cut_before_it_began_is_a_failure(endpoint: Endpoint) -> None:
+    # can1357/oh-my-pi#2774: the prompt fills the context of a local server.
+    endpoint.reply = lambda asked: completion("", finish="length")
+    one = engine(endpoint)
+    for made in (only(one.generate([ask()])), only(one.generate([ask()]))):
+        assert isinstance(made, Failure)
+        assert made.message.startswith("it was cut before an answer began")
+    assert len(endpoint.bodies) == 3
+    with pytest.raises(UserError, match="it was cut before an answer began"):
+        one.check()
+
+
+def test_a_failure_with_status_200_is_tried_again_and_says_what_failed(
+    endpoint: Endpoint,
+) -> None:
+    # UKGovernmentBEIS/inspect_ai#1534: too many requests, as a success without choices.
+    error = {"message": "Provider returned error", "code": 429, "metadata": {"raw": "Slow down"}}
+    replies = iter([completion(choices=None, error=error), completion("refund")])
+    endpoint.reply = lambda asked: next(replies)
+    assert isinstance(only(engine(endpoint).generate([ask()])), Generation)
+    endpoint.reply = lambda asked: completion(choices=None, error=error)
+    made = only(engine(endpoint).generate([ask()]))
+    assert isinstance(made, Failure)
+    assert made.message == (
+        "too many requests or no credit left (Provider returned error: Slow down). "
+        "Lower concurrency or wait."
+    )
+    assert len(endpoint.bodies) == 4
 
 
 def test_a_model_that_knows_the_limit_by_its_newer_name_is_asked_by_it(

@@ -49,7 +49,8 @@ def open_engine(settings: Settings, *, progress: Progress) -> Opened:
             api_key_env=settings.api_key_env,
             concurrency=settings.concurrency,
         )
-        return Opened(engine=engine, model=None, why=f"set in [model]: {settings.base_url}")
+        why = "; ".join(filter(None, [f"set in [model]: {settings.base_url}", engine.caveat]))
+        return Opened(engine=engine, model=None, why=why)
     if settings.engine == "scripted":
         return Opened(engine=ScriptedEngine(_echo), model=None, why="set in [model]")
     model = open_model(settings.base, progress=progress)

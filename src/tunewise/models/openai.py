@@ -10,32 +10,50 @@ import ipaddress
 import os
 import re
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from tunewise.data.tools import answer_with_calls, answered_calls
+from tunewise.data.tools import answered_calls
 from tunewise.errors import UserError
+from tunewise.models.completions import (
+    broke_off,
+    estimated_tokens,
+    give_status_of_error,
+    most_tokens,
+    said_in,
+    text_of,
+    usage_of,
+)
 from tunewise.models.engine import Request, Sampling
-from tunewise.types import Failure, Generation, Message, ToolCall, Usage
+from tunewise.types import Failure, Generation, Message, Usage
 
 if TYPE_CHECKING:
     from openai.types.chat import (
         ChatCompletion,
         ChatCompletionAssistantMessageParam,
-        ChatCompletionMessage,
         ChatCompletionMessageParam,
         ChatCompletionToolUnionParam,
     )
 
 OFFICIAL = "https://api.openai.com/v1"
-CHARACTERS_PER_TOKEN = 4
-"""English text, roughly; used only where the endpoint does not count."""
+ROOM_TO_THINK = 4096
+"""Tokens allowed beyond the answer's own once a model was seen to spend those on thoughts."""
 
 _UNKNOWN_PARAMETER = re.compile(r"unsupported|unknown|unrecogni|extra|not permitted", re.IGNORECASE)
 
 Limit = Literal["max_tokens", "max_completion_tokens"]
+
+
+class _Form(NamedTuple):
+    """How a request is written: models and servers refuse one parameter or another."""
+
+    limit: Limit
+    temperature: bool
+    """Whether it is sent; without it answers are not greedy."""
+    room: int = 0
+    """Tokens beyond the answer's, for thoughts."""
 
 
 class OpenAIEngine:
@@ -44,6 +62,9 @@ class OpenAIEngine:
     Requests of a batch go out side by side, `concurrency` at a time. Connection errors, 408, 409,
     429 and 5xx are tried again by the official client, which waits as long as Retry-After says (up
     to two minutes) or ever longer. What fails for good is a `Failure`.
+
+    A parameter that the model refuses (a temperature, the name of the limit) is left out or renamed
+    from then on. A model that spends the whole limit on thoughts gets room for them from then on.
 
     Args:
         model: the endpoint's name for the model.
@@ -54,7 +75,6 @@ class OpenAIEngine:
         concurrency: requests under way at a time.
         max_retries: how often one request is tried again.
         timeout_seconds: how long one attempt may take.
-        send_temperature: False for models that refuse a temperature; they are then not greedy.
         clock: seconds, monotonic.
 
     Raises:
@@ -71,7 +91,6 @@ class OpenAIEngine:
         concurrency: int = 8,
         max_retries: int = 5,
         timeout_seconds: float = 120.0,
-        send_temperature: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         try:
@@ -87,7 +106,6 @@ class OpenAIEngine:
         self._sdk = openai
         self._key_variable = key_variable
         self._concurrency = concurrency
-        self._temperature = send_temperature
         self._clock = clock
         host = urlsplit(base_url).hostname
         if urlsplit(base_url).scheme not in ("http", "https") or not host:
@@ -98,12 +116,21 @@ class OpenAIEngine:
             base_url=base_url,
             max_retries=max_retries,
             timeout=timeout_seconds,
-            # A proxy from the environment must not stand between us and this very machine.
-            http_client=openai.DefaultHttpxClient(trust_env=False) if local else None,
+            http_client=openai.DefaultHttpxClient(
+                # A proxy from the environment must not stand between us and this very machine.
+                trust_env=not local,
+                event_hooks={"response": [give_status_of_error]},
+            ),
         )
-        self._limit: Limit = (
-            "max_completion_tokens" if host == urlsplit(OFFICIAL).hostname else "max_tokens"
-        )
+        official = host == urlsplit(OFFICIAL).hostname
+        self._form = _Form("max_completion_tokens" if official else "max_tokens", temperature=True)
+
+    @property
+    def caveat(self) -> str | None:
+        """What a reader of its answers should know, as far as it has shown: half a sentence."""
+        if self._form.temperature:
+            return None
+        return "it takes no temperature, so that another run may get other answers"
 
     def check(self) -> None:
         """Asks for one short answer, so that a refusal shows before any work is done.
@@ -116,7 +143,7 @@ class OpenAIEngine:
             messages=(Message(role="user", content="Say OK."),), sampling=Sampling(max_tokens=16)
         )
         try:
-            self._read(self._send(hello), hello, self._clock())
+            made = self._ask(hello, self._clock())
         except self._sdk.OpenAIError as error:
             raise UserError(f"{self.model} at {self.base_url}: {self._explain(error)}") from error
         except Exception as error:  # boundary: an endpoint may answer anything
@@ -124,6 +151,11 @@ class OpenAIEngine:
                 f"{self.model} at {self.base_url}: the answer is no chat completion. "
                 "Check that base_url is that of an OpenAI-compatible API, with /v1."
             ) from error
+        if isinstance(made, Failure):
+            raise UserError(
+                f"{self.model} at {self.base_url}: {made.message}. "
+                "Check that the model answers questions in text."
+            )
 
     def generate(self, requests: Sequence[Request]) -> list[Generation | Failure]:
         """See `Engine.generate`. `seconds` is each request's own wall time, retries included."""
@@ -134,15 +166,15 @@ class OpenAIEngine:
             pool.shutdown(cancel_futures=True)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """An estimate, one token for four characters and four for each turn.
+        """An estimate (`estimated_tokens`), with four for each turn.
 
         The protocol has no way to ask an endpoint for its count before a request is sent.
         """
-        return sum(4 + len(turn.content) // CHARACTERS_PER_TOKEN for turn in messages)
+        return sum(4 + estimated_tokens(turn.content) for turn in messages)
 
     def count_answer_tokens(self, text: str) -> int:
-        """An estimate, one token for four characters."""
-        return len(text) // CHARACTERS_PER_TOKEN
+        """An estimate from above (`most_tokens`): limits made of it must not cut an answer."""
+        return most_tokens(text)
 
     @contextlib.contextmanager
     def serving(self) -> Generator[None]:
@@ -167,7 +199,7 @@ class OpenAIEngine:
                 f"fit into {self.context_tokens} tokens; shorten the prompt or lower max_tokens"
             )
         try:
-            return self._read(self._send(request), request, began)
+            return self._ask(request, began)
         except self._sdk.OpenAIError as error:
             return Failure(message=self._explain(error), seconds=self._clock() - began)
         except Exception as error:  # noqa: BLE001 - boundary around one request
@@ -176,62 +208,72 @@ class OpenAIEngine:
                 seconds=self._clock() - began,
             )
 
-    def _send(self, request: Request) -> "ChatCompletion":
-        limit = self._limit
-        try:
-            return self._complete(request, limit)
-        except self._sdk.BadRequestError as error:
-            # Newer models know only one name for the limit, older servers only the other.
-            other: Limit = "max_tokens" if limit != "max_tokens" else "max_completion_tokens"
-            said = _said(error)
-            if limit not in said or not (other in said or _UNKNOWN_PARAMETER.search(said)):
-                raise
-            answer = self._complete(request, other)
-            self._limit = other
-            return answer
+    def _ask(self, request: Request, began: float) -> Generation | Failure:
+        form = self._form
+        made = self._read(self._send(request, form), request, began)
+        if made is None and not form.room:
+            self._form = self._form._replace(room=ROOM_TO_THINK)
+            made = self._read(self._send(request, self._form), request, began)
+        return made or Failure(
+            message="it was cut before an answer began: the model thinks too long, or the prompt "
+            "fills its context; let it think less, or give the server a larger context",
+            seconds=self._clock() - began,
+        )
 
-    def _complete(self, request: Request, limit: Limit) -> "ChatCompletion":
+    def _send(self, request: Request, form: _Form) -> "ChatCompletion":
+        tried = {form}
+        while True:
+            try:
+                completion = self._complete(request, form)
+            except self._sdk.BadRequestError as error:
+                form = _otherwise(form, error)
+                if form in tried:
+                    raise
+                tried.add(form)
+            else:
+                self._form = self._form._replace(limit=form.limit, temperature=form.temperature)
+                return completion
+
+    def _complete(self, request: Request, form: _Form) -> "ChatCompletion":
         sampling, omit = request.sampling, self._sdk.omit
+        limit = sampling.max_tokens
+        if form.room:
+            free = self.context_tokens - self.count_tokens(request.messages)
+            limit = max(limit, min(limit + form.room, free))
         return self._client.chat.completions.create(
             model=self.model,
             messages=_turns(request.messages),
             tools=cast("list[ChatCompletionToolUnionParam]", list(request.tools)) or omit,
-            max_tokens=sampling.max_tokens if limit == "max_tokens" else omit,
-            max_completion_tokens=sampling.max_tokens if limit != "max_tokens" else omit,
-            temperature=sampling.temperature if self._temperature else omit,
+            max_tokens=limit if form.limit == "max_tokens" else omit,
+            max_completion_tokens=limit if form.limit != "max_tokens" else omit,
+            temperature=sampling.temperature if form.temperature else omit,
             seed=sampling.seed if sampling.temperature > 0 else omit,
         )
 
     def _read(
         self, completion: "ChatCompletion", request: Request, began: float
-    ) -> Generation | Failure:
+    ) -> Generation | Failure | None:
+        """What the answer is; None: it was cut before it began."""
         seconds = self._clock() - began
+        if (why := broke_off(completion)) is not None:
+            return Failure(message=f"the answer broke off ({self._redacted(why)})", seconds=seconds)
         choice = completion.choices[0]
-        said = choice.message
-        text = _text(said)
+        text = text_of(choice.message)
         if choice.finish_reason == "content_filter":
             return Failure(message="the endpoint's content filter withheld it", seconds=seconds)
+        if choice.finish_reason == "length" and _only_thoughts(text):
+            return None
         if text is None:
             return Failure(message="the endpoint answered without a text", seconds=seconds)
+        estimate = Usage(
+            prompt_tokens=self.count_tokens(request.messages),
+            completion_tokens=estimated_tokens(text),
+        )
         return Generation(
             text=text,
-            usage=self._usage(completion, request, text),
+            usage=usage_of(completion, estimate),
             finish_reason="length" if choice.finish_reason == "length" else "stop",
             seconds=seconds,
-        )
-
-    def _usage(self, completion: "ChatCompletion", request: Request, text: str) -> Usage:
-        usage = completion.usage
-        if usage is None:
-            return Usage(
-                prompt_tokens=self.count_tokens(request.messages),
-                completion_tokens=len(text) // CHARACTERS_PER_TOKEN,
-            )
-        details = usage.prompt_tokens_details
-        return Usage(
-            prompt_tokens=int(usage.prompt_tokens),
-            cached_tokens=(details.cached_tokens or 0) if details else 0,
-            completion_tokens=int(usage.completion_tokens),
         )
 
     def _explain(self, error: Exception) -> str:
@@ -264,21 +306,25 @@ class OpenAIEngine:
 
 def _said(error: Exception) -> str:
     """The endpoint's own message where there is one."""
-    body: object = getattr(error, "body", None)
-    inner = cast(Mapping[str, object], body).get("message") if isinstance(body, Mapping) else None
-    return inner if isinstance(inner, str) else str(error)
+    return said_in(getattr(error, "body", None)) or str(error)
 
 
-def _text(said: "ChatCompletionMessage") -> str | None:
-    """What was said, and what was called, as `Example.target` writes it."""
-    calls = [
-        ToolCall(name=call.function.name, arguments=call.function.arguments or "{}")
-        for call in said.tool_calls or []
-        if call.type == "function"
-    ]
-    if calls:
-        return answer_with_calls(said.content or "", calls)
-    return said.content if said.content is not None else said.refusal
+def _otherwise(form: _Form, error: Exception) -> _Form:
+    """The request written as the refusal wants it; the same form if it says nothing of that."""
+    said = f"{_said(error)} {getattr(error, 'param', None) or ''}"
+    # Newer models know only one name for the limit, older servers only the other.
+    other: Limit = "max_tokens" if form.limit != "max_tokens" else "max_completion_tokens"
+    if form.limit in said and (other in said or _UNKNOWN_PARAMETER.search(said)):
+        return form._replace(limit=other)
+    if form.temperature and "temperature" in said:
+        return form._replace(temperature=False)
+    return form
+
+
+def _only_thoughts(text: str | None) -> bool:
+    """Whether a text that was cut holds no answer yet."""
+    said = (text or "").strip()
+    return not said or (said.startswith("<think>") and "</think>" not in said)
 
 
 def _turns(messages: Sequence[Message]) -> "list[ChatCompletionMessageParam]":
