@@ -103,7 +103,12 @@ def run_decide(
     check_ledger(project)
     for note in (*warnings_summary(prepared.report, project.root), *prepared.notes):
         progress.note(note)
-    metric = metric_named(str(project.task.metric), project.task.labels, folder=project.root)
+    metric = metric_named(
+        str(project.task.metric),
+        project.task.labels,
+        folder=project.root,
+        instruction=project.task.instruction,
+    )
     ceilings = {e.name: open_ceiling(e) for e in project.contenders.endpoints}
     opened = open_engine(project.model, progress=progress)
     run = open_run(project, prepared.splits, out=out, resume=resume)

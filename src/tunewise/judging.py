@@ -110,7 +110,12 @@ def _by_answers(
     prepared: Prepared, engine: Engine, start: Path | None, progress: Progress
 ) -> Judge:
     task, splits = prepared.project.task, prepared.splits
-    metric = metric_named(str(task.metric), task.labels, folder=prepared.project.root)
+    metric = metric_named(
+        str(task.metric),
+        task.labels,
+        folder=prepared.project.root,
+        instruction=task.instruction,
+    )
     targets = [example.target for example in splits.dev]
 
     def answered(adapter: Path | None) -> Judgement:

@@ -3,7 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from tunewise.evaluation.answer_text import answer_proper, split_thoughts, unfenced
+from tunewise.evaluation.answer_text import (
+    answer_proper,
+    asks_for_mark,
+    marked_answer,
+    split_thoughts,
+    unfenced,
+)
 from tunewise.evaluation.scorers import metric_named, quality, side_metrics
 
 LABELS = ("repair", "invoice", "parking")
@@ -209,6 +215,77 @@ def test_fences_that_the_target_has_too_stay() -> None:
 
 def test_lines_of_code_in_a_fence_keep_their_indentation() -> None:
     assert unfenced("```python\n    x = 1\n    y = 2\n```") == "    x = 1\n    y = 2"
+
+
+# --- marks
+
+STEPS = 'Work in steps, then write "Answer:" and the label.'
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("It is late.\nAnswer: repair", "repair"),
+        ("It is late.\n\n**Final answer:** repair", "repair"),
+        ("**Answer: repair**", "repair"),
+        ("**Final Answer**\n\nrepair", "repair"),
+        ("### Answer\nrepair", "repair"),
+        ("Steps.\nfinal answer: **repair**", "repair"),
+        ("12 and 30.\n#### 42", "42"),
+        ("12 and 30.\n#### 42\nGlad to help.", "42"),
+        ("So \\(x\\) is $\\boxed{42}$.", "42"),
+        ("Answer: $\\boxed{\\frac{1}{2}}$", "\\frac{1}{2}"),
+        ("\\boxed{\\text{repair}}", "repair"),
+        ("Answer: parking? No. Answer: repair", "repair"),
+        ("Late, so the answer is repair.", "repair"),
+        ("Answer: repair, as the answer is clear", "repair, as the answer is clear"),
+        ('Answer:\n{"a": 1,\n"b": 2}', '{"a": 1,\n"b": 2}'),
+        ('{"note": "Answer: x"}', '{"note": "Answer: x"}'),
+        ("repair", "repair"),
+        ("Answer:", ""),
+    ],
+)
+def test_a_marked_answer_is_what_follows_the_last_mark(text: str, answer: str) -> None:
+    assert marked_answer(text) == answer
+
+
+def test_marks_are_looked_for_where_the_instruction_asks_for_them() -> None:
+    asked, unasked = (
+        metric_named("accuracy", LABELS, instruction=text) for text in (STEPS, "Sort the letters.")
+    )
+    answer = "Neither parking nor an invoice.\nAnswer: repair"
+    assert asked.score(answer, "repair").value == 1
+    assert unasked.score(answer, "repair").value == 0
+    assert asked.score(f"<think>Answer: parking</think>{answer}", "repair").value == 1
+    assert asked.score("Answer: repair or parking", "repair").value == 0
+    target = "It is the lift.\nAnswer: repair"
+    assert asked.score("repair", target).value == asked.score(answer, target).value == 1
+
+
+def test_a_layout_with_the_word_answer_is_no_request_for_a_mark() -> None:
+    assert asks_for_mark(STEPS)
+    assert asks_for_mark("Reason first. End with #### and the number.")
+    assert asks_for_mark("Think, then put the result in \\boxed{}.")
+    assert not asks_for_mark('Write the entry as "Question: ..." and "Answer: ..."')
+    assert not asks_for_mark("Explain step by step how to reset the password.")
+
+
+@pytest.mark.parametrize(
+    "target", ["12 + 30 = 42\n#### 42", "That makes \\boxed{42}.", "Sum: $\\boxed{42}$"]
+)
+def test_a_target_whose_result_closes_it_behind_a_mark_is_matched_by_its_result(
+    target: str,
+) -> None:
+    for answer in ("30 + 12\n#### 42", "\\boxed{42}", "42"):
+        assert value("exact_match", answer, target) == 1
+    assert value("exact_match", "#### 43", target) == 0
+    assert value("token_f1", "42", target) < 1  # steps are part of a text
+
+
+def test_headings_and_answers_in_a_text_are_its_content() -> None:
+    target = "#### Hours\nNine to five."
+    assert value("exact_match", "Nine to five.", target) == 0
+    assert value("exact_match", "yes", "Question: open?\nAnswer: yes") == 0
 
 
 # --- what was met

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit, instructed, reworded
 from tunewise.contenders.search import Candidate
 from tunewise.contenders.tuning import Tuning
+from tunewise.evaluation.answer_text import asks_for_mark, marked_answer, split_thoughts
 from tunewise.evaluation.json_answers import parse_object
 from tunewise.evaluation.scorers import Metric
 from tunewise.models.engine import Engine
@@ -40,7 +41,8 @@ class Variant:
     after: str = ""
     """Put after the last user turn."""
     marked: bool = False
-    """Whether the answer is what follows the last `Answer:`."""
+    """Whether the model was asked to put a mark before its answer; only then is one looked for, so
+    that an answer which says "Answer:" of its own accord is read as it stands."""
 
     def messages(self, item: Input) -> tuple[Message, ...]:
         """The conversation in this wording."""
@@ -52,7 +54,10 @@ class Variant:
 
     def read(self, text: str) -> str:
         """The answer within the model's text."""
-        return text.rpartition(MARK)[2].strip() if self.marked else text.strip()
+        if not self.marked:
+            return text.strip()
+        answer = split_thoughts(text).answer
+        return text.strip() if answer is None else marked_answer(answer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +84,8 @@ class TunedPrompt:
         limit = answer_limit(self.engine, train)
         variants = variants_of(self.instruction, self.kind, self.labels, train)
         variants += [
-            Variant(name=f"own {number}", system=text) for number, text in enumerate(self.own, 1)
+            Variant(name=f"own {number}", system=text, marked=asks_for_mark(text))
+            for number, text in enumerate(self.own, 1)
         ]
 
         def asking(variant: Variant) -> Asking:

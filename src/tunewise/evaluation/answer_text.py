@@ -58,6 +58,26 @@ _WRAPPED = re.compile(
     r"<(?P<tag>answer|final_answer|output)>(?P<inside>.*?)(?:</(?P=tag)>)?", re.DOTALL | re.I
 )
 
+# What introduces an answer after steps. The last of these marks counts ...
+_MARK = re.compile(
+    r"\b(?:final\s+)?answer[*_]*\s*(?:is\s*)?[:：][*_]*"
+    r"|^[ \t#*_]*(?:the\s+)?(?:final\s+)?answer[ \t*_]*\n"
+    r"|^[ \t]*####(?!#)"
+    r"|\\f?box(?:ed)?(?=\{)",
+    re.IGNORECASE | re.MULTILINE,
+)
+# ... and a sentence only where there is none.
+_SENTENCE = re.compile(r"\b(?:final\s+)?answer\s+is\s+(?P<said>\S[^\n]*)", re.IGNORECASE)
+_BOX = re.compile(r"\\f?box(?:ed)?(?=\{)", re.IGNORECASE)
+_TEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{(?P<said>[^{}]*)\}")
+_ASKS_FOR_MARK = re.compile(
+    r"answer\s*[:：]|final answer|the answer is|####|\\boxed", re.IGNORECASE
+)
+_ASKS_FOR_STEPS = re.compile(r"\bsteps?\b|\breason|\bthink|\bwork(?:ing)?\b", re.IGNORECASE)
+_CLOSING_MARK = re.compile(
+    r"(?:^|\n)[ \t]*####(?!#)[^\n]*\s*$|\\f?box(?:ed)?\{[^\n]*\}[.$]*\s*$", re.I
+)
+
 
 class Split(NamedTuple):
     """A model's text in two."""
@@ -144,6 +164,53 @@ def unfenced(text: str) -> str | None:
     return _LANGUAGE_BEFORE.sub("", body.strip(), count=1)
 
 
+def asks_for_mark(instruction: str) -> bool:
+    """Whether an instruction asks for steps and then for the answer behind a mark."""
+    return bool(_ASKS_FOR_MARK.search(instruction) and _ASKS_FOR_STEPS.search(instruction))
+
+
+def closes_with_mark(target: str) -> bool:
+    """Whether a target is steps whose result stands last, behind `####` or in a box."""
+    return bool(_CLOSING_MARK.search(target))
+
+
+def marked_answer(text: str) -> str:
+    """The answer that a text marks after its steps; the text itself where nothing is marked.
+
+    Marks are `Answer: X`, `Final answer: X` (with Markdown around, too), `#### X`, `\\boxed{X}`;
+    where none of these is there, the sentence `The answer is X.`
+    """
+    if _is_json(text):
+        return text.strip()
+    marks = list(_MARK.finditer(text))
+    if not marks:
+        sentences = list(_SENTENCE.finditer(text))
+        return _unboxed(sentences[-1]["said"]).removesuffix(".") if sentences else text.strip()
+    last = marks[-1]
+    said = text[last.start() :] if last.group().startswith("\\") else text[last.end() :]
+    if last.group().strip() == "####":
+        said = said.partition("\n")[0]
+    return _unboxed(said)
+
+
+def _unboxed(text: str) -> str:
+    """A marked answer without the box, the signs of TeX and the Markdown around it."""
+    said = text.strip()
+    if box := _BOX.search(said):
+        depth = 0
+        for place in range(box.end(), len(said)):
+            depth += {"{": 1, "}": -1}.get(said[place], 0)
+            if depth == 0:
+                said = said[box.end() + 1 : place].strip()
+                break
+        said = _TEX_TEXT.sub(lambda found: found["said"], said)
+    for sign in ("**", "__", "$"):
+        if said.startswith(sign) and said.endswith(sign) and len(said) > 2 * len(sign):
+            said = said[len(sign) : -len(sign)].strip()
+    # `**Answer: X**` leaves half of its signs behind.
+    return said.removesuffix("**").strip() if said.count("**") == 1 else said
+
+
 class Pair(NamedTuple):
     """An answer and its target, both without what is no part of an answer."""
 
@@ -153,7 +220,7 @@ class Pair(NamedTuple):
 
 
 @lru_cache(maxsize=20_000)
-def answer_proper(answer: str, target: str, *, fences: bool = True) -> Pair:
+def answer_proper(answer: str, target: str, *, fences: bool = True, marks: bool = False) -> Pair:
     """What is to be compared with what.
 
     The thoughts of both are left out. Tags that the target holds as a part of its content stay in
@@ -164,9 +231,11 @@ def answer_proper(answer: str, target: str, *, fences: bool = True) -> Pair:
         answer: the model's text.
         target: the answer wanted; it may begin with thoughts of its own.
         fences: whether fences are taken off; False where the reader looks for them itself.
+        marks: whether both are read for a marked answer (`marked_answer`).
     """
     wanted = target_proper(target)
     if answer.split() == target.split():
+        wanted = marked_answer(wanted) if marks else wanted
         return Pair(wanted, wanted)
     said = (
         _without_leading(answer, wanted) if _holds_tags(wanted) else split_thoughts(answer).answer
@@ -176,6 +245,8 @@ def answer_proper(answer: str, target: str, *, fences: bool = True) -> Pair:
     if not re.search(r"<(?:answer|final_answer|output)>", wanted, re.IGNORECASE):
         wrapped = _WRAPPED.fullmatch(said.strip())
         said = wrapped["inside"].strip() if wrapped else said
+    if marks:
+        said, wanted = marked_answer(said), marked_answer(wanted)
     inside = unfenced(said) if not re.search(r"```|~~~", wanted) else None
     return Pair(said if inside is None else inside, wanted)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tunewise.errors import UserError
-from tunewise.evaluation.answer_text import answer_proper
+from tunewise.evaluation.answer_text import Pair, answer_proper, asks_for_mark, closes_with_mark
 from tunewise.evaluation.json_metrics import exact_match, json_fields, valid_json
 from tunewise.evaluation.label_metrics import label_metric
 from tunewise.evaluation.metric import Judgement, Metric
@@ -25,7 +25,11 @@ CRASHED = ""
 
 
 def metric_named(
-    name: str, labels: Sequence[str] | None = None, *, folder: Path | None = None
+    name: str,
+    labels: Sequence[str] | None = None,
+    *,
+    folder: Path | None = None,
+    instruction: str = "",
 ) -> Metric:
     """The metric that tunewise.toml calls `name`; it judges the answer proper (`answer_text`).
 
@@ -35,6 +39,8 @@ def metric_named(
         labels: the closed set of answers, when there is one; used by accuracy and macro_f1.
         folder: where to look for `module.py` first (the project's folder); then among the
             installed modules.
+        instruction: the task's. If it asks for steps and a mark before the answer, every contender
+            is asked so, and is judged by what stands behind the mark.
 
     Raises:
         UserError: no such metric, or the function cannot be imported.
@@ -46,19 +52,29 @@ def metric_named(
             binary=function.binary,
             score=lambda answer, target: Judgement(value=function.value(answer, target)),
         )
-        # A function of the user's may look for the code in a fence itself.
-        return _of_answers_proper(own, fences=False)
-    return _of_answers_proper(_built_in(name, labels))
+        # A function of the user's may look for a fence or a mark itself.
+        return _of_answers_proper(own, whole=True)
+    return _of_answers_proper(_built_in(name, labels), marked=asks_for_mark(instruction))
 
 
-def _of_answers_proper(metric: Metric, *, fences: bool = True) -> Metric:
+def _of_answers_proper(metric: Metric, *, marked: bool = False, whole: bool = False) -> Metric:
     """The metric on what `answer_proper` leaves of answers and targets: every metric's one way in.
 
     An answer that is thought to the end is none: wrong under every metric.
+
+    Args:
+        metric: on texts as they are.
+        marked: whether answers were asked to stand behind a mark. Without that, marks are read only
+            by metrics of right and wrong, where the target gives its result behind one.
+        whole: whether fences and marks are left to the metric.
     """
 
+    def proper(answer: str, target: str) -> Pair:
+        marks = not whole and (marked or (metric.binary and closes_with_mark(target)))
+        return answer_proper(answer, target, fences=not whole, marks=marks)
+
     def score(answer: str, target: str) -> Judgement:
-        pair = answer_proper(answer, target, fences=fences)
+        pair = proper(answer, target)
         if pair.answer is None:
             return Judgement(value=0.0, reason="thoughts without an answer")
         return metric.score(pair.answer, pair.target)
@@ -68,7 +84,7 @@ def _of_answers_proper(metric: Metric, *, fences: bool = True) -> Metric:
         return replace(metric, score=score)
 
     def of_all(answers: Sequence[str], targets: Sequence[str]) -> float:
-        pairs = [answer_proper(a, t, fences=fences) for a, t in zip(answers, targets, strict=True)]
+        pairs = [proper(answer, target) for answer, target in zip(answers, targets, strict=True)]
         given = [CRASHED if pair.answer is None else pair.answer for pair in pairs]
         return aggregate(given, [pair.target for pair in pairs])
 
