@@ -99,7 +99,7 @@ def test_rows_that_cannot_be_read_are_a_document_too(project: Path) -> None:
     assert (found["rows"], found["unreadable"], found["usable"]) == (58, 2, 58)
     done = tunewise("check", project)
     assert done.code == 1
-    assert f"{file}:4: " in done.out
+    assert "[not_JSON] examples.jsonl:4: " in done.out  # from the project, not the disk
     assert "58 of 60 rows can be used; 2 errors" in done.out
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tunewise.files import append_lines, read_lines, write_json, write_lines, write_text
+from tunewise.files import append_lines, read_lines, shortened, write_json, write_lines, write_text
 
 ODD = "é 🎒 \ud800 line two\x85"
 
@@ -48,3 +48,16 @@ def test_what_is_written_is_read_back_and_leaves_nothing_beside_it(tmp_path: Pat
     write_lines(tmp_path / "a.jsonl", [{"text": ODD}])
     assert read_lines(tmp_path / "a.jsonl") == [{"text": ODD}]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "a.txt"]
+
+
+def test_paths_are_told_from_the_folders_that_a_person_knows() -> None:
+    home, project = Path("/home/anna"), Path("/srv/law")
+    text = "/srv/law/rows.csv:3: repeats /home/anna/old/rows.csv:1 and /srv/lawyers/rows.csv:2"
+    assert shortened(text, home, project) == (
+        "rows.csv:3: repeats old/rows.csv:1 and /srv/lawyers/rows.csv:2"
+    )
+
+
+def test_a_path_inside_another_one_and_the_root_of_the_disk_stay() -> None:
+    assert shortened("/mnt/srv/law/rows.csv", Path("/srv/law")) == "/mnt/srv/law/rows.csv"
+    assert shortened("/srv/law/rows.csv", Path("/")) == "/srv/law/rows.csv"

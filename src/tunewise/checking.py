@@ -149,6 +149,7 @@ def _judged(
     found.add("note", "outlook", "data", view.sentence)
     return Checked(
         source=source,
+        root=project.root,
         kind=read.kind,
         files=survey.files,
         rows=read.rows,

@@ -29,7 +29,7 @@ from tunewise.errors import UserError
 from tunewise.evaluation.latency import REQUESTS, WARM_UP, Latency, measure_latency
 from tunewise.evaluation.run import AnswerFile, collect
 from tunewise.evaluation.scorers import CRASHED, Metric, metric_named, score_answers, side_metrics
-from tunewise.files import read_lines, write_json, write_lines
+from tunewise.files import read_lines, shortened, write_json, write_lines
 from tunewise.looks import check_ledger, note_use
 from tunewise.models.choose import Opened, open_ceiling, open_engine
 from tunewise.models.engine import Engine
@@ -119,6 +119,10 @@ def run_decide(
         progress.note("No interrupted run was found: this is a new one.")
     read_lines(run.file("events.jsonl"))  # cuts off a line that a kill left half-written
     run.event("start", resumed=resume)
+    places = {
+        row.id: shortened(prepared.places[row.id], project.root) for row in prepared.splits.test
+    }
+    write_json(run.file("places.json"), places)
     earlier = about_earlier_runs(project, prepared.splits, run)
     caveats = [f"{name}: {c.caveat}." for name, c in ceilings.items() if c.caveat]
     for note in (*earlier, *caveats):
@@ -135,6 +139,7 @@ def run_decide(
             metric=metric,
             folder=run.file("training"),
             progress=progress,
+            places=prepared.places,
         )
         field = line_up(
             project,

@@ -6,6 +6,7 @@ Knows nothing of what is in them.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -69,3 +70,11 @@ def file_sha256(path: Path) -> str:
     """sha256 (hex) of a file's bytes."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def shortened(text: str, *folders: Path) -> str:
+    """The text with paths below these folders written from there: `rows.csv:12`."""
+    for folder in folders:
+        if folder != folder.parent:  # below the root of the disk everything would be short
+            text = re.sub(rf"(?<![\w./-]){re.escape(str(folder))}/", "", text)
+    return text

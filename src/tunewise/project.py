@@ -47,6 +47,7 @@ from tunewise.settings import (
     Model,
     Prices,
     Project,
+    Report,
     Task,
     Training,
 )
@@ -81,13 +82,14 @@ __all__ = [
     "Model",
     "Prices",
     "Project",
+    "Report",
     "Task",
     "Training",
     "infer_task",
     "load_project",
     "resolved_toml",
 ]
-_SECTIONS = ("task", "data", "model", "contenders", "training", "decision", "prices")
+_SECTIONS = ("task", "data", "model", "contenders", "training", "decision", "prices", "report")
 _COLUMN_KEYS = ("input", "output", "messages", "chosen", "rejected", "text", "weight")
 # A text such as `2024` stays a text under these keys.
 _TEXT_KEYS = {
@@ -128,6 +130,7 @@ def load_project(path: Path, overrides: Sequence[str] = ()) -> Project:
         training=_read_training(sections["training"]),
         decision=_read_decision(sections["decision"]),
         prices=_read_prices(sections["prices"]),
+        report=Report(show_personal=sections["report"].flag("show_personal")),
     )
     for table in sections.values():
         table.close()

@@ -237,6 +237,14 @@ class Prices:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """What reports show."""
+
+    show_personal: bool = False
+    """Show secrets and personal data in rows and answers; otherwise they are masked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Project:
     """A checked project. Every path is absolute."""
 
@@ -249,3 +257,4 @@ class Project:
     training: Training
     decision: Decision
     prices: Prices
+    report: Report = Report()

@@ -137,6 +137,7 @@ def _begin(
         )
     for tracker in trackers:
         stack.callback(tracker.close)
+    places = lesson.prepared.places if lesson.prepared else {}
     training = Training(
         model,
         lesson.train,
@@ -145,7 +146,7 @@ def _begin(
         replay=lesson.replay,
         start=project.training.start,
         warn=progress.note,
-        watchers=[show_steps(progress), *trackers],
+        watchers=[show_steps(progress, places), *trackers],
     )
     if training.steps:
         done = f"after step {training.steps} of {training.total_steps}"

@@ -10,7 +10,7 @@ from test_report_html import HOSTILE, Page, requests_made_by
 from tunewise.data.checks.checked import ShownGroup, ShownLeak, ShownMistake
 from tunewise.data.checks.findings import Found, Report
 from tunewise.errors import UserError
-from tunewise.report.advice import RULES
+from tunewise.report.advice import RULES, advice_for
 from tunewise.report.bars import BarRow, bars, histogram
 from tunewise.report.check_page import render_check_page, write_check_page
 
@@ -121,6 +121,14 @@ def test_every_rule_that_finds_something_has_its_words() -> None:
     }
     assert len(named) > 15
     assert named - {"ceiling"} == set(RULES)
+
+
+@pytest.mark.parametrize("rule", ["empty", "no_answer", "no_question", "not_JSON", "some_new_kind"])
+def test_rows_that_cannot_be_read_have_a_heading_and_something_to_do(rule: str) -> None:
+    found = advice_for(rule)
+    assert found.title
+    assert "--fix OUT" in found.remedy
+    assert "below" not in found.remedy
 
 
 def texts(svg: str) -> list[str]:

@@ -147,6 +147,18 @@ def test_ten_examples_show_every_contender_that_answered(make_run: MakeRun) -> N
         assert all(name in card for name in RATES)
 
 
+def test_each_example_says_where_its_row_stands(make_run: MakeRun) -> None:
+    run = make_run()
+    places = {row.id: f"letters.csv:{n}" for n, row in enumerate(run.tests, 2)}
+    (run.folder / "places.json").write_text(json.dumps(places))
+    examples = render_html(read_run(run.folder)).split('<section id="examples">')[1]
+    assert len(re.findall(r'<p class="place">letters\.csv:\d+</p>', examples)) == 10
+
+
+def test_a_run_that_kept_no_places_names_the_id(make_run: MakeRun) -> None:
+    assert re.search(r'<p class="place">id a\d+</p>', render_html(make_run()))
+
+
 def test_a_long_answer_is_clipped_with_the_full_text_in_details(make_run: MakeRun) -> None:
     long = "word " * 400 + "the end"
     html = render_html(make_run(answers={"prompt": long}))

@@ -8,7 +8,7 @@ Knows nothing of the loop's inside or of other contenders.
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -85,6 +85,8 @@ class FineTune:
     documents: Sequence[Text] = ()
     preferences: Sequence[Preference] = ()
     base_seed: int = 0
+    places: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Example id -> `file:line`, to tell where rows stand."""
 
     def untrainable(self, train: Sequence[Example]) -> dict[str, str]:
         """Example id -> why it cannot be trained on, even without passages."""
@@ -317,7 +319,7 @@ class FineTune:
             folder,
             start=start,
             warn=self.progress.note,
-            watchers=[show_steps(self.progress)],
+            watchers=[show_steps(self.progress, self.places)],
         )
 
     def _to_epoch(self, training: Training, epochs: int, method: Method) -> Path:

@@ -4,7 +4,7 @@ The only place that knows which class a name in tunewise.toml stands for.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunewise.contenders.base import Contender, TrainedContender
@@ -68,6 +68,7 @@ class Means:
         metric: the primary one.
         folder: where trainings keep their state.
         progress: told by the contenders what they do.
+        places: example id -> `file:line`, for what they tell of rows.
     """
 
     engine: Engine
@@ -75,6 +76,7 @@ class Means:
     metric: Metric
     folder: Path
     progress: Progress
+    places: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def line_up(
@@ -134,6 +136,7 @@ def line_up(
                 documents=[whole_text(document) for document in documents or ()],
                 preferences=pairs,
                 base_seed=project.data.seed,
+                places=means.places,
             )
     return LineUp(
         untrained=untrained,

@@ -69,10 +69,29 @@ RULES = {
 }
 """rule -> its words, the rules to see to first at the beginning."""
 
+UNREADABLE = {
+    "empty": Advice("Empty rows", "Fill them, or remove them (`--fix OUT` does)."),
+    "no_answer": Advice(
+        "Rows without an answer", "Write the answers, or remove the rows (`--fix OUT` does)."
+    ),
+    "no_question": Advice(
+        "Rows without a question", "Write what is asked, or remove the rows (`--fix OUT` does)."
+    ),
+}
+"""The same for the commonest kinds of rows that cannot be read."""
+
 
 def advice_for(rule: str) -> Advice:
     """A rule in words; one that has none is named."""
-    return RULES.get(rule) or Advice(rule.replace("_", " ").capitalize(), "See below.")
+    return (
+        RULES.get(rule)
+        or UNREADABLE.get(rule)
+        or Advice(
+            rule.replace("_", " ").capitalize(),
+            "Mend the rows that the list of all findings names; `--fix OUT` writes a copy without "
+            "those that cannot be read.",
+        )
+    )
 
 
 def urgency(rule: str) -> int:

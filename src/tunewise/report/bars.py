@@ -21,7 +21,7 @@ from tunewise.report.drawing import (
     ticks,
     widest,
 )
-from tunewise.report.numbers import count
+from tunewise.report.numbers import count, quantile
 
 _TAIL = 0.995
 """Quantile behind which lengths share the last bar."""
@@ -67,7 +67,7 @@ def histogram(values: NDArray[np.int64], *, unit: str, context: int | None, widt
         height,
         title=f"Rows by length in {unit}",
         description=(
-            f"{count(len(values))} rows: median {count(float(np.median(values)))}, "
+            f"{count(len(values))} rows: median {count(quantile(values, 0.5))}, "
             f"longest {count(float(values.max()))}"
         ),
     )

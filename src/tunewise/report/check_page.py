@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunewise import wording
 from tunewise.data.checks.checked import Checked, ShownGroup, ShownLeak, ShownRow
 from tunewise.data.checks.findings import Finding, plural
 from tunewise.data.checks.labels import LabelCount
@@ -21,6 +20,7 @@ from tunewise.report.bars import BarRow, bars, histogram
 from tunewise.report.figures import Figure, Plot, both
 from tunewise.report.findings import HOLDS, lengths_sentence, verdict
 from tunewise.report.pages import Clip, clip, page_template, with_code
+from tunewise.wording import in_points
 
 _FULL_BYTES = 1_500
 """Escaped bytes of one text in its details: up to two hundred texts keep 1 MB."""
@@ -162,25 +162,24 @@ def _figures(checked: Checked) -> list[Figure]:
         )
     ]
     if len(sizes):
-        middle = sorted(sizes.tolist())[len(sizes) // 2]
+        middle = numbers.quantile(sizes, 0.5)
         context = checked.lengths.context
         detail = f"the context holds {context:,}" if context else "tokens were not counted"
         label = f"{checked.lengths.unit} in the middle row"
         figures.append(Figure(value=f"{middle:,}", label=label, detail=detail))
-    share = checked.near_duplicates / max(checked.total, 1)
     figures.append(
         Figure(
             value=f"{checked.near_duplicates:,}",
             label="near duplicates",
-            detail=wording.percent(share) + " of the rows",
+            detail=f"of {plural(checked.total, 'row')}",
         )
     )
-    test = checked.outlook.sides.get("test", 0)
+    test, gain = checked.outlook.sides.get("test", 0), in_points(checked.outlook.minimum_gain)
     figures.append(
         Figure(
             value=f"{test:,}",
             label="test rows",
-            detail=f"{checked.outlook.wanted:,} tell a gain of {checked.outlook.minimum_gain:g}",
+            detail=f"{checked.outlook.wanted:,} tell a gain of {gain}",
         )
     )
     return figures

@@ -16,7 +16,9 @@ from tunewise.data.checks.fix import Fixed
 from tunewise.data.faults import SHOWN
 from tunewise.data.recognise import Kind
 from tunewise.errors import UserError
+from tunewise.files import shortened
 from tunewise.report.advice import advice_for
+from tunewise.report.numbers import quantile
 
 MOST_WARNINGS = 5
 """Warnings of a rule that the terminal shows; errors are shown as they are kept."""
@@ -114,9 +116,10 @@ def render_findings(checked: Checked, console: Console | None = None) -> None:
     console.print(Text(head), soft_wrap=True)
     if checked.reason and judged:
         console.print(Text(checked.reason), soft_wrap=True)
-    _list(console, "error", "bold red", report.errors)
-    _list(console, "warning", "yellow", _first_of_each(report))
-    _list(console, "note", "dim", report.notes)
+    roots = [checked.root] if checked.root else []
+    _list(console, "error", "bold red", report.errors, roots)
+    _list(console, "warning", "yellow", _first_of_each(report), roots)
+    _list(console, "note", "dim", report.notes, roots)
     console.print(Text(lengths_sentence(checked)), soft_wrap=True)
     console.print(Text(verdict(checked), style="bold"), soft_wrap=True)
     if checked.fixed:
@@ -173,20 +176,17 @@ def warnings_summary(report: Report, project: Path) -> list[str]:
         else:
             lines.append(f"{advice_for(rule).title}: {count:,}, the first at {first.where}.")
     lines += [finding.message for finding in report.notes if finding.rule == "ceiling"]
-    return (
-        [*lines, f"All warnings with what to do: tunewise check {shlex.quote(str(project))}"]
-        if lines
-        else []
-    )
+    if not lines:
+        return []
+    lines.append(f"All warnings with what to do: tunewise check {shlex.quote(str(project))}")
+    return [shortened(line, Path.cwd(), project) for line in lines]
 
 
 def _quantiles(sample: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, int]:
-    if not len(sample):
-        return {"median": 0, "p95": 0, "longest": 0}
     return {
-        "median": int(np.median(sample)),
-        "p95": int(np.quantile(sample, 0.95)),
-        "longest": int(sample.max()),
+        "median": quantile(sample, 0.5),
+        "p95": quantile(sample, 0.95),
+        "longest": quantile(sample, 1.0),
     }
 
 
@@ -209,6 +209,9 @@ def _first_of_each(report: Report) -> list[Finding]:
     for rule in dict.fromkeys(finding.rule for finding in report.warnings):
         placed = [finding for finding in report.warnings if finding.rule == rule and finding.where]
         shown += placed[:MOST_WARNINGS]
+        if len(placed) == MOST_WARNINGS + 1 == report.counts[rule]:
+            shown.append(placed[-1])  # as long as the line that would tell of it
+            continue
         more = report.counts[rule] - len(placed[:MOST_WARNINGS])
         if more > 0:
             message = f"{more:,} more. The page and --json place the first {SHOWN}."
@@ -216,8 +219,11 @@ def _first_of_each(report: Report) -> list[Finding]:
     return shown
 
 
-def _list(console: Console, kind: str, style: str, findings: Sequence[Finding]) -> None:
+def _list(
+    console: Console, kind: str, style: str, findings: Sequence[Finding], roots: Sequence[Path]
+) -> None:
     for finding in findings:
         head = Text(f"{kind} [{finding.rule}] ", style=style)
         where = f"{finding.where}: " if finding.where else ""
-        console.print(head + Text(f"{where}{finding.message}"), soft_wrap=True)
+        said = shortened(f"{where}{finding.message}", Path.cwd(), *roots)
+        console.print(head + Text(said), soft_wrap=True)

@@ -88,7 +88,8 @@ class _Reply:
 class _Shown:
     """One example on which the contenders disagree."""
 
-    id: str
+    place: str
+    """Where the row stands: `file:line`, else its id."""
     input: Clip
     target: Clip
     replies: tuple[_Reply, ...]
@@ -99,7 +100,7 @@ def render_html(run: Run) -> str:
     found = disagreements(run)
     shown = tuple(
         _Shown(
-            id=item.example.id,
+            place=item.example.place or f"id {item.example.id}",
             input=clip(item.example.input),
             target=clip(item.example.target),
             replies=tuple(map(_reply, item.replies)),

@@ -1,5 +1,13 @@
 """Writes counts, tokens and durations the way people read them; `wording` rounds qualities."""
 
+import numpy as np
+from numpy.typing import NDArray
+
+
+def quantile(values: NDArray[np.int64], share: float) -> int:
+    """The value that so many of the values are at most: one that occurs, never one in between."""
+    return int(np.quantile(values, share, method="inverted_cdf")) if len(values) else 0
+
 
 def p_value(p: float) -> str:
     """A p-value: `p < 0.001` or `p = 0.042`."""

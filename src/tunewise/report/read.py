@@ -7,11 +7,13 @@ None or empty; broken records are faults, reported together.
 import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, cast, get_args
 
 from tunewise.errors import UserError
-from tunewise.report.json_object import JsonObject, visible_value
+from tunewise.report.json_object import JsonObject, visible, visible_value
+from tunewise.report.privacy import without_personal
 from tunewise.report.run import (
     Contender,
     Decision,
@@ -46,7 +48,11 @@ def read_run(folder: Path) -> Run:
     faults: list[str] = []
     verdict = _parse_verdict(path)
     decision = _read_decision(folder / "project.toml", verdict.get("decision"))
-    tests = _read_lines(folder / "test.jsonl", _held_out, faults)
+    places = _read_places(folder / "places.json")
+    tests = tuple(
+        replace(row, place=places.get(row.id))
+        for row in _read_lines(folder / "test.jsonl", _held_out, faults)
+    )
     answers = _read_lines(folder / "answers.jsonl", _answer, faults)
     scores = _read_lines(folder / "scores.jsonl", _score, faults)
     run = _run(
@@ -65,7 +71,29 @@ def read_run(folder: Path) -> Run:
             f"{folder} was changed or cut short. `tunewise decide PROJECT --resume` writes it anew."
         )
         raise UserError.together(shown)
-    return run
+    return run if _shows_personal(folder / "project.toml") else without_personal(run)
+
+
+def _read_places(file: Path) -> dict[str, str]:
+    """Example id -> `file:line`; a run without them, or with damaged ones, has none."""
+    try:
+        places = cast(object, json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, OSError):
+        return {}
+    if not isinstance(places, dict):
+        return {}
+    pairs = cast(dict[str, object], places).items()
+    return {visible(name): visible(place) for name, place in pairs if isinstance(place, str)}
+
+
+def _shows_personal(project: Path) -> bool:
+    """`report.show_personal` of the run's project.toml."""
+    try:
+        table = tomllib.loads(project.read_text(encoding="utf-8")).get("report")
+    except (ValueError, OSError):
+        return False
+    found = cast(Mapping[str, object], table) if isinstance(table, dict) else {}
+    return found.get("show_personal") is True
 
 
 def _parse_verdict(path: Path) -> Json:

@@ -129,6 +129,8 @@ class HeldOut:
     id: str
     input: str
     target: str
+    place: str | None = None
+    """`file:line` of the row, relative to the project; None where the run did not write it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,6 +167,8 @@ class Run:
     tests: tuple[HeldOut, ...] = ()
     answers: tuple[Answer, ...] = field(default=(), repr=False)
     scores: tuple[Score, ...] = field(default=(), repr=False)
+    masked: bool = False
+    """Whether personal data was found in rows or answers, and masked."""
 
     @property
     def measured(self) -> tuple[Contender, ...]:

@@ -15,6 +15,8 @@ from tunewise.files import append_lines
 from tunewise.progress import Progress
 
 EVENTS = "events.jsonl"
+SPIKE_ROWS, MOST_SPIKES = 3, 3
+"""Rows of a spike that are named, and spikes of a training that are told on the screen."""
 SPIKE = 3.0
 """A loss of so many times the median of the steps before it is told as an event."""
 FEWEST_BEFORE = 10
@@ -65,17 +67,34 @@ def is_spike(loss: float, before: Sequence[float]) -> bool:
     return len(before) >= FEWEST_BEFORE and loss > SPIKE * float(np.median(before))
 
 
-def show_steps(progress: Progress) -> Watcher:
-    """A watcher that shows loss, pace and share of the peak beside the bar, and tells of spikes."""
+def show_steps(progress: Progress, places: Mapping[str, str] | None = None) -> Watcher:
+    """A watcher that shows loss and pace beside the bar, and tells of spikes.
+
+    Args:
+        progress: told of them.
+        places: example id -> `file:line`, for the rows of a spike.
+    """
+    known = places or {}
+    told = 0
 
     def show(event: Mapping[str, Any]) -> None:
+        nonlocal told
         if event["event"] == "step":
             progress.status(
-                f"loss {event['loss']:.3f}, {event['tokens_per_second']:,.0f} tokens/s, "
-                f"{event['share_of_peak']:.0%} of peak"
+                f"loss {event['loss']:.3f} (lower is better), "
+                f"{event['tokens_per_second']:,.0f} tokens a second"
             )
-        elif event["event"] == "spike":
-            rows = ", ".join(event["rows"][:3])
-            progress.note(f"step {event['step']}: the loss jumped to {event['loss']:.2f} ({rows})")
+        elif event["event"] == "spike" and told < MOST_SPIKES:
+            told += 1
+            more = len(event["rows"]) - SPIKE_ROWS
+            rows = ", ".join(known.get(row, f"row {row}") for row in event["rows"][:SPIKE_ROWS])
+            rows += f" and {more} more" if more > 0 else ""
+            progress.note(
+                f"Step {event['step']}: the answers of {rows} were far harder for the model than "
+                f"those before (loss {event['loss']:.2f}). Read these rows once: an answer that is "
+                "wrong or cut off shows like this. If they are right, nothing has to be done."
+            )
+            if told == MOST_SPIKES:
+                progress.note(f"Further steps like this are only noted in {EVENTS}.")
 
     return show

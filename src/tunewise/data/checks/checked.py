@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from tunewise.data.checks.findings import Report
 from tunewise.data.checks.fix import Fixed
@@ -107,6 +108,8 @@ class Checked:
     outlook: Outlook
     seconds: float
     """Wall time of the check."""
+    root: Path | None = None
+    """The project's folder; paths are told from there."""
     fixed: Fixed | None = None
     """The repaired copy, where one was wanted."""
 
