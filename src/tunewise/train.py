@@ -137,7 +137,7 @@ def _begin(
         )
     for tracker in trackers:
         stack.callback(tracker.close)
-    places = lesson.prepared.places if lesson.prepared else {}
+    places = lesson.prepared.places if lesson.prepared else None
     training = Training(
         model,
         lesson.train,

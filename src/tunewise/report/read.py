@@ -89,11 +89,11 @@ def _read_places(file: Path) -> dict[str, str]:
 def _shows_personal(project: Path) -> bool:
     """`report.show_personal` of the run's project.toml."""
     try:
-        table = tomllib.loads(project.read_text(encoding="utf-8")).get("report")
+        document = cast(dict[str, object], tomllib.loads(project.read_text(encoding="utf-8")))
     except (ValueError, OSError):
         return False
-    found = cast(Mapping[str, object], table) if isinstance(table, dict) else {}
-    return found.get("show_personal") is True
+    table = document.get("report")
+    return isinstance(table, dict) and cast(dict[str, object], table).get("show_personal") is True
 
 
 def _parse_verdict(path: Path) -> Json:
