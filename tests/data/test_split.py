@@ -1,6 +1,7 @@
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -39,6 +40,18 @@ def sides(splits: Splits) -> dict[str, str]:
 
 def ids(examples: Sequence[Example]) -> set[str]:
     return {example.id for example in examples}
+
+
+def conversation(number: int, answers: int) -> list[Example]:
+    """A conversation as exports write it: a row for each answer, with the turns before it."""
+    turns: list[Message] = []
+    found: list[Example] = []
+    for k in range(answers):
+        turns.append(Message(role="user", content=f"{number} asks {k}"))
+        target = f"{number} hears {k}"
+        found.append(Example(id=f"{number}.{k}", messages=tuple(turns), target=target))
+        turns.append(Message(role="assistant", content=target, weight=1))
+    return found
 
 
 def test_shares_are_30_test_15_dev_55_train() -> None:
@@ -324,3 +337,38 @@ def test_split_data_follows_the_parts_that_were_read() -> None:
     splits = split_data(own, Data(limit_test=20), limit=200).splits
     assert len(splits.train) + len(splits.dev) == 150
     assert len(splits.test) == 20
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_pieces_of_one_conversation_stay_on_one_side(shuffled: bool) -> None:
+    # h2oai/h2o-llmstudio#422: a later piece holds the answers of earlier ones as its turns.
+    examples = [row for number in range(60) for row in conversation(number, 1 + number % 4)]
+    if shuffled:
+        random.Random(0).shuffle(examples)
+    division = split_examples(examples, seed=0)
+    side = sides(division.splits)
+    for number in range(60):
+        assert len({side[f"{number}.{k}"] for k in range(1 + number % 4)}) == 1
+    assert len(set(side.values())) == 3
+    assert division.notes == (
+        "90 rows are pieces of a conversation that an earlier row holds: kept on one side of the "
+        "split.",
+    )
+
+
+def test_rows_added_at_the_end_move_no_piece_of_a_conversation() -> None:
+    examples = [row for number in range(60) for row in conversation(number, 4)]
+    random.Random(1).shuffle(examples)
+    before = sides(split_examples(examples[:150], seed=0).splits)
+    after = sides(split_examples(examples, seed=0).splits)
+    assert all(after[name] == side for name, side in before.items())
+
+
+def test_a_group_of_the_persons_wins_over_conversations() -> None:
+    examples = [
+        replace(row, group=f"customer {number}")
+        for number in range(60)
+        for row in conversation(number, 2)
+    ]
+    splits = split_examples(examples, seed=0).splits
+    assert len(splits.train) + len(splits.dev) + len(splits.test) == 120

@@ -144,6 +144,8 @@ def test_a_function_can_come_from_an_installed_module() -> None:
         ("def f(answer, target): return 1.5", "returned 1.5"),
         ("def f(answer, target): return -0.1", "returned -0.1"),
         ("def f(answer, target): return float('nan')", "returned nan"),
+        ("def f(answer, target): return '0.8oops'", "returned '0.8oops'"),
+        ("import numpy\ndef f(answer, target): return numpy.array([0.5])", "returned array([0.5])"),
         ("def f(answer, target): return 'good'", "returned 'good'"),
         ("def f(answer, target) -> bool: return 0.5", "Return a bool"),
         ("def f(answer, target): return 1 / 0", "raised ZeroDivisionError: division by zero"),

@@ -122,6 +122,11 @@ def split_examples(
     dev_share = DEV_SHARE * (1 - share) / (1 - TEST_SHARE)
     cut = without_torn(cut_units(found.names, kept, seed, share, dev_share), found)
     notes: list[str] = []
+    if found.pieces:
+        rows = "1 row is a piece" if found.pieces == 1 else f"{found.pieces} rows are pieces"
+        notes.append(
+            f"{rows} of a conversation that an earlier row holds: kept on one side of the split."
+        )
     if cut.moved:
         notes.append(
             "Too few rows for the usual shares: some were moved by hash order, so that test, dev "

@@ -1,14 +1,16 @@
 """Turns examples into units: the rows that must stay on one side of a split.
 
 A unit is a group of the person's, or all rows with the same input. A unit whose first row nearly
-repeats an earlier row joins that row's unit. What is said of a row depends on it and earlier rows
-only, so rows added at the end move no old one. It knows nothing of sides or shares.
+repeats an earlier row, or is a piece of the same conversation, joins that row's unit. What is said
+of a row depends on it and earlier rows only, so rows added at the end move no old one. It knows
+nothing of sides or shares.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tunewise.data.conversation_pieces import pieces
 from tunewise.data.near_duplicates import leaders
 from tunewise.types import Example, Message, Preference
 
@@ -22,6 +24,8 @@ class Units:
     torn: tuple[tuple[int, int], ...]
     """(row, earlier row) that nearly repeat one another in two units, because a group that began
     in one unit goes on near another. The group wins."""
+    pieces: int = 0
+    """Rows that joined a unit because they are a piece of a conversation that it holds."""
 
 
 def units(examples: Sequence[Example]) -> Units:
@@ -32,15 +36,20 @@ def units(examples: Sequence[Example]) -> Units:
     """
     own = [own_unit(example) for example in examples]
     leader = [int(row) for row in leaders([comparable_text(example) for example in examples])]
+    whole = pieces(examples)
     joined: dict[str, str] = {}
     torn: list[tuple[int, int]] = []
     for row, name in enumerate(own):
         followed = own[leader[row]]
         if name not in joined:
-            joined[name] = joined.get(followed, name)
+            near = joined.get(followed, name)
+            joined[name] = near if near != name else joined.get(own[whole[row]], name)
         elif joined[name] != joined[followed]:
             torn.append((row, leader[row]))
-    return Units(names=tuple(joined[name] for name in own), torn=tuple(torn))
+    names = tuple(joined[name] for name in own)
+    same = (row for row, earlier in enumerate(whole) if earlier != row)
+    together = sum(names[row] == names[whole[row]] for row in same)
+    return Units(names=names, torn=tuple(torn), pieces=together)
 
 
 def own_unit(example: Example) -> str:
