@@ -40,6 +40,10 @@ RESPELLED = {
     "a weight": with_turn(2, weight=1),
     "the tools": replace(ROW, tools=()),
 }
+RESPELLED |= {
+    "typographic signs": with_turn(1, content="What is\u00a0it\u200b？"),
+    "zero-width signs": replace(ROW, target="It is a sto\u200bve."),
+}
 RENAMED = {
     "id": replace(ROW, id="2"),
     "group": replace(ROW, group="g"),
@@ -83,3 +87,9 @@ def test_the_fingerprint_knows_sides_and_order() -> None:
 
 def test_half_a_character_is_no_obstacle() -> None:
     assert content_hash(replace(ROW, target="\ud800")) != content_hash(ROW)
+
+
+def test_hashes_of_plain_rows_are_those_of_earlier_versions() -> None:
+    assert (content_hash(ROW), item_hash(ROW)) == ("676169fa97389621", "d882e7bcc3b53a96")
+    accented = replace(ROW, target="Größe: 3 m², naïve")
+    assert item_hash(accented) == "adb7158134090235"

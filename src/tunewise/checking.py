@@ -124,9 +124,9 @@ def _judged(
     check_sizes(read.rows, found)
     empty = check_targets(survey, found) if answered else look_at[:0]
     labels = check_labels(survey, declared, found) if answered else []
-    check_duplicates(survey, found)
-    near = check_near_duplicates(survey, found)
     answers = meant_targets(survey, declared)
+    check_duplicates(survey, answers, found)
+    near = check_near_duplicates(survey, found)
     is_examples = read.kind == "examples"  # two answers to a prompt are what a preference is
     contradictions = (
         check_contradictions(survey, answers, found) if is_examples else Contradictions()

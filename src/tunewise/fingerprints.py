@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 
+from tunewise.text.comparison import caseless
 from tunewise.types import Example, JsonValue, Message
 
 INPUT_DIGITS = 8
@@ -30,16 +31,16 @@ def content_hash(example: Example) -> str:
 
 
 def item_hash(example: Example) -> str:
-    """16 hex digits that stay the same in other case and white space, and without a system turn.
+    """16 hex digits over the comparison form, without regard to case, and without a system turn.
 
     Trying another system prompt on the same rows is another look at them.
     """
     turns: list[JsonValue] = [
-        [_plain(part) if isinstance(part, str) else part for part in _turn(turn)]
+        [caseless(part) if isinstance(part, str) else part for part in _turn(turn)]
         for turn in example.messages
         if turn.role != "system"
     ]
-    return _short([turns, _plain(example.target)])
+    return _short([turns, caseless(example.target)])
 
 
 def _content(example: Example) -> list[JsonValue]:
@@ -49,10 +50,6 @@ def _content(example: Example) -> list[JsonValue]:
 
 def _turn(turn: Message) -> list[JsonValue]:
     return [turn.role, turn.content, *([call.name, call.arguments] for call in turn.tool_calls)]
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
 
 
 def _short(value: list[JsonValue]) -> str:

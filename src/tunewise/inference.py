@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tunewise.settings import DEFAULT_METRICS, Project
+from tunewise.text.comparison import label_form
+from tunewise.text.labels import spelled_alike
+from tunewise.text.words import count_words
 from tunewise.types import Example, Kind
+
+_LONGEST_LABEL = 80
+"""Characters of an answer that may be a label."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +40,7 @@ def infer_task(project: Project, examples: Sequence[Example]) -> Inference:
         kind, why = _infer_kind(targets, task.labels, documents=project.data.documents is not None)
     labels = task.labels
     if kind == "classification" and labels is None:
-        labels = tuple(sorted(set(targets)))
+        labels = tuple(sorted(set(spelled_alike(targets).values())))
     metric = task.metric or DEFAULT_METRICS[kind]
     if task.metric is None:
         why += f"{'; ' if why else ''}metric {metric}, the usual one for {kind}"
@@ -45,9 +51,10 @@ def infer_task(project: Project, examples: Sequence[Example]) -> Inference:
 def _infer_kind(
     targets: Sequence[str], labels: Sequence[str] | None, *, documents: bool
 ) -> tuple[Kind, str]:
-    distinct = set(targets)
+    # Long answers are no labels, whatever their form.
+    distinct = {label_form(t) if len(t) <= _LONGEST_LABEL else t for t in targets}
     objects = sum(_is_object(target) for target in targets)
-    words = sorted(len(target.split()) for target in targets)
+    words = sorted(count_words(target) for target in targets)
     median = words[len(words) // 2] if words else 0
     if labels is not None:
         return "classification", "kind classification, because labels are given"
@@ -56,7 +63,7 @@ def _infer_kind(
             f"kind extraction, because {objects} of {len(targets)} answers are JSON objects"
         )
     few = len(distinct) <= max(2, min(100, len(targets) / 3))
-    if targets and few and all(len(t) <= 80 and "\n" not in t for t in distinct):
+    if targets and few and all(len(t) <= _LONGEST_LABEL and "\n" not in t for t in distinct):
         return "classification", (
             f"kind classification, because {len(targets)} rows share {len(distinct)} short answers"
         )

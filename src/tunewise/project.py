@@ -51,6 +51,8 @@ from tunewise.settings import (
     Task,
     Training,
 )
+from tunewise.text.comparison import label_form
+from tunewise.text.labels import visible
 from tunewise.types import Kind
 
 DEMO = "support_triage"
@@ -152,6 +154,16 @@ def _read_task(table: Table) -> Task:
     labels = table.texts("labels")
     if labels is not None and len(labels) < 2:
         table.fault("labels", "a classification needs at least two labels. Add them or remove it.")
+    alike: dict[str, list[str]] = {}
+    for label in labels or ():
+        alike.setdefault(label_form(label), []).append(f'"{visible(label)}"')
+    for spellings in alike.values():
+        if len(set(spellings)) > 1:
+            table.fault(
+                "labels",
+                f"{', '.join(spellings)} are one label to whoever reads an answer. Keep one of "
+                "them, or name them so that more than case, spacing or a full stop differs.",
+            )
     metric = table.text("metric")
     if metric == "judge":
         table.fault("metric", "judge is not built yet. Choose rouge_l, token_f1 or chrf.")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunewise.data.near_duplicates import leaders
-from tunewise.data.words import split_words
+from tunewise.text.words import words as words_of
 
 WORDS = [f"word{n}" for n in range(3000)]
 INSTRUCTION = (
@@ -19,7 +19,7 @@ INSTRUCTION = (
 
 
 def shingles(text: str) -> set[object]:
-    words = split_words(text)
+    words = words_of(text)
     return {*words, *itertools.pairwise(words)}
 
 

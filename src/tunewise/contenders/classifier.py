@@ -22,6 +22,8 @@ from tunewise.errors import UserError
 from tunewise.evaluation.json_answers import parse_object
 from tunewise.evaluation.scorers import Metric, quality
 from tunewise.retrieval.embed import Embedder, load_embedder
+from tunewise.text.comparison import comparable, label_form
+from tunewise.text.labels import spelled_alike
 from tunewise.types import Answer, Example, Fit, Input, JsonValue
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
@@ -148,8 +150,8 @@ def closed_columns(targets: Sequence[str], labels: Sequence[str] | None = None) 
         labels: the labels of the task when they are declared.
 
     Returns:
-        One column named "" for labels; for objects a column of JSON texts for each field, in the
-        order in which train first names the fields.
+        One column named "" for labels, each in one spelling; for objects a column of JSON texts
+        for each field, in the order in which train first names the fields.
 
     Raises:
         NotApplicable: some column is not from a closed set; the reason names it.
@@ -159,9 +161,12 @@ def closed_columns(targets: Sequence[str], labels: Sequence[str] | None = None) 
     objects = [parse_object(target) for target in targets]
     rows = [row for row in objects if row is not None]
     if len(rows) < len(targets):
-        if not labels and not _is_closed(targets):
+        # Labels are one whatever their case; other answers only where they look the same.
+        right = spelled_alike(targets, labels or (), label_form if labels else comparable)
+        alike = [right[target] for target in targets]
+        if not labels and not _is_closed(alike):
             raise NotApplicable("answers are not from a closed set")
-        return {WHOLE: targets}
+        return {WHOLE: alike}
     columns: dict[str, list[str]] = {}
     for name in dict.fromkeys(key for row in rows for key in row):
         values = [row.get(name, ABSENT) for row in rows]
@@ -169,9 +174,11 @@ def closed_columns(targets: Sequence[str], labels: Sequence[str] | None = None) 
             isinstance(value, Sequence | Mapping) and not isinstance(value, str) for value in values
         ):
             raise NotApplicable(f"the field {name!r} holds lists or objects, not single values")
-        columns[name] = [
+        written = [
             json.dumps(row[name], ensure_ascii=False) if name in row else ABSENT for row in rows
         ]
+        right = spelled_alike(written, form=comparable)
+        columns[name] = [right[value] for value in written]
         if not _is_closed(columns[name]):
             raise NotApplicable(f"values of the field {name!r} are not from a closed set")
     if not columns:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from tunewise.contenders.base import NotApplicable
 from tunewise.evaluation.json_answers import parse_object
 from tunewise.evaluation.scorers import Metric
+from tunewise.text.labels import spelled_alike
 from tunewise.types import Answer, Example, Fit, Input, JsonValue
 
 REFERENCES = 200
@@ -49,6 +50,8 @@ class Constant:
     """
 
     metric: Metric
+    labels: Sequence[str] | None = None
+    """The labels of the task, when its answers are labels: other spellings count as these."""
     clock: Callable[[], float] = field(default=time.perf_counter)
     name: str = "constant"
 
@@ -58,6 +61,9 @@ class Constant:
             raise NotApplicable("there are no training examples")
         began = self.clock()
         targets = [example.target for example in train]
+        if self.labels:
+            right = spelled_alike(targets, self.labels)
+            targets = [right[target] for target in targets]
         objects = [parse_object(target) for target in targets]
         rows = [row for row in objects if row is not None]
         frequent = Counter(targets).most_common(1)[0][0]

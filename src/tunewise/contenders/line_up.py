@@ -154,7 +154,7 @@ def _untrained(
     engine, metric, progress = means.engine, means.metric, means.progress
     instruction, budget = project.task.instruction, budget_tokens(project)
     return {
-        "constant": lambda: Constant(metric=metric),
+        "constant": lambda: Constant(metric=metric, labels=project.task.labels),
         "zero_shot": lambda: ZeroShot(
             engine=engine, metric=metric, instruction=instruction, progress=progress
         ),

@@ -5,7 +5,6 @@ that they answer.
 """
 
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,8 @@ from tunewise.evaluation.json_answers import parse_object
 from tunewise.evaluation.scorers import Metric
 from tunewise.models.engine import Engine
 from tunewise.progress import Progress
+from tunewise.text.labels import spelled_alike
+from tunewise.text.words import count_words, is_unspaced, search_terms
 from tunewise.types import Example, Input, JsonValue, Kind, Message
 
 MARK = "Answer:"
@@ -26,7 +27,6 @@ THINKING_TOKENS = 120
 """Tokens granted for the steps before a marked answer."""
 MOST_VALUES = 30
 """A field or label set with more values than this is not listed in a prompt."""
-_WORD = re.compile(r"[^\W\d_]{3,}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,9 +169,10 @@ def _contract(kind: Kind, train: Sequence[Example]) -> str:
 def _values(kind: Kind, labels: Sequence[str] | None, train: Sequence[Example]) -> tuple[str, str]:
     """The answers that are possible: listed, and with what distinguishes their inputs in train."""
     if kind == "classification":
-        known = list(labels or dict.fromkeys(example.target for example in train))
+        right = spelled_alike((example.target for example in train), labels or ())
+        known = list(labels or dict.fromkeys(right.values()))
         listed = f"The labels are: {', '.join(known)}." if len(known) <= 4 * MOST_VALUES else ""
-        rows = [(example.input.text, example.target) for example in train]
+        rows = [(example.input.text, right[example.target]) for example in train]
         return listed, _definitions("The labels are:", rows, known)
     if kind == "extraction":
         fields: dict[str, Counter[str]] = {}
@@ -218,7 +219,14 @@ def _definitions(head: str, rows: Sequence[tuple[str, str]], labels: Sequence[st
 
 def _word_counts(texts: Sequence[str]) -> Counter[str]:
     """In how many of the texts each word occurs."""
-    return Counter(word for text in texts for word in set(_WORD.findall(text.casefold())))
+    return Counter(word for text in texts for word in set(search_terms(text)) if _tells(word))
+
+
+def _tells(word: str) -> bool:
+    """Whether a word is long enough to mean something alone: two signs where they are words."""
+    signs = sum(sign.isalpha() for sign in word)
+    short = is_unspaced(word) or "\uac00" <= word[0] <= "\ud7a3"
+    return signs >= (2 if short else 3) and not any(sign.isdigit() or sign == "_" for sign in word)
 
 
 def _typical(train: Sequence[Example], count: int = 2) -> str:
@@ -229,7 +237,7 @@ def _typical(train: Sequence[Example], count: int = 2) -> str:
 
 
 def _words(train: Sequence[Example]) -> int:
-    lengths = sorted(len(example.target.split()) for example in train)
+    lengths = sorted(count_words(example.target) for example in train)
     return max(1, lengths[len(lengths) // 2])
 
 

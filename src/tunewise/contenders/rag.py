@@ -1,6 +1,5 @@
 """Retrieved passages in the prompt: chunk size, number and way of search chosen on dev."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +16,11 @@ from tunewise.retrieval.chunk import chunk
 from tunewise.retrieval.documents import Document
 from tunewise.retrieval.embed import Embedder
 from tunewise.retrieval.index import Index, Mode, recall_at_k
+from tunewise.text.words import search_terms
 from tunewise.types import Example, Input, JsonValue, Message
 
 SIZES = ((120, 1), (60, 2), (200, 1), (120, 2), (60, 4), (200, 2), (120, 4))
 """(words of a passage, passages shown), the shortest prompts first."""
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,8 +78,8 @@ class Library:
         )
         shares: list[float] = []
         for example, hits in zip(examples, found, strict=True):
-            wanted = set(_WORD.findall(example.target.casefold()))
-            there = {w for hit in hits for w in _WORD.findall(hit.passage.text.casefold())}
+            wanted = set(search_terms(example.target))
+            there = {word for hit in hits for word in search_terms(hit.passage.text)}
             shares.append(len(wanted & there) / len(wanted) if wanted else 0.0)
         return sum(shares) / len(shares)
 

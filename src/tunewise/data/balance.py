@@ -6,7 +6,8 @@ The hash decides membership, so the shares differ by chance; it only tells, and 
 from collections import Counter
 from collections.abc import Sequence
 
-from tunewise.types import Example, Splits
+from tunewise.text.labels import spelled_alike
+from tunewise.types import Splits
 
 _SHOWN_LABELS = 8
 _NAMED = 5
@@ -20,15 +21,14 @@ def balance_notes(splits: Splits, *, limited: bool = False) -> tuple[str, ...]:
         limited: whether the person limited how many rows are used.
     """
     sides = {"train": splits.train, "dev": splits.dev, "test": splits.test}
-    counts = {name: _counts(rows) for name, rows in sides.items()}
+    right = spelled_alike(row.target.strip() for rows in sides.values() for row in rows)
+    counts = {
+        name: Counter(right[row.target.strip()] for row in rows) for name, rows in sides.items()
+    }
     whole = sum(counts.values(), Counter[str]())
     if len(whole) < 2:
         return ()
     return (_shares(counts, whole), *_missing(counts, limited=limited))
-
-
-def _counts(rows: Sequence[Example]) -> Counter[str]:
-    return Counter(row.target.strip() for row in rows)
 
 
 def _shares(counts: dict[str, Counter[str]], whole: Counter[str]) -> str:

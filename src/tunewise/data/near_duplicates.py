@@ -22,6 +22,7 @@ import rensa  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
 from tunewise.data.words import Hashes, Runs, Vocabulary, Words, covered, runs
+from tunewise.text.comparison import caseless
 
 THRESHOLD = 0.8
 BOILERPLATE_RUN = 13
@@ -51,7 +52,7 @@ class Sketches:
     """A batch of texts, small enough to keep for a million rows: 200 bytes a text."""
 
     keys: Hashes
-    """(texts,) hash of the text without regard to case and white space."""
+    """(texts,) hash of the text's comparison form, without regard to case."""
     bands: NDArray[np.uint32]
     """(texts, 32) one hash a band of the signature."""
     small: NDArray[np.uint8]
@@ -194,7 +195,7 @@ def find_leaders(
     if not batches:
         return np.zeros(0, dtype=np.int64)
     keys = np.concatenate([batch.keys for batch in batches])
-    # Rows that are equal but for case and white space stand for one another.
+    # Rows whose comparison forms are equal stand for one another.
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     unique = np.sort(first)
     comparable = np.concatenate([batch.comparable for batch in batches])[unique]
@@ -212,7 +213,7 @@ def find_leaders(
 
 
 def _key(text: str) -> int:
-    plain = " ".join(text.casefold().split()).encode("utf-8", "surrogatepass")
+    plain = caseless(text).encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(plain, digest_size=8).digest(), "little")
 
 

@@ -11,6 +11,7 @@ from tunewise.data.columns import Shaped, other_columns, row_id, with_document
 from tunewise.data.faults import FileError, Reading, RowError
 from tunewise.data.recognise import Kind, Shape, recognise
 from tunewise.settings import Data
+from tunewise.text.comparison import comparable
 from tunewise.types import JsonValue
 
 _WANTED = {
@@ -122,7 +123,8 @@ class Shaper:
         self._rows += 1
         if self._rows <= 100:
             self._columns.update(columns)
-        if group is None or group == "":
+        name = "" if group is None else comparable(str(group))
+        if not name:
             self._alone += 1
             return None
-        return str(group)
+        return name

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tunewise.data.conversation_pieces import pieces
 from tunewise.data.near_duplicates import leaders
+from tunewise.text.comparison import caseless
 from tunewise.types import Example, Message, Preference
 
 
@@ -60,8 +61,8 @@ def own_unit(example: Example) -> str:
 
 
 def normalised_input(example: Example | Preference) -> str:
-    """The whole input without regard to case and white space: rows alike in it are one unit."""
-    turns = ((turn.role, " ".join(_said(turn).casefold().split())) for turn in example.messages)
+    """The comparison form of the whole input, without case: rows alike in it are one unit."""
+    turns = ((turn.role, caseless(_said(turn))) for turn in example.messages)
     return json.dumps(list(turns), ensure_ascii=False)
 
 

@@ -4,7 +4,6 @@ The numbers depend on nothing but the words: they are the same in every process 
 knows nothing of rows, of likeness or of leaks.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -12,12 +11,10 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from tunewise.text.words import words as words_of
+
 Hashes = NDArray[np.uint64]
 
-_IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(r"\w+")
-# Scripts without spaces between words: each sign counts as a word.
-_WORD_OR_SIGN = re.compile(rf"[{_IDEOGRAPHS}]|[^\W{_IDEOGRAPHS}]+")
 _MOST_KNOWN = 400_000
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 
@@ -69,7 +66,7 @@ class Vocabulary(dict[str, int]):
         ids: list[int] = []
         counts: list[int] = []
         for text in texts:
-            found = split_words(text)
+            found = words_of(text)
             counts.append(len(found))
             ids += map(self.__getitem__, found)
         return Words(
@@ -77,12 +74,6 @@ class Vocabulary(dict[str, int]):
             text=np.repeat(np.arange(len(texts)), counts),
             texts=len(texts),
         )
-
-
-def split_words(text: str) -> list[str]:
-    """The words of one text, in lower case."""
-    folded = text.casefold()
-    return (_WORD if folded.isascii() else _WORD_OR_SIGN).findall(folded)
 
 
 def runs(words: Words, n: int) -> Runs:

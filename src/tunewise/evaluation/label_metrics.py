@@ -6,59 +6,98 @@ It knows nothing of other metrics.
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
+import regex
+
 from tunewise.evaluation.metric import Judgement, Metric
+from tunewise.text.comparison import caseless, label_form
+from tunewise.text.words import is_unspaced
 
 
 @lru_cache(maxsize=20_000)
 def read_label(answer: str, labels: tuple[str, ...] | None = None) -> str | None:
-    """The label that an answer gives, normalised, or None when it gives none.
+    """The label that an answer gives, as its `label_form`, or None when it gives none.
 
-    The first line that is not blank is cleaned: surrounding white space, quotes, Markdown signs
-    (a bullet too) and punctuation are dropped, inner white space is one blank, case is folded.
+    The first line that is not blank decides where it is a label. Else it is cleaned: quotes,
+    Markdown signs (a bullet too) and punctuation around it are dropped.
 
     - Without labels the cleaned line is what the answer says.
-    - With labels, a cleaned first line that is a label decides. Otherwise the answer counts as the
-      label it names, if it names exactly one of them anywhere, as a word of its own ("The category
-      is **refund**."). A label inside a longer label is not a mention of it. An answer that names
-      two labels, or none, gives none.
+    - With labels, a cleaned first line that is a label decides; cleaning counts only while it keeps
+      the labels apart. Otherwise the answer counts as the label it names, if it names exactly one
+      of them anywhere, as a word of its own ("The category is **refund**."). A label inside a
+      longer label is not a mention of it. An answer that names two labels, or none, gives none.
     """
     line = next((line for line in answer.splitlines() if line.strip()), "")
-    cleaned = _clean_label(line)
     if labels is None:
-        return cleaned or None
-    known, mention = _label_pattern(labels)
-    if cleaned in known:
-        return cleaned
-    named = {_clean_label(found) for found in mention.findall(_one_line(answer))}
+        return _clean_label(line) or None
+    known = _known(labels)
+    if (label := known.label(line)) is not None:
+        return label
+    named = {known.of[found] for found in known.mention.findall(caseless(answer))}
     return named.pop() if len(named) == 1 else None
 
 
 def _clean_label(text: str) -> str:
-    folded = _one_line(text).removeprefix("- ")
-    return folded.strip(" \t\"'`*_#>.,:;!?“”‘’«»()[]{}") or folded
+    line = caseless(text)
+    return _AROUND_START.sub("", _AROUND_END.sub("", line)) or line
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split()).casefold()
+# A hash is a heading where a blank follows, and part of the label in C#.
+_AROUND = r"""\s"'`*_>.,:;!?()\[\]{}、。「」『』《》〈〉【】¿¡•·"""
+_AROUND_START = re.compile(rf"^(?:[{_AROUND}]|#+\s|-\s)+")
+_AROUND_END = re.compile(rf"[{_AROUND}]+$")
+# Between these signs a word may end anywhere: their scripts put no spaces, or (Korean) an ending.
+_LETTER = r"[\p{L}\p{M}\p{N}_]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """A closed set of labels, and how they are found in an answer."""
+
+    of: Mapping[str, str]
+    """What an answer may say -> the form of the label that it means."""
+    mention: regex.Pattern[str]
+
+    def label(self, text: str) -> str | None:
+        """The form of the label that a text is, to the letter or cleaned."""
+        return self.of.get(label_form(text)) or self.of.get(_clean_label(text))
 
 
 @lru_cache(maxsize=64)
-def _label_pattern(labels: tuple[str, ...]) -> tuple[frozenset[str], re.Pattern[str]]:
-    known = frozenset(_clean_label(label) for label in labels)
+def _known(labels: tuple[str, ...]) -> _Labels:
+    forms = {label_form(label): label_form(label) for label in labels}
+    cleaned: dict[str, set[str]] = {}
+    for form in forms:
+        cleaned.setdefault(_clean_label(form), set()).add(form)
+    loose = {clean: alike.pop() for clean, alike in cleaned.items() if len(alike) == 1}
+    of = loose | forms
     # Longest first, so that "refund request" is not also read as "refund".
-    alternatives = "|".join(re.escape(label) for label in sorted(known, key=lambda x: (-len(x), x)))
-    return known, re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)")
+    alternatives = "|".join(_alone(said) for said in sorted(of, key=lambda x: (-len(x), x)) if said)
+    return _Labels(of, regex.compile(alternatives or r"(?!)"))
+
+
+def _alone(said: str) -> str:
+    """A pattern for a label as a word of its own, as far as its script has such."""
+    before = "" if is_unspaced(said[0]) else rf"(?<!{_LETTER})"
+    joined = is_unspaced(said[-1]) or "\uac00" <= said[-1] <= "\ud7a3"
+    return before + regex.escape(said) + ("" if joined else rf"(?!{_LETTER})")
 
 
 def label_metric(name: str, labels: Sequence[str] | None) -> Metric:
     """`accuracy`, or `macro_f1`: the same of one answer, and an aggregate of all."""
     known = tuple(labels) if labels else None
+    closed = _known(known) if known else None
+
+    def meant(target: str) -> str:
+        if closed is None:
+            return _clean_label(target)
+        return closed.label(target) or label_form(target)
 
     def score(answer: str, target: str) -> Judgement:
-        wanted = _clean_label(target)
+        wanted = meant(target)
         given = read_label(answer, known)
         if given is None:
             return Judgement(value=0.0, reason="the answer names no single label")
@@ -67,7 +106,7 @@ def label_metric(name: str, labels: Sequence[str] | None) -> Metric:
         return Judgement(value=0.0, reason=f"{given!r} instead of {wanted!r}")
 
     def macro_f1(answers: Sequence[str], targets: Sequence[str]) -> float:
-        wanted = [_clean_label(target) for target in targets]
+        wanted = [meant(target) for target in targets]
         given = [read_label(answer, known) for answer in answers]
         return _macro_f1(given, wanted)
 

@@ -44,6 +44,9 @@ RULES = {
     "contradiction": Advice(
         "One input with several answers", "Keep the right answer: nobody can give two."
     ),
+    "label_spelling": Advice(
+        "Labels written in several ways", "Write each in one way (`--fix OUT` does)."
+    ),
     "label_typo": Advice("Labels that look like typos", "Correct them (`--fix OUT` does)."),
     "label_only_in_test": Advice(
         "Labels that only test has", "Move rows of them to train, or remove them."

@@ -29,7 +29,7 @@ _MOST_GROUPS, _MOST_OF_GROUP = 8, 3
 _MOST_LEAKS = 12
 _LEAK_WORDS = {
     "exact": "the same input",
-    "normalised": "the same input but for case and white space",
+    "normalised": "the same input but for case, spaces or the form of signs",
     "near": "nearly the same input",
     "overlap": "long passages in common",
     "group": "the same group",

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from tunewise.text.comparison import label_form
+from tunewise.text.words import count_words
+
 _INPUT_WORDS = {
     "text": 1.0, "message": 1.0, "body": 1.0, "question": 1.0, "input": 1.0, "prompt": 1.0,
     "query": 1.0, "utterance": 1.0, "content": 0.9, "description": 0.9, "request": 0.9,
@@ -180,7 +183,8 @@ def name_words(name: str) -> set[str]:
 
 def _column(name: str, values: Sequence[object]) -> Column:
     texts = [text for value in values if (text := _text(value))]
-    counts = Counter(texts)
+    # Labels are one but for case and spacing; long texts are no labels.
+    counts = Counter(label_form(text) if len(text) <= _LONG_LABEL else text for text in texts)
     form = "text"
     if texts and sum(isinstance(value, dict | list) for value in values) > len(texts) / 2:
         form = "object"
@@ -197,7 +201,7 @@ def _column(name: str, values: Sequence[object]) -> Column:
         name=name,
         filled=len(texts) / max(len(values), 1),
         distinct=len(counts),
-        words=fmean(len(text.split()) for text in texts) if texts else 0.0,
+        words=fmean(count_words(text) for text in texts) if texts else 0.0,
         form=form,
         most_common=max(counts.values()) / len(texts) if texts else 0.0,
         closed=form != "object"

@@ -15,6 +15,7 @@ from tunewise.settings import KINDS, STARTER_MODEL
 from tunewise.starting.columns import FEWEST_GROUPS, Choice, Column, Grouping
 from tunewise.starting.looking import Found
 from tunewise.starting.toml_text import entry, one_line, quoted, remark
+from tunewise.text.labels import spelled_alike
 from tunewise.types import Example, Kind
 
 OLD_ENCODING = (
@@ -161,8 +162,14 @@ def _labels(found: Found, labels: Sequence[str]) -> list[str]:
     if found.more or not _listed(right):
         return remark(f"{len(labels)} labels: those that occur, looked up at each run.")
     if not typos:
+        several = len({row.target.strip() for row in found.examples}) > len(labels)
         return [
-            *remark("All that occur; any other answer is then an error."),
+            *remark(
+                "All that occur; any other answer is then an error.",
+                "Some rows write them in another case or with a full stop: that is the same label."
+                if several
+                else "",
+            ),
             entry("labels", right),
         ]
     meant = ", ".join(f"{quoted(label)} for {quoted(other)}" for label, other in typos.items())
@@ -175,7 +182,8 @@ def _labels(found: Found, labels: Sequence[str]) -> list[str]:
 
 def _typos(examples: Sequence[Example]) -> dict[str, str]:
     """Rare labels that seem to be mistyped -> what was meant."""
-    counts = Counter(row.target.strip() for row in examples)
+    right = spelled_alike(row.target.strip() for row in examples)
+    counts = Counter(right[row.target.strip()] for row in examples)
     frequent = [label for label, n in counts.items() if n >= FREQUENT]
     found = {label: meant_label(label, frequent) for label, n in counts.items() if n <= RARE}
     return {label: meant for label, meant in found.items() if meant}

@@ -60,6 +60,18 @@ def search_terms(text: str) -> list[str]:
     return terms
 
 
+def count_words(text: str) -> int:
+    """How long a text is in words: parts between white space, or two signs where it has none.
+
+    A word of Chinese or Japanese has about two signs.
+    """
+    parts = len(text.split())
+    if text.isascii():
+        return parts
+    signs = len(_ONE_SIGN.findall(text))
+    return parts + max(signs - parts, 0) // 2
+
+
 def is_unspaced(text: str) -> bool:
     """Whether most letters of a text belong to scripts that put no spaces between words."""
     if text.isascii():

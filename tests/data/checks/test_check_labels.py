@@ -2,7 +2,16 @@ import pytest
 from survey_rows import example, of, surveyed
 
 from tunewise.data.checks.findings import Found
-from tunewise.data.checks.labels import check_labels, label_counts, likely_typos, meant_label
+from tunewise.data.checks.labels import (
+    check_labels,
+    foreign_rows,
+    label_counts,
+    likely_typos,
+    meant_label,
+    meant_targets,
+    right_spellings,
+)
+from tunewise.data.checks.repeats import check_contradictions, check_duplicates
 from tunewise.data.checks.survey import Survey
 from tunewise.project import Task
 from tunewise.types import Example
@@ -26,7 +35,7 @@ def one_part(**counts: int) -> Survey:
     ("rare", "meant"),
     [
         ("postive", "positive"),
-        ("Positive", "positive"),
+        ("Positive", None),  # another spelling of the label itself
         ("pos", None),
         ("negativ_", "negative"),
         ("unknown", None),
@@ -85,10 +94,82 @@ def test_long_or_all_different_answers_are_no_labels(monkeypatch: pytest.MonkeyP
         ("refnud", "refund"),
         ("recall", None),
         ("level 2", None),  # differs from "level 1" on purpose
+        ("library for C#", None),
+        ("library for B", None),
         ("lvel 1", "level 1"),
     ],
 )
 def test_a_typo_is_certain_where_one_letter_is_missing_moved_or_in_another_case(
     label: str, meant: str | None
 ) -> None:
-    assert meant_label(label, ["return", "refund", "level 1"]) == meant
+    assert meant_label(label, ["return", "refund", "level 1", "library for C"]) == meant
+
+
+SPELLED = [
+    *(example(f"first {n}", "Yes") for n in range(6)),
+    *(example(f"second {n}", "No") for n in range(6)),
+    *(example(f"third {n}", "yes") for n in range(4)),
+    example("fourth", "NO."),
+    example("fifth", "No\u200b"),
+]
+
+
+def test_spellings_of_a_label_are_one_label() -> None:
+    survey = surveyed({"examples": SPELLED})
+    assert [(count.label, count.total) for count in label_counts(survey)] == [
+        ("Yes", 10),
+        ("No", 8),
+    ]
+    assert likely_typos(survey, None) == {}
+
+
+def test_spellings_are_named_once_with_their_rows_and_the_first_place() -> None:
+    found = Found()
+    check_labels(surveyed({"examples": SPELLED}), OPEN, found)
+    (finding,) = of("label_spelling", found)
+    assert finding.where == "examples.jsonl:13"
+    assert '"Yes" is also written "yes" (4 rows, first examples.jsonl:13)' in finding.message
+    assert (
+        '"No" is also written "NO." (1 row, first examples.jsonl:17), '
+        '"No<U+200B>" (1 row, first examples.jsonl:18)'
+    ) in finding.message
+    assert "--fix" in finding.message
+    assert of("label_typo", found) == []
+
+
+def test_declared_labels_accept_other_spellings_and_decide_the_right_one() -> None:
+    survey, found = surveyed({"examples": SPELLED}), Found()
+    task = Task(kind="classification", labels=("YES", "No"))
+    check_labels(survey, task, found)
+    assert foreign_rows(survey, task).tolist() == []
+    assert of("unknown_label", found) == []
+    (finding,) = of("label_spelling", found)
+    assert '"YES" is also written "Yes" (6 rows' in finding.message
+    assert right_spellings(survey, task)["yes"] == "YES"
+
+
+def test_an_unknown_label_that_fix_can_mend_says_so() -> None:
+    rows = [*SPELLED, example("sixth", "maybee"), example("seventh", "other")]
+    found = Found()
+    task = Task(kind="classification", labels=("Yes", "No", "Maybe"))
+    check_labels(surveyed({"examples": rows}), task, found)
+    typo, other = of("unknown_label", found)
+    assert 'Did you mean "Maybe"? `tunewise check --fix OUT` writes that.' in typo.message
+    assert "--fix" not in other.message
+
+
+def test_one_label_in_two_spellings_is_one_answer() -> None:
+    rows = [example(f"q{n}", ("Yes", "yes")[n % 2]) for n in range(20)]
+    found = Found()
+    check_labels(surveyed({"examples": rows}), OPEN, found)
+    assert len(of("one_answer", found)) == 1
+
+
+def test_spellings_of_a_label_contradict_nobody_and_repeat_one_another() -> None:
+    rows = [*SPELLED, example("first 0", "yes"), example("first 1", "No")]
+    survey, found = surveyed({"examples": rows}), Found()
+    meant = meant_targets(survey, OPEN)
+    check_duplicates(survey, meant, found)
+    check_contradictions(survey, meant, found)
+    assert [finding.where for finding in of("duplicate", found)] == ["examples.jsonl:19"]
+    assert [finding.where for finding in of("contradiction", found)] == ["examples.jsonl:2"]

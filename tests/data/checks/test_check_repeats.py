@@ -24,7 +24,8 @@ def test_a_row_of_another_part_or_with_another_answer_is_no_duplicate() -> None:
     row = example("the same input", "a")
     other = example("the same input", "b")
     found = Found()
-    check_duplicates(surveyed({"train": [row, other, row], "test": [row]}), found)
+    survey = surveyed({"train": [row, other, row], "test": [row]})
+    check_duplicates(survey, survey.columns.target, found)
     assert [finding.where for finding in of("duplicate", found)] == ["train.jsonl:3"]
 
 
@@ -51,7 +52,7 @@ def test_what_differs_in_case_alone_is_a_duplicate_not_a_near_one() -> None:
     found = Found()
     survey = surveyed({"examples": rows})
     assert check_near_duplicates(survey, found) == []
-    check_duplicates(survey, found)
+    check_duplicates(survey, survey.columns.target, found)
     assert len(of("duplicate", found)) == 1
 
 

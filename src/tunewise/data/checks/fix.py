@@ -2,9 +2,9 @@
 
 Only sure repairs are made: encodings, line ends and layouts become JSONL in UTF-8; rows that cannot
 be read (blank answers, broken JSON) and exact repetitions go; a label typo with one certain
-correction is corrected; train and dev lose rows whose input is in test. Test itself loses only what
-cannot be read. What needs a person's judgement stays, and the log says so. The original is never
-touched.
+correction is corrected, and each label written in one spelling; train and dev lose rows whose input
+is in test. Test itself loses only what cannot be read. What needs a person's judgement stays, and
+the log says so. The original is never touched.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import NamedTuple, TextIO, cast
 
 import numpy as np
 
-from tunewise.data.checks.labels import likely_typos, meant_targets
+from tunewise.data.checks.labels import likely_typos, meant_targets, right_spellings
 from tunewise.data.checks.leaks import same_inputs
 from tunewise.data.checks.repeats import first_equal
 from tunewise.data.checks.survey import Survey
@@ -31,6 +31,8 @@ from tunewise.data.shapes import Shaper
 from tunewise.data.sources import Part
 from tunewise.errors import UserError
 from tunewise.project import Data, Task
+from tunewise.text.comparison import label_form
+from tunewise.text.labels import visible
 
 LOG = "changes.log"
 _FILE_ENDINGS = (".jsonl", ".ndjson", ".json")
@@ -135,13 +137,8 @@ def _log_of(out: Path) -> Path:
 def _planned(survey: Survey, task: Task) -> dict[tuple[str, int], _Fix]:
     """(file, line) -> what is done there."""
     planned: dict[int, _Fix] = {}
-    if task.kind == "classification":
-        meant = likely_typos(survey, task.labels)
-        typos = np.array([label in meant for label in survey.labels], dtype=np.bool_)
-        for row in _numbers(np.flatnonzero(typos[survey.label]) if len(typos) else _NONE):
-            old = survey.labels[int(survey.label[row])]
-            done = f'"{old}" corrected to "{meant[old]}"'
-            planned[row] = _Fix("label_typo", done, old, meant[old])
+    if task.kind == "classification" and survey.labels:
+        planned |= _respelled(survey, task)
     test = set(_numbers(survey.rows_of("test")))
     for pair in same_inputs(survey, ["train", "dev"], ["test"]):
         where = survey.where(pair.other)
@@ -160,7 +157,24 @@ def _planned(survey: Survey, task: Task) -> dict[tuple[str, int], _Fix]:
     }
 
 
-_NONE = np.zeros(0, dtype=np.int64)
+def _respelled(survey: Survey, task: Task) -> dict[int, _Fix]:
+    """Row -> the answer as it should be written: a typo corrected, one spelling of each label."""
+    right = right_spellings(survey, task)
+    typos = likely_typos(survey, task.labels)
+    fixes: dict[str, _Fix] = {}
+    for written in filter(None, survey.spellings):
+        form = label_form(written)
+        typo = next((label for label in typos if label_form(label) == form), None)
+        new = right[written] if typo is None else typos[typo]
+        if new != written:
+            done = f'"{visible(written)}" corrected to "{visible(new)}"'
+            rule = "label_spelling" if typo is None else "label_typo"
+            fixes[written] = _Fix(rule, done, written, new)
+    odd = np.array([written in fixes for written in survey.spellings], dtype=np.bool_)
+    return {
+        row: fixes[survey.spellings[int(survey.spelling[row])]]
+        for row in _numbers(np.flatnonzero(odd[survey.spelling]))
+    }
 
 
 def _numbers(rows: Indices) -> list[int]:

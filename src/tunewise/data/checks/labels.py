@@ -1,23 +1,35 @@
-"""What is wrong with the answers of a classification: typos, foreign ones, one for nearly all."""
+"""What is wrong with the answers of a classification: typos, foreign ones, one for nearly all.
+
+Labels that differ in case, spacing or a full stop only are one label (`label_form`), which is said
+once. It knows nothing of files.
+"""
 
 import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import regex
 
-from tunewise.data.checks.findings import Found, plural
+from tunewise.data.checks.findings import Found, listed, plural
 from tunewise.data.checks.look import short_hash
 from tunewise.data.checks.survey import Survey
 from tunewise.data.near_duplicates import Indices
 from tunewise.data.words import Hashes
 from tunewise.project import Task
+from tunewise.text.comparison import label_form
+from tunewise.text.labels import spelled_alike, visible
 
 LOPSIDED = 0.95
 RARE, FREQUENT = 2, 5
 """Rows of a label that may be a typo, and of one that it may be meant for."""
+_SHOWN_LABELS = 8
+"""Labels whose other spellings are listed."""
 _ALIKE, _APART = 0.85, 0.08
 """Likeness of a typo to what it is meant for, and how much less it is like any other label."""
+# Where labels differ on purpose: "level 1" and "level 2", "grade A" and "grade B", "part II" and
+# "part III", "use of C" and "use of C#".
+_MARKS = regex.compile(r"""[\p{N}\p{S}\p{P}--[-_.,'"]]|\b(?:\p{L}|[ivx]+)\b""", regex.VERSION1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +52,9 @@ def check_labels(survey: Survey, task: Task, found: Found) -> list[LabelCount]:
     Returns:
         The labels with their rows, the most frequent first; empty where answers are no labels.
     """
-    if len(survey) > 1 and len(np.unique(survey.columns.target)) == 1:
+    closed = task.kind == "classification" and bool(survey.labels)
+    answers = survey.label if closed else survey.columns.target
+    if len(survey) > 1 and len(np.unique(answers)) == 1:
         found.add(
             "warning",
             "one_answer",
@@ -48,9 +62,10 @@ def check_labels(survey: Survey, task: Task, found: Found) -> list[LabelCount]:
             "All rows have the same answer: there is nothing to learn. "
             "Check that the right column is read as the answer.",
         )
-    if task.kind != "classification" or not survey.labels:
+    if not closed:
         return []
     _foreign(survey, task, found)
+    _spelled_otherwise(survey, task, found)
     counts = label_counts(survey)
     _lopsided(survey, counts, found)
     if task.labels is None:
@@ -77,6 +92,8 @@ def label_counts(survey: Survey) -> list[LabelCount]:
 def likely_typos(survey: Survey, known: Collection[str] | None) -> dict[str, str]:
     """Label -> the one label that it is a typo of, where that is certain.
 
+    Other spellings of a label are no typos of it: see `right_spellings`.
+
     Args:
         survey: of all rows.
         known: the labels that the project declares; None: rare ones are held against frequent ones.
@@ -89,7 +106,8 @@ def likely_typos(survey: Survey, known: Collection[str] | None) -> dict[str, str
         doubtful = [label for label, n in zip(survey.labels, rows, strict=True) if n <= RARE]
     else:
         frequent = list(known)
-        doubtful = [label for label in survey.labels if label not in set(known)]
+        forms = {label_form(label) for label in known}
+        doubtful = [label for label in survey.labels if label_form(label) not in forms]
     return {
         label: meant
         for label in doubtful
@@ -99,18 +117,17 @@ def likely_typos(survey: Survey, known: Collection[str] | None) -> dict[str, str
 
 def meant_label(label: str, frequent: Collection[str]) -> str | None:
     """The one frequent label that a rare one is a typo of, where that is certain."""
-    spelled = {other.casefold(): other for other in frequent}
-    if (same := spelled.get(label.casefold())) is not None:
+    spelled = {label_form(other): other for other in frequent}
+    form = label_form(label)
+    if (same := spelled.get(form)) is not None:
         return same
-    near = difflib.get_close_matches(label.casefold(), list(spelled), n=2, cutoff=_ALIKE - _APART)
-    likeness = [_likeness(label.casefold(), one) for one in near]
+    near = difflib.get_close_matches(form, list(spelled), n=2, cutoff=_ALIKE - _APART)
+    likeness = [_likeness(form, one) for one in near]
     if not near or likeness[0] < _ALIKE:
         return None
     if len(near) > 1 and likeness[0] - likeness[1] < _APART:
         return None
-    # "level 1" and "level 2" differ on purpose.
-    digits = [[sign for sign in text if sign.isdigit()] for text in (label, near[0])]
-    return spelled[near[0]] if digits[0] == digits[1] else None
+    return spelled[near[0]] if _MARKS.findall(form) == _MARKS.findall(near[0]) else None
 
 
 def _likeness(one: str, other: str) -> float:
@@ -126,36 +143,76 @@ def _likeness(one: str, other: str) -> float:
     return max(same, 1 - 1 / (2 * len(one) - 1)) if swapped else same
 
 
+def right_spellings(survey: Survey, task: Task) -> dict[str, str]:
+    """Answer as written -> how its label is spelled: as declared, else as it is most often."""
+    rows = np.bincount(survey.spelling, minlength=len(survey.spellings)).tolist()
+    written = dict(zip(survey.spellings, rows, strict=True))
+    return spelled_alike(written, task.labels or ()) if survey.spellings else {}
+
+
 def meant_targets(survey: Survey, task: Task) -> Hashes:
-    """(rows,) hashes of the answers, label typos corrected."""
-    targets = survey.columns.target.copy()
-    if task.kind != "classification":
+    """(rows,) hashes of the answers, equal for the spellings of a label and for its typos."""
+    targets = survey.columns.target
+    if task.kind != "classification" or not survey.labels:
         return targets
-    for label, meant in likely_typos(survey, task.labels).items():
-        targets[survey.label == survey.labels.index(label)] = short_hash(meant)
-    return targets
+    typos = likely_typos(survey, task.labels)
+    meant = [short_hash(label_form(typos.get(label, label))) for label in survey.labels]
+    return np.array(meant, dtype=np.uint64)[survey.label]
 
 
 def foreign_rows(survey: Survey, task: Task) -> Indices:
     """The rows whose answer is not among the labels that the project declares."""
     if task.kind != "classification" or task.labels is None or not survey.labels:
         return np.zeros(0, dtype=np.int64)
-    labels = set(task.labels)
-    known = np.array([label in labels or not label for label in survey.labels])
+    forms = {label_form(label) for label in task.labels}
+    known = np.array([label_form(label) in forms or not label for label in survey.labels])
     return np.flatnonzero(~known[survey.label])
 
 
 def _foreign(survey: Survey, task: Task, found: Found) -> None:
     labels = task.labels or ()
+    meant = likely_typos(survey, labels)
 
     def describe(row: int) -> tuple[str, str]:
         answer = survey.labels[int(survey.label[row])]
         near = difflib.get_close_matches(answer, labels, n=1, cutoff=0.7)
-        hint = f'Did you mean "{near[0]}"?' if near else "Correct it, or add it to labels."
-        return survey.where(row), f'"{answer[:60]}" is not among [task] labels. {hint}'
+        if answer in meant:
+            hint = f'Did you mean "{meant[answer]}"? `tunewise check --fix OUT` writes that.'
+        else:
+            hint = f'Did you mean "{near[0]}"?' if near else "Correct it, or add it to labels."
+        return survey.where(row), f'"{visible(answer[:60])}" is not among [task] labels. {hint}'
 
     rows = [int(row) for row in foreign_rows(survey, task)]
     found.each("error", "unknown_label", rows, describe)
+
+
+def _spelled_otherwise(survey: Survey, task: Task, found: Found) -> None:
+    """One warning for all labels together: how they are written, how often, and where first."""
+    right = right_spellings(survey, task)
+    others: dict[str, list[str]] = {}
+    for number, written in enumerate(survey.spellings):
+        if written and right[written] != written:
+            rows = np.flatnonzero(survey.spelling == number)
+            seen = f"{plural(len(rows), 'row')}, first {survey.where(int(rows[0]))}"
+            way = f'"{visible(written[:60])}" ({seen})'
+            others.setdefault(right[written], []).append(way)
+    if not others:
+        return
+    odd = np.array([bool(one) and right[one] != one for one in survey.spellings])
+    shown = [
+        f'"{label[:60]}" is also written {listed(ways, most=5)}'
+        for label, ways in list(others.items())[:_SHOWN_LABELS]
+    ]
+    more = len(others) - _SHOWN_LABELS
+    if more > 0:
+        shown.append(f"and so are {plural(more, 'other label')}")
+    found.add(
+        "warning",
+        "label_spelling",
+        survey.where(int(np.flatnonzero(odd[survey.spelling])[0])),
+        f"{'; '.join(shown)}. They are read as one label each. A model learns what it is shown: "
+        "`tunewise check --fix OUT` writes one spelling.",
+    )
 
 
 def _lopsided(survey: Survey, counts: list[LabelCount], found: Found) -> None:

@@ -60,7 +60,7 @@ def check_leaks(survey: Survey, found: Found) -> list[Leak]:
         lambda leak: (
             survey.where(leak.test),
             f"The same input is in {place(leak)}"
-            f"{'' if leak.kind == 'exact' else ', but for case and white space'}: "
+            f"{'' if leak.kind == 'exact' else ', but for case, spaces or the form of signs'}: "
             "memory would look like skill. Remove one of them.",
         ),
     )
@@ -114,7 +114,7 @@ class SameInput:
     row: int
     other: int
     exact: bool
-    """Whether they are the same as they stand, not only but for case and white space."""
+    """Whether they are the same as they stand, not only in their comparison form."""
 
 
 def same_inputs(survey: Survey, parts: Sequence[str], others: Sequence[str]) -> list[SameInput]:

@@ -24,6 +24,7 @@ from tunewise.data.near_duplicates import (
 from tunewise.data.sides import hash_place
 from tunewise.data.units import comparable_text, normalised_input, own_unit
 from tunewise.data.words import Hashes, Runs, Vocabulary, runs
+from tunewise.text.comparison import comparable
 from tunewise.types import Example
 
 LEAK_RUN = BOILERPLATE_RUN
@@ -47,11 +48,11 @@ class Columns:
     """What is kept of each row: arrays of one value a row."""
 
     input: Hashes
-    """Hash of the input without regard to case and white space."""
+    """Hash of the input's comparison form, without regard to case."""
     exact: Hashes
     """Hash of the input as it stands."""
     target: Hashes
-    """Hash of the answer without the white space around it."""
+    """Hash of the answer's comparison form."""
     group: Hashes
     """Hash of the group; 0 for none."""
     unit: Hashes
@@ -61,7 +62,7 @@ class Columns:
     input_chars: NDArray[np.uint32]
     """Characters of all turns of the input."""
     target_chars: NDArray[np.uint32]
-    """Characters of the answer without the white space around it."""
+    """Characters of the answer without the white space around it; 0 where nothing can be seen."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,10 +174,11 @@ def columns_of(examples: Sequence[Example], seed: int) -> Columns:
         seed: salt of the split to come.
     """
     units = [own_unit(example) for example in examples]
+    answers = [comparable(example.target) for example in examples]
     return Columns(
         input=_hashed([normalised_input(example) for example in examples]),
         exact=_hashed([packed_input(example) for example in examples]),
-        target=_hashed([example.target.strip() for example in examples]),
+        target=_hashed(answers),
         group=np.array(
             [0 if e.group is None else short_hash(e.group) for e in examples], dtype=np.uint64
         ),
@@ -186,7 +188,13 @@ def columns_of(examples: Sequence[Example], seed: int) -> Columns:
             [sum(len(turn.content) for turn in example.messages) for example in examples],
             dtype=np.uint32,
         ),
-        target_chars=np.array([len(e.target.strip()) for e in examples], dtype=np.uint32),
+        target_chars=np.array(
+            [
+                len(e.target.strip()) if answer else 0
+                for e, answer in zip(examples, answers, strict=True)
+            ],
+            dtype=np.uint32,
+        ),
     )
 
 

@@ -27,6 +27,7 @@ from tunewise.data.checks.findings import Found
 from tunewise.data.checks.survey import Survey
 from tunewise.data.near_duplicates import Indices
 from tunewise.data.units import comparable_text
+from tunewise.text.words import search_terms
 
 FOLDS = 5
 FEWEST_ROWS = 50
@@ -159,11 +160,16 @@ def confident_contradictions(
     return (confident.max(axis=1) >= 0.0) & (chosen != given)
 
 
+def _terms(text: str) -> list[str]:
+    """Single letters and signs say next to nothing of a class."""
+    return [term for term in search_terms(text) if len(term) > 1]
+
+
 def _cross_validated(
     texts: Sequence[str], classes: NDArray[np.int64], seed: int, advance: Callable[[int], object]
 ) -> NDArray[np.float64]:
     """(texts, classes) probabilities for each row from a classifier that has not seen it."""
-    vectorizer: Any = TfidfVectorizer(sublinear_tf=True, max_features=_FEATURES)
+    vectorizer: Any = cast("Any", TfidfVectorizer)(analyzer=_terms, sublinear_tf=True, max_features=_FEATURES)
     features: Any = vectorizer.fit_transform(texts)
     probabilities = np.zeros((len(texts), int(classes.max()) + 1))
     folds: Any = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)

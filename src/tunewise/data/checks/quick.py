@@ -38,9 +38,10 @@ def check_data(parts: Mapping[str, ReadResult], task: Task) -> Report:
         survey = surveyor.finish()
     check_targets(survey, found)
     check_labels(survey, task, found)
-    check_duplicates(survey, found)
+    meant = meant_targets(survey, task)
+    check_duplicates(survey, meant, found)
     check_near_duplicates(survey, found)
-    check_contradictions(survey, meant_targets(survey, task), found)
+    check_contradictions(survey, meant, found)
     check_leaks(survey, found)
     check_special_tokens(survey, found)
     for part, result in parts.items():

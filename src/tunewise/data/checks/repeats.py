@@ -32,14 +32,19 @@ class Contradictions:
     """The rows of each such input."""
 
 
-def check_duplicates(survey: Survey, found: Found) -> Indices:
+def check_duplicates(survey: Survey, meant: Hashes, found: Found) -> Indices:
     """Rows with the same input and answer as an earlier row of the same part.
+
+    Args:
+        survey: of all rows.
+        meant: (rows,) hashes of the answers, equal where the same is meant.
+        found: gets the findings.
 
     Returns:
         (rows,) the first row that says the same in the same part, or the row itself.
     """
     columns = survey.columns
-    first = first_equal(columns.input, columns.target, survey.part.astype(np.uint64))
+    first = first_equal(columns.input, meant, survey.part.astype(np.uint64))
     found.each(
         "warning",
         "duplicate",

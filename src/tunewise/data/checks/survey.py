@@ -5,6 +5,7 @@ at by worker processes while this one reads. It knows nothing of rules.
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -23,6 +24,7 @@ from tunewise.data.near_duplicates import (
 )
 from tunewise.data.units import comparable_text
 from tunewise.data.words import Hashes
+from tunewise.text.labels import spelled_alike
 from tunewise.types import Example
 
 MOST_ANSWERS = 20_000
@@ -67,7 +69,11 @@ class Survey:
     label: NDArray[np.int32]
     """(rows,) place of its answer in `labels`; -1 where answers are no labels."""
     labels: tuple[str, ...]
-    """The different answers, without the white space around them; empty if too many or long."""
+    """The different labels, each in its commonest spelling; empty if too many or long."""
+    spelling: NDArray[np.int32]
+    """(rows,) place of its answer in `spellings`, as `label`."""
+    spellings: tuple[str, ...]
+    """The different answers as they are written, but for the white space around them."""
     special: tuple[tuple[int, str], ...]
     personal: tuple[tuple[int, Match], ...]
     shapes: dict[str, tuple[int, int]]
@@ -108,8 +114,8 @@ class Surveyor:
         self._files: dict[str, int] = {}
         self._file = array("H")
         self._line = array("I")
-        self._label = array("i")
-        self._labels: dict[str, int] = {}
+        self._spelling = array("i")
+        self._spellings: dict[str, int] = {}
         self._open_answers = False
         self._batch: list[bytes] = []
         self._boilerplate = Boilerplate()
@@ -131,7 +137,7 @@ class Surveyor:
         self._part.append(len(self._parts) - 1)
         self._file.append(self._files.setdefault(file, len(self._files)))
         self._line.append(line)
-        self._label.append(self._label_of(example.target.strip()))
+        self._spelling.append(self._spelling_of(example.target.strip()))
         record = packed(example)
         self._batch.append(record)
         room = min(_BATCH, self._boilerplate.next_stop - self._sent)
@@ -155,6 +161,9 @@ class Surveyor:
             for roles, (rows, first) in looked.shapes.items():
                 known, earliest = shapes.get(roles, (0, int(start) + first))
                 shapes[roles] = (known + rows, earliest)
+        spelling = np.array(self._spelling, dtype=np.int32)
+        spellings = () if self._open_answers else tuple(self._spellings)
+        labels, place = _labels_of(spellings, spelling)
         return Survey(
             parts=tuple(self._parts),
             part=np.array(self._part, dtype=np.uint8),
@@ -163,8 +172,10 @@ class Surveyor:
             line=np.array(self._line, dtype=np.uint32),
             columns=_joined([columns_of([], 0), *(one.columns for one in self._looked)]),
             leader=find_leaders(sketches, texts_of, boilerplate),
-            label=np.array(self._label, dtype=np.int32),
-            labels=() if self._open_answers else tuple(self._labels),
+            label=place[spelling] if spellings else spelling,
+            labels=labels,
+            spelling=spelling,
+            spellings=spellings,
             special=tuple(
                 (int(start) + row, token)
                 for start, looked in zip(starts, self._looked, strict=False)
@@ -180,14 +191,14 @@ class Surveyor:
             kept=self._kept,
         )
 
-    def _label_of(self, answer: str) -> int:
+    def _spelling_of(self, answer: str) -> int:
         if self._open_answers:
             return -1
-        if len(answer) > LONGEST_LABEL or len(self._labels) > MOST_ANSWERS:
+        if len(answer) > LONGEST_LABEL or len(self._spellings) > MOST_ANSWERS:
             self._open_answers = True
-            self._labels.clear()
+            self._spellings.clear()
             return -1
-        return self._labels.setdefault(answer, len(self._labels))
+        return self._spellings.setdefault(answer, len(self._spellings))
 
     def _begin(self, part: str) -> None:
         self._close_part()
@@ -231,6 +242,16 @@ class Surveyor:
             if self._test_runs is not None:
                 _note_matches(self._test_runs, one, self._boilerplate.rows)
             self._looked.append(_slimmed(one, keep_runs=self._test_runs is None))
+
+
+def _labels_of(
+    spellings: Sequence[str], spelling: NDArray[np.int32]
+) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+    """The labels in the order in which they occur first, and (spellings,) the place of each."""
+    rows = Counter[int](spelling.tolist() if spellings else ())
+    common = spelled_alike({one: rows[n] for n, one in enumerate(spellings)})
+    place = {label: n for n, label in enumerate(dict.fromkeys(common.values()))}
+    return tuple(place), np.array([place[common[one]] for one in spellings], dtype=np.int32)
 
 
 def _joined(columns: Sequence[Columns]) -> Columns:
