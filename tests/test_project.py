@@ -357,3 +357,23 @@ def test_what_the_project_says_is_kept_and_needs_no_reason(write: Write) -> None
     inferred = infer_task(project, examples(["yes", "no"] * 10))
     assert inferred.project == project
     assert inferred.reason == ""
+
+
+def test_declared_labels_that_nobody_can_tell_apart_are_refused(write: Write) -> None:
+    with pytest.raises(UserError) as refused:
+        load_project(write('[task]\nlabels = ["Yes", "No", "yes.", "C", "C#", "YES\u200b"]\n'))
+    assert '"Yes", "yes.", "YES<U+200B>" are one label' in str(refused.value)
+    assert "C#" not in str(refused.value)
+
+
+def test_inferred_labels_are_one_for_all_spellings(write: Write) -> None:
+    answers = [*["Yes"] * 4, *["yes"] * 3, "YES", *["No"] * 4, *["NO."] * 3, "N\u200bo"]
+    project = load_project(write('[data]\nexamples="examples.jsonl"\n'))
+    assert infer_task(project, examples(answers)).project.task.labels == ("No", "Yes")
+
+
+def test_long_answers_without_spaces_are_no_short_ones(write: Write) -> None:
+    answers = [f"返品は三十日以内に受け付けます。番号は{n}です。" * 4 for n in range(9)]
+    folder = write('[data]\nexamples="examples.jsonl"\n')
+    project = load_project(folder, ["data.documents=docs"])
+    assert infer_task(project, examples(answers)).project.task.kind == "generation"

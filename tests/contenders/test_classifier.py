@@ -190,3 +190,15 @@ def test_it_learns_the_categories_of_real_mail() -> None:
     )
     right = quality(metric, [one.text for one in answers], [row.target for row in mail[300:]])
     assert right >= 0.6 > 2 * commonest
+
+
+def test_it_answers_with_the_label_whatever_its_spellings_in_train() -> None:
+    written = ["Refund", "delivery", "refund.", "DELIVERY"] * 4
+    columns = closed_columns(written, ("Refund", "Delivery"))
+    assert columns == {"": ["Refund", "Delivery"] * 8}
+
+
+def test_values_that_look_the_same_are_one_value_and_case_is_kept() -> None:
+    targets = [json.dumps({"a": value}) for value in ("Gru\u0308n", "Grün", "GRÜN\u200b", "GRÜN")]
+    columns = closed_columns(targets * 6)
+    assert set(columns["a"]) == {'"Grün"', '"GRÜN"'}

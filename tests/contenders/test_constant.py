@@ -131,3 +131,16 @@ def test_the_fit_says_what_it_chose_and_that_no_token_was_spent() -> None:
 def test_without_training_examples_it_does_not_apply() -> None:
     with pytest.raises(NotApplicable, match="there are no training examples"):
         Constant(metric=metric_named("accuracy")).fit([], [])
+
+
+def test_the_spellings_of_a_label_count_together() -> None:
+    train = examples("No", "No", "yes", "Yes", "Yes.")
+    metric = metric_named("accuracy", ("No", "Yes"))
+    fitted = Constant(metric=metric, labels=("No", "Yes")).fit(train, examples("YES"))
+    assert fitted.text == "Yes"
+    assert fitted.fit.dev_scores == {0: (1.0,)}
+
+
+def test_answers_that_are_no_labels_keep_their_case() -> None:
+    train = examples("a", "a", "A", "A", "A\u200b")
+    assert Constant(metric=metric_named("exact_match")).fit(train, []).text == "a"

@@ -220,3 +220,19 @@ def test_a_small_budget_ends_the_search_after_a_round() -> None:
     seen = {str(trial["variant"]): trial["dev_examples"] for trial in fit.trials}
     assert seen.pop("role") == 40
     assert set(seen.values()) == {12}
+
+
+def test_spellings_of_a_label_are_listed_once_and_defined_together() -> None:
+    train = [row(str(n), "money please", ("Refund", "Refund", "refund.")[n]) for n in range(3)]
+    train += [row(f"d{n}", "parcel please", "delivery") for n in range(3)]
+    listed, defined = variants_of(INSTRUCTION, "classification", None, train)[3:5]
+    assert "The labels are: Refund, delivery." in listed.system
+    assert "Refund: money, please" in defined.system
+
+
+def test_words_of_scripts_without_spaces_tell_labels_apart() -> None:
+    texts = ["返品したいです", "商品を返品", "返品の送料", "配送が遅い", "配送状況", "配送の遅れ"]
+    train = [row(text, text, "返品" if "返品" in text else "配送") for text in texts]
+    defined = variants_of(INSTRUCTION, "classification", None, train)[4].system
+    assert "返品: 返品" in defined
+    assert "配送: 配送" in defined

@@ -1,8 +1,10 @@
+from collections.abc import Sequence
+
 from tunewise.data.balance import balance_notes
 from tunewise.types import Example, Message, Splits
 
 
-def rows(targets: str) -> tuple[Example, ...]:
+def rows(targets: Sequence[str]) -> tuple[Example, ...]:
     turn = Message(role="user", content="hello")
     return tuple(
         Example(id=str(n), messages=(turn,), target=target) for n, target in enumerate(targets)
@@ -49,3 +51,13 @@ def test_a_long_list_is_cut() -> None:
 
 def test_one_label_alone_is_no_balance() -> None:
     assert notes("aaa", "a", "aa") == ()
+
+
+def test_spellings_of_a_label_are_one_label() -> None:
+    splits = Splits(
+        train=rows(["Yes", "No", "Yes"]), dev=rows(["yes", "no"]), test=rows(["NO.", "Yes"]),
+        seed=0, fingerprint="",
+    )  # fmt: skip
+    assert balance_notes(splits) == (
+        "Labels in train / dev / test: Yes 67% / 50% / 50%, No 33% / 50% / 50%.",
+    )

@@ -215,3 +215,50 @@ def test_valid_json_asks_for_an_object_and_not_for_the_right_one() -> None:
     (valid, _) = side_metrics("extraction")
     assert valid.score(json.dumps({"x": 1}), TARGET).value == 1
     assert valid.score("x", TARGET).value == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "label"),
+    [
+        ("C#", "c#"),
+        ("**C#**", "c#"),
+        ("I would say C#.", "c#"),
+        ("# C", "c"),
+        ("C.", "c"),
+        ("`C++`", "c++"),
+        ("no!", "no!"),
+        ("NO.", "no"),
+        ("no?", "no"),
+    ],
+)
+def test_labels_that_differ_in_a_sign_are_read_apart(answer: str, label: str) -> None:
+    assert read_label(answer, ("C", "C#", "C++", "no", "no!")) == label
+
+
+@pytest.mark.parametrize(
+    ("answer", "target"),
+    [
+        ("Ru\u0308ckgabe", "Rückgabe"),
+        ("„Rückgabe\u200b“.", "Ru\u0308ckgabe"),
+        ("ＲＥＴＵＲＮ", "return"),
+        ("Das ist eine\u00a0Ru\u0308ckgabe!", "Rückgabe"),
+        ("答えは返品です。", "返品"),
+        ("「返品」", "返品"),
+        ("ตอบ: คืนสินค้าค่ะ", "คืนสินค้า"),
+        ("환불입니다.", "환불"),
+        ("उत्तर: वापसी है", "वापसी"),
+    ],
+)
+def test_a_label_is_read_in_any_script_and_however_its_signs_are_written(
+    answer: str, target: str
+) -> None:
+    labels = ("Rückgabe", "return", "返品", "交換", "คืนสินค้า", "환불", "वापसी", "other")
+    for name in ("accuracy", "macro_f1"):
+        assert metric_named(name, labels).score(answer, target).value == 1
+        assert metric_named(name, labels).score(answer, "other").value == 0
+
+
+def test_spellings_of_a_label_are_one_class_of_macro_f1() -> None:
+    metric = metric_named("macro_f1", ("Yes", "No"))
+    assert metric.aggregate is not None
+    assert metric.aggregate(["yes", "NO", "Yes.", "No"], ["Yes", "no", "YES", "No."]) == 1

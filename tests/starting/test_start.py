@@ -469,3 +469,14 @@ def test_a_project_that_moves_still_works(folder: Path, tmp_path: Path) -> None:
     start(folder)
     shutil.move(folder, tmp_path / "moved")
     works(tmp_path / "moved")
+
+
+def test_spellings_of_a_label_are_proposed_as_one(folder: Path) -> None:
+    spelled = ["Yes", "No", "yes", "NO", "Yes", "No", "YES", "no"] * 8
+    rows = [{"text": f"is {n} right?", "label": label} for n, label in enumerate(spelled)]
+    write_lines(folder / "a.jsonl", rows)
+    start(folder)
+    assert tomllib.loads(toml(folder))["task"]["labels"] == ["No", "Yes"]
+    assert "answer with one of these, and nothing else: No, Yes." in toml(folder)
+    assert "in another case or with a full stop: that is the same label" in said(folder)
+    assert works(folder).task.labels == ("No", "Yes")

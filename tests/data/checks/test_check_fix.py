@@ -241,3 +241,31 @@ def test_a_column_that_the_project_names_is_the_answer() -> None:
     row = {"class": "olb", "label": "olb"}
     data = Data(input="x", output="class")
     assert with_answer(row, "olb", "old", data) == {"class": "old", "label": "olb"}
+
+
+def test_each_label_is_written_in_one_way(tmp_path: Path) -> None:
+    spelled = ["Refund", "refund", "Refund", "Ru\u0308ck", "Rück", "Rück\u200b"] * 5
+    rows = [{"text": f"message {n}", "label": label} for n, label in enumerate(spelled)]
+    (tmp_path / "a.jsonl").write_text(jsonl(rows))
+    checked = fixed(tmp_path / "a.jsonl", tmp_path / "out")
+    written = rows_of(tmp_path / "out" / "examples.jsonl")
+    assert {row["label"] for row in written} == {"Refund", "Rück"}
+    assert checked.fixed is not None
+    assert checked.fixed.changes == {"label_spelling": 15}
+    assert '"Rück<U+200B>" corrected to "Rück"' in log_of(tmp_path / "out")[2]
+    assert checked.report.counts["label_spelling"] == 1
+    copy = load_project(tmp_path / "out" / "examples.jsonl", [])
+    again = run_check(copy, source="the copy", progress=Silent())
+    assert "label_spelling" not in again.report.counts
+
+
+def test_declared_labels_are_written_and_typos_of_them_mended(tmp_path: Path) -> None:
+    spelled = ["yes", "NO.", "Yes", "No"] * 6 + ["Yess please"]
+    rows = [{"text": f"message {n}", "label": label} for n, label in enumerate(spelled)]
+    (tmp_path / "a.jsonl").write_text(jsonl(rows))
+    labels = 'task.labels=["Yes", "No", "Yes please"]'
+    project = load_project(tmp_path / "a.jsonl", [labels])
+    checked = run_check(project, source="a", progress=Silent(), fix=tmp_path / "out")
+    assert checked.fixed is not None
+    assert checked.fixed.changes == {"label_spelling": 12, "label_typo": 1}
+    assert [f.where.rpartition(":")[2] for f in checked.report.errors] == ["25"]

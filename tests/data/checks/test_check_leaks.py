@@ -43,9 +43,7 @@ def test_the_same_input_is_found_exact_or_but_for_case_and_white_space() -> None
     first, second = of("leak", report)
     assert (first.where, second.where) == ("test.jsonl:6", "test.jsonl:7")
     assert "in train, at train.jsonl:4: memory" in first.message
-    assert (
-        "at train.jsonl:8, but for case, spaces or the form of signs" in second.message
-    )
+    assert "at train.jsonl:8, but for case, spaces or the form of signs" in second.message
 
 
 def test_a_row_of_dev_gives_test_away_as_well() -> None:

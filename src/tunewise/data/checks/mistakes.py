@@ -169,7 +169,9 @@ def _cross_validated(
     texts: Sequence[str], classes: NDArray[np.int64], seed: int, advance: Callable[[int], object]
 ) -> NDArray[np.float64]:
     """(texts, classes) probabilities for each row from a classifier that has not seen it."""
-    vectorizer: Any = cast("Any", TfidfVectorizer)(analyzer=_terms, sublinear_tf=True, max_features=_FEATURES)
+    vectorizer: Any = cast("Any", TfidfVectorizer)(
+        analyzer=_terms, sublinear_tf=True, max_features=_FEATURES
+    )
     features: Any = vectorizer.fit_transform(texts)
     probabilities = np.zeros((len(texts), int(classes.max()) + 1))
     folds: Any = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
