@@ -17,6 +17,7 @@ from tunewise.data.bytes import is_windows_1252
 from tunewise.data.checks.checked import Checked
 from tunewise.data.checks.fix import refuse_taken, write_fixed
 from tunewise.data.checks.gather import Gathered, UnreadableRowsError, gather
+from tunewise.data.checks.judgeable import check_judgeable
 from tunewise.data.checks.labels import check_labels, foreign_rows, meant_targets
 from tunewise.data.checks.leaks import check_leaks
 from tunewise.data.checks.mistakes import FOLDS, Doubts, check_mistakes
@@ -124,6 +125,8 @@ def _judged(
     check_sizes(read.rows, found)
     empty = check_targets(survey, found) if answered else look_at[:0]
     labels = check_labels(survey, declared, found) if answered else []
+    judged = read.kind == "examples"
+    mute = check_judgeable(survey, declared, project.root, found) if judged else look_at[:0]
     answers = meant_targets(survey, declared)
     check_duplicates(survey, answers, found)
     near = check_near_duplicates(survey, found)
@@ -145,6 +148,7 @@ def _judged(
     for part, note in read.notes:
         found.add("note", "read", part, note)
     faulty = np.union1d(np.union1d(empty, lengths.refused), foreign_rows(survey, declared))
+    faulty = np.union1d(faulty, mute)
     view = outlook(survey, project.data, project.decision.minimum_gain)
     found.add("note", "outlook", "data", view.sentence)
     return Checked(

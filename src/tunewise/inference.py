@@ -7,14 +7,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import regex
+
 from tunewise.settings import DEFAULT_METRICS, Project
-from tunewise.text.comparison import label_form
+from tunewise.text.comparison import comparable, label_form
 from tunewise.text.labels import spelled_alike
-from tunewise.text.words import count_words
+from tunewise.text.words import count_words, words
 from tunewise.types import Example, Kind
 
 _LONGEST_LABEL = 80
 """Characters of an answer that may be a label."""
+_LETTERS = regex.compile(r"\p{L}")
+_LATIN = regex.compile(r"\p{Script=Latin}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,12 +30,15 @@ class Inference:
     """One line for a person; empty when nothing had to be inferred."""
 
 
-def infer_task(project: Project, examples: Sequence[Example]) -> Inference:
+def infer_task(
+    project: Project, examples: Sequence[Example], *, judged: Sequence[str] = ()
+) -> Inference:
     """Fills the task's kind, labels and metric where the project leaves them open.
 
     Args:
         project: as loaded; what it says stays.
         examples: rows to look at. Their targets are read, so labels come from all rows given.
+        judged: further answers that the metric must be able to judge; nothing else is read of them.
     """
     task = project.task
     targets = [example.target.strip() for example in examples]
@@ -41,9 +48,10 @@ def infer_task(project: Project, examples: Sequence[Example]) -> Inference:
     labels = task.labels
     if kind == "classification" and labels is None:
         labels = tuple(sorted(set(spelled_alike(targets).values())))
-    metric = task.metric or DEFAULT_METRICS[kind]
-    if task.metric is None:
-        why += f"{'; ' if why else ''}metric {metric}, the usual one for {kind}"
+    metric = task.metric
+    if metric is None:
+        metric, because = _suited_metric(kind, targets, judged)
+        why += f"{'; ' if why else ''}metric {metric}, {because}"
     complete = replace(task, kind=kind, labels=labels, metric=metric)
     return Inference(project=replace(project, task=complete), reason=why)
 
@@ -54,8 +62,8 @@ def _infer_kind(
     # Long answers are no labels, whatever their form.
     distinct = {label_form(t) if len(t) <= _LONGEST_LABEL else t for t in targets}
     objects = sum(_is_object(target) for target in targets)
-    words = sorted(count_words(target) for target in targets)
-    median = words[len(words) // 2] if words else 0
+    lengths = sorted(count_words(target) for target in targets)
+    median = lengths[len(lengths) // 2] if lengths else 0
     if labels is not None:
         return "classification", "kind classification, because labels are given"
     if targets and objects > len(targets) / 2:
@@ -72,6 +80,18 @@ def _infer_kind(
             f"kind qa, because documents are given and answers are short (median {median} words)"
         )
     return "generation", f"kind generation, because answers are free text (median {median} words)"
+
+
+def _suited_metric(kind: Kind, targets: Sequence[str], judged: Sequence[str]) -> tuple[str, str]:
+    """The usual metric of a kind, or chrF where answers are not made of words with spaces."""
+    usual = DEFAULT_METRICS[kind]
+    if usual in ("token_f1", "rouge_l"):
+        letters = _LETTERS.findall("".join(targets))
+        if letters and 2 * sum(map(bool, map(_LATIN.match, letters))) < len(letters):
+            return "chrf", "because most answers are not in Latin letters"
+        if any(not words(target) for target in (*targets, *judged) if comparable(target)):
+            return "chrf", "because some answers hold no word"
+    return usual, f"the usual one for {kind}"
 
 
 def _is_object(text: str) -> bool:

@@ -50,10 +50,11 @@ def prepare(project: Project) -> Prepared:
         minimum_gain=project.decision.minimum_gain,
     )
     splits = division.splits
-    inference = infer_task(project, [*splits.train, *splits.dev])
+    everything = [row.target for part in parts.values() for row in part.examples]
+    inference = infer_task(project, [*splits.train, *splits.dev], judged=everything)
     # A label that only test holds is no fault, unless the project itself declares the labels.
     declared = replace(inference.project.task, labels=project.task.labels)
-    report = check_data(parts, declared)
+    report = check_data(parts, declared, folder=project.root)
     if report.errors:
         raise UserError.together([f"{f.where}: {f.message}" for f in report.errors])
     inferred = (inference.reason,) if inference.reason else ()

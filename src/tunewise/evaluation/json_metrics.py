@@ -26,12 +26,6 @@ _BESIDE_DIGITS = re.compile(r"[\s,_'€$£¥₹%+]")
 _AMOUNT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
-def needs_object(target: str) -> str | None:
-    """Why json_fields cannot judge by this target, or None."""
-    parsed = parse_json(target)
-    return None if parsed is not None and parsed.is_object else "it is no JSON object"
-
-
 def _target_object(target: str) -> Json:
     wanted = parse_json(target)
     if wanted is None or not wanted.is_object:

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from tunewise.data.checks.findings import plural
+from tunewise.data.checks.findings import listed, plural
 from tunewise.starting.start import Started
 from tunewise.starting.writing import OLD_ENCODING
 
@@ -49,6 +49,8 @@ def _lines(started: Started) -> Iterator[tuple[str, str]]:
         yield "encoding", f"{name}: {OLD_ENCODING}"
     labels = f", {len(task.labels)} labels" if task.labels else ""
     yield "task", f"{task.kind}{labels}, judged by {task.metric}"
+    if started.unjudged:
+        yield "", f"which cannot judge {listed(started.unjudged)}; mend these rows"
     if found.instruction:
         yield "instruction", f"from {found.instruction[1]}"
     elif task.instruction:

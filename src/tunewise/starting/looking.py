@@ -56,6 +56,8 @@ class Found:
     """Columns that may say which rows belong together, the likeliest first."""
     examples: tuple[Example, ...]
     """At most the first 50,000 that can be read."""
+    places: tuple[str, ...]
+    """`file:line` of each of them, from the folder."""
     more: bool
     """Whether there are more."""
     faults: int
@@ -110,6 +112,9 @@ def look_at_folder(folder: Path) -> Found:
         choice=first.choice,
         groups=tuple(group_columns(rows, [name for name in columns if name])),
         examples=kept,
+        places=tuple(
+            f"{_inside(placed.file, folder)}:{placed.line}" for placed in examples[:MOST_EXAMPLES]
+        ),
         more=len(examples) > MOST_EXAMPLES,
         faults=reading.fault_count,
         old_encoding=tuple(_inside(path, folder) for path in old_encoding),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunewise.errors import UserError
+from tunewise.evaluation.needs import needs_of
 from tunewise.files import write_text
 from tunewise.project import (
     FILE_NAME,
@@ -31,6 +32,8 @@ class Started:
     file: Path
     found: Found
     project: Project
+    unjudged: tuple[str, ...] = ()
+    """`file:line` of rows whose answer the metric cannot judge."""
 
 
 def start_project(folder: Path) -> Started:
@@ -49,7 +52,9 @@ def start_project(folder: Path) -> Started:
     found = look_at_folder(folder.absolute())
     draft = folder / f".{FILE_NAME}.draft.toml"
     try:
-        write_text(draft, project_text(found, _inferred(found)))
+        inference = _inferred(found)
+        unjudged = _unjudged(found, inference.project.task)
+        write_text(draft, project_text(found, inference, unjudged))
         project = load_project(draft)
         os.close(os.open(file, os.O_CREAT | os.O_EXCL))  # fails where another was faster
         draft.replace(file)
@@ -61,7 +66,16 @@ def start_project(folder: Path) -> Started:
         ) from None
     finally:
         draft.unlink(missing_ok=True)
-    return Started(file=file, found=found, project=project)
+    return Started(file=file, found=found, project=project, unjudged=unjudged)
+
+
+def _unjudged(found: Found, task: Task) -> tuple[str, ...]:
+    needs = needs_of(task.metric or "exact_match")
+    return tuple(
+        place
+        for place, row in zip(found.places, found.examples, strict=True)
+        if row.target.strip() and needs(row.target)
+    )
 
 
 def _inferred(found: Found) -> Inference:

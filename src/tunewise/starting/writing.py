@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import cast
 
-from tunewise.data.checks.findings import plural
+from tunewise.data.checks.findings import listed, plural
 from tunewise.data.checks.labels import FREQUENT, RARE, meant_label
 from tunewise.inference import Inference
-from tunewise.settings import KINDS, STARTER_MODEL
+from tunewise.settings import DEFAULT_METRICS, KINDS, STARTER_MODEL
 from tunewise.starting.columns import FEWEST_GROUPS, Choice, Column, Grouping
 from tunewise.starting.looking import Found
 from tunewise.starting.toml_text import entry, one_line, quoted, remark
@@ -34,20 +34,26 @@ _METRICS: dict[Kind, str] = {
     "generation": 'the longest sequence shared with the right answer. Or "chrf", "token_f1".',
 }
 
+_CHRF = (
+    "the runs of signs shared with the right answer, which suits every script. "
+    'Or "exact_match", or "rouge_l" (words, in their order).'
+)
 
-def project_text(found: Found, inference: Inference) -> str:
+
+def project_text(found: Found, inference: Inference, unjudged: Sequence[str] = ()) -> str:
     """The text of tunewise.toml.
 
     Args:
         found: what lies in the folder.
         inference: kind, labels and metric of its examples.
+        unjudged: places of rows whose answer the metric cannot judge.
     """
     blocks = [
         remark(
             "Written by `tunewise init` from what lies in this folder. Read it once: what was "
             "guessed says so. Keys that are not here keep their defaults."
         ),
-        ["[task]", *_instruction(found, inference), *_task(found, inference)],
+        ["[task]", *_instruction(found, inference), *_task(found, inference, unjudged)],
         ["[data]", *_data(found)],
         [
             "[model]",
@@ -141,7 +147,7 @@ def _fields(examples: Sequence[Example]) -> list[str]:
     return [name for name, _ in counts.most_common(30)]
 
 
-def _task(found: Found, inference: Inference) -> list[str]:
+def _task(found: Found, inference: Inference, unjudged: Sequence[str]) -> list[str]:
     task = inference.project.task
     kind = task.kind or "generation"
     why = inference.reason.partition(";")[0]
@@ -152,7 +158,11 @@ def _task(found: Found, inference: Inference) -> list[str]:
     ]
     if kind == "classification" and task.labels:
         lines += _labels(found, task.labels)
-    lines += remark(f"How answers are judged: {_METRICS[kind]}")
+    usual = task.metric == DEFAULT_METRICS[kind]
+    lines += remark(f"How answers are judged: {_METRICS[kind] if usual else _CHRF}")
+    if unjudged:
+        rows = plural(len(unjudged), "row")
+        lines += remark(f"It cannot judge {rows}, which have to be mended: {listed(unjudged)}.")
     return [*lines, entry("metric", task.metric or "")]
 
 

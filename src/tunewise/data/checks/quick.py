@@ -1,8 +1,10 @@
 """The checks that every decision makes: over the whole data set, without models, in seconds."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from tunewise.data.checks.findings import Found, Report
+from tunewise.data.checks.judgeable import check_judgeable
 from tunewise.data.checks.labels import check_labels, meant_targets
 from tunewise.data.checks.leaks import check_leaks
 from tunewise.data.checks.look import Scope
@@ -17,12 +19,15 @@ from tunewise.data.read import ReadResult
 from tunewise.project import Task
 
 
-def check_data(parts: Mapping[str, ReadResult], task: Task) -> Report:
+def check_data(
+    parts: Mapping[str, ReadResult], task: Task, *, folder: Path | None = None
+) -> Report:
     """Looks for faults over the whole data set.
 
     Args:
         parts: what `read_data` gave: `examples`, or `train`, `dev` and `test`.
         task: the project's task; labels are checked where its kind is classification.
+        folder: the project's, where a metric of its own lies.
 
     Returns:
         The findings; the first 20 of each rule with their lines, then a count.
@@ -38,6 +43,7 @@ def check_data(parts: Mapping[str, ReadResult], task: Task) -> Report:
         survey = surveyor.finish()
     check_targets(survey, found)
     check_labels(survey, task, found)
+    check_judgeable(survey, task, folder or Path(), found)
     meant = meant_targets(survey, task)
     check_duplicates(survey, meant, found)
     check_near_duplicates(survey, found)
