@@ -109,7 +109,7 @@ def _own(value: Callable[[str, str], float], name: str, target: str) -> Lack | N
         given = value(target, target)
     except UserError as error:
         return Lack(message=f"The metric cannot judge by this answer. {error}")
-    if given == 1:
+    if given > 1 - 1e-9:
         return None
     return Lack(
         message=f"{name} gives this answer, which is right by definition, only {given:g}. Look "
