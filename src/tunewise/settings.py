@@ -114,6 +114,11 @@ class Data:
     seed: int = 0
     """Salt of the hash that decides membership."""
 
+    @property
+    def names_columns(self) -> bool:
+        """Whether the person said which columns hold what."""
+        return bool((self.input and self.output) or self.messages or self.text or self.chosen)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Model:

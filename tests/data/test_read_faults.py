@@ -168,7 +168,13 @@ CSV: dict[str, tuple[Raw, str]] = {
     "ragged": ("input,output\na,b\nc\nd,e,f\n", "3: has 1 cells, the header has 2."),
     "no header": ("where is it?,delivery\nbroken,defect\n", "a table needs a header line."),
     "a column twice": ("input,input\na,b\n", '1: the header names "input" more than once.'),
-    "columns without names": ("input,output,,\na,b,,\n", "1: the header has columns without"),
+    "a value in a column without a name": (
+        "input,output,,\na,b,,\nc,d,,e\n", '3: has "e" in column 4, which has no name. Name it in'
+    ),
+    "a remark below the table": (
+        "input,output\na,b\n\nFor use in the office only.\n",
+        "4: has 1 cells, the header has 2. Check its quotes. If it is a remark or a total below",
+    ),
     "NUL in a table": ("input,output\na,b\nc\0,d\n", "3: holds a NUL character. Remove it."),
     "empty cell": ("input,output\na,\n", "2: output is empty. Fill it in, or remove the row."),
 }  # fmt: skip

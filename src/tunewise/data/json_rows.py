@@ -12,6 +12,7 @@ from typing import NamedTuple, cast
 from tunewise.data.bytes import LONGEST_ROW, blame_byte, byte_lines, decoded, too_long
 from tunewise.data.faults import Numbered, Reading, RowError
 from tunewise.data.strict_json import check_value, decode_at, end_of_value, explain, parse
+from tunewise.data.wrapped_rows import rows_within
 
 _NOT_READ = "Rows after it were not read."
 _BORDER = 20
@@ -81,17 +82,22 @@ def _starts_pretty(first_line: str) -> bool:
 
 
 def _json_lines(chunks: Iterator[bytes], reading: Reading) -> Iterator[Numbered]:
-    lines = byte_lines(chunks)
+    lines = ((n, line) for n, line in enumerate(byte_lines(chunks), 1) if line.strip())
     ahead = next(lines, None)
-    number = 0
+    first = True
     while ahead is not None:
-        line, ahead = ahead, next(lines, None)
-        number += 1
+        (number, line), ahead = ahead, next(lines, None)
+        is_only, first = first and ahead is None, False
         text = decoded(line, number, reading)
         if text is None or not text.strip():
             continue
         try:
-            yield Numbered(number, parse(text))
+            value = parse(text)
+            within = rows_within(value, text, number, reading) if is_only else None
+            if within is None:
+                yield Numbered(number, value)
+            else:
+                yield from within
         except json.JSONDecodeError as error:
             cut = ahead is None and number > 1 and error.pos >= len(text) - 1
             kind = "NUL" if text[error.pos : error.pos + 1] == "\0" else "not JSON"
@@ -177,13 +183,27 @@ def _sequence(window: _Window, reading: Reading, *, in_array: bool) -> Iterator[
             reading.stop(line, "not JSON", "the array is not closed. Add ] at the end.")
         if closed or ended:
             return
-        first = False
         found = _next_value(window, gap.end, line, reading)
         if found is None:
             return
+        position, after = found.end, line + found.lines
+        if first and not in_array:  # perhaps it is all that the file holds
+            gap = window.skip(position, _SPACE)
+            position, after = gap.end, after + gap.lines
+            if position == len(window.text):
+                yield from _rows_of_only(found, reading)
+                return
         if found.row is not None:
             yield found.row
-        position, line = found.end, line + found.lines
+        line, first = after, False
+
+
+def _rows_of_only(found: "_Found", reading: Reading) -> Iterator[Numbered]:
+    """The rows of a file that holds one value."""
+    if found.row is None:
+        return iter(())
+    within = rows_within(found.row.row, found.text, found.row.line, reading)
+    return iter([found.row]) if within is None else within
 
 
 _CLOSED = (dict, list, str)
@@ -192,6 +212,7 @@ _CLOSED = (dict, list, str)
 class _Found(NamedTuple):
     row: Numbered | None
     """None: a value that was blamed."""
+    text: str
     end: int
     """Index in the window of the first character after it."""
     lines: int
@@ -229,9 +250,9 @@ def _next_value(window: _Window, start: int, line: int, reading: Reading) -> _Fo
     lines = text.count("\n")
     if fault is not None:
         reading.fault(line, fault.kind, fault.what)
-        return _Found(None, end, lines)
+        return _Found(None, text, end, lines)
     sound = _is_sound(cast(object, value), text, line, reading)
-    return _Found(Numbered(line, value) if sound else None, end, lines)
+    return _Found(Numbered(line, value) if sound else None, text, end, lines)
 
 
 def _may_be_cut(error: json.JSONDecodeError, text: str) -> bool:

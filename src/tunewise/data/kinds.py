@@ -21,7 +21,7 @@ def kind_of(files: Iterable[Path], data: Data) -> Kind:
     """What the first row is for; `examples` where nothing can be told."""
     for file in files:
         with suppress(FileError, RowError):
-            for _, row in numbered_rows(file, Reading()):
+            for _, row in numbered_rows(file, Reading(), as_written=data.names_columns):
                 if isinstance(row, dict) and row:
                     return recognise(row, data, "examples", Reading()).kind  # pyright: ignore[reportUnknownArgumentType]
                 break

@@ -137,7 +137,10 @@ def stream_records(
         shaper = Shaper(data, kind, reading)
         empty, before = True, reading.fault_count
         try:
-            for line, row in numbered_rows(path, reading, plain_text=kind == "texts"):
+            rows = numbered_rows(
+                path, reading, plain_text=kind == "texts", as_written=data.names_columns
+            )
+            for line, row in rows:
                 empty = False
                 reading.line = line
                 try:

@@ -6,12 +6,14 @@ What `[data]` says comes first. It knows nothing of files, and reads no row.
 import difflib
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from tunewise.data.chat_rows import chat, prompted
 from tunewise.data.columns import Row, Shaped, alpaca, multiple_choice, pair, plain_text
 from tunewise.data.faults import Reading, RowError
+from tunewise.data.logs import logged, run_of, unlabelled_log
 from tunewise.data.preferences import PairColumns, preferred
+from tunewise.data.turn_rows import is_single_turn, turns_as_rows
 from tunewise.settings import Data
 
 Kind = Literal["examples", "preferences", "texts", "ratings"]
@@ -25,6 +27,12 @@ _PAIRS = (
     ("input", "target"),
 )
 _CHATS = ("messages", "conversations", "conversation")
+_PERHAPS_CHATS = ("dialog", "dialogue", "turns", "chat")
+"""Columns that often hold texts: of turns only where there is a list of them."""
+
+
+TURNS = "turns as rows"
+"""The kind of fault of a file whose rows are single turns."""
 
 
 class Shape(NamedTuple):
@@ -56,11 +64,33 @@ def recognise(row: Row, data: Data, kind: Kind, reading: Reading) -> Shape:
         return _chat(data.messages, reading)
     if data.text:
         return _text(data.text)
-    chat_column = next((column for column in _CHATS if column in row), None)
+    chat_column = _chat_column(row)
     columns = _pair_columns(row)
     if chat_column and not (columns and kind == "preferences"):
         return _chat(chat_column, reading)
     return _preference(columns, reading) if columns else _two_columns(row, kind, reading)
+
+
+def _chat_column(row: Row) -> str | None:
+    for column in _CHATS:
+        if column in row and not _is_text_of_pair(row, column):
+            return column
+    return next((column for column in _PERHAPS_CHATS if _may_be_turns(row.get(column))), None)
+
+
+def _is_text_of_pair(row: Row, column: str) -> bool:
+    """Whether what is named a conversation is a text beside columns of another kind."""
+    value = row[column]
+    if column == "messages" or not isinstance(value, str):
+        return False
+    return bool(value.strip()) and value.lstrip()[0] not in "[{"
+
+
+def _may_be_turns(value: object) -> bool:
+    if isinstance(value, str) and value.lstrip().startswith("[{"):
+        return True
+    turns = cast("list[object]", value) if isinstance(value, list) else []
+    return bool(turns) and isinstance(turns[0], dict)
 
 
 def _pair_columns(row: Row) -> PairColumns | None:
@@ -93,6 +123,15 @@ def _two_columns(row: Row, kind: Kind, reading: Reading) -> Shape:
     for asked, answer in _PAIRS:
         if asked in row and answer in row:
             return _pair(asked, answer)
+    if isinstance(row.get("request"), dict) and "response" in row:
+        return Shape("log (request -> response)", "examples", partial(logged, reading=reading))
+    if "inputs" in row and "outputs" in row:
+        read = partial(run_of, reading=reading)
+        return Shape("run (inputs -> outputs)", "examples", read)
+    if is_single_turn(row):
+        raise RowError(TURNS, turns_as_rows(row))
+    if what := unlabelled_log(row):
+        raise RowError("unknown columns", what)
     if "text" in row and not _hints(row):
         return _text("text")
     raise RowError("unknown columns", _unknown_columns(row))

@@ -14,7 +14,9 @@ from tunewise.data.bytes import HEAD, beginning, opened, read_chunk, utf8_chunks
 from tunewise.data.faults import FileError, Numbered, Reading
 from tunewise.data.json_rows import json_rows
 from tunewise.data.prose import prose
-from tunewise.data.tables import delimiter_of, table_rows
+from tunewise.data.table_head import Start, delimiter_of, start_of_table
+from tunewise.data.tables import table_rows
+from tunewise.data.turn_rows import conversations
 
 _LOOK = 1 << 20
 """Bytes of a first line that are looked at to recognise the format."""
@@ -26,17 +28,25 @@ _COLUMN_ENDINGS = (".parquet", ".arrow", "")
 _TEXT_ENDINGS = (".txt", ".md")
 
 
-def numbered_rows(path: Path, reading: Reading, *, plain_text: bool = False) -> Iterator[Numbered]:
+def numbered_rows(
+    path: Path, reading: Reading, *, plain_text: bool = False, as_written: bool = False
+) -> Iterator[Numbered]:
     """The rows of a file, one at a time; rows that cannot be read become faults of `reading`.
 
     Args:
         path: the file.
         reading: gets faults and notes.
         plain_text: whether prose is wanted; a file of it is then read as rows with `text`.
+        as_written: whether rows that are turns of a conversation stay apart.
 
     Raises:
         FileError: the file cannot be read, or not further.
     """
+    rows = _rows(path, reading, plain_text=plain_text)
+    return rows if as_written else conversations(rows, reading)
+
+
+def _rows(path: Path, reading: Reading, *, plain_text: bool) -> Iterator[Numbered]:
     with opened(path) as stream:
         first = read_chunk(stream, HEAD)
         packed = isinstance(stream, gzip.GzipFile)
@@ -51,7 +61,7 @@ def numbered_rows(path: Path, reading: Reading, *, plain_text: bool = False) -> 
             return
         chunks = utf8_chunks(first, stream, reading)
         head = beginning(chunks, _LOOK)
-        yield from _text_rows(head, chain([head], chunks), path, reading, plain_text=plain_text)
+        yield from _text_rows(head, chunks, path, reading, plain_text=plain_text)
 
 
 def _text_rows(
@@ -61,19 +71,31 @@ def _text_rows(
     first_line = line.decode(errors="replace").replace("\r", "\n")
     ending = _ending(path)
     if plain_text and _is_prose(first_line, ending):
-        return prose(chunks, reading)
+        return prose(chain([head], chunks), reading)
     is_json = first_line[0] in "{["
-    delimiter = None if is_json else delimiter_of(first_line) or _ONLY_COLUMN.get(ending)
-    if delimiter is not None:
-        if ending in _JSON_ENDINGS:
-            reading.note(f"ends in {ending}, but holds a table; read as CSV.")
-        return table_rows(chunks, delimiter, reading)
+    if not is_json:
+        more = next(chunks, b"")
+        start = _start_of_table(head + more, ending, reading, whole=not more)
+        if start is not None:
+            if ending in _JSON_ENDINGS:
+                reading.note(f"ends in {ending}, but holds a table; read as CSV.")
+            return table_rows(chain([head, more], chunks), start, reading)
+        head += more
     if not is_json and ending not in _JSON_ENDINGS:
         what = "is neither JSON nor a table. Write JSONL, or CSV with a header line."
         raise FileError(what, line=1)
     if ending in _TABLE_ENDINGS:
         reading.note(f"ends in {ending}, but holds JSON; read as JSON.")
+    chunks = chain([head], chunks)
     return json_rows(first_line, chunks, reading, lines_wanted=ending in (".jsonl", ".ndjson"))
+
+
+def _start_of_table(begun: bytes, ending: str, reading: Reading, *, whole: bool) -> Start | None:
+    lines = begun.splitlines(keepends=True)
+    if not whole and len(lines) > 1:
+        lines = lines[:-1]
+    texts = [line.decode(errors="replace") for line in lines]
+    return start_of_table(texts, _ONLY_COLUMN.get(ending), reading, whole=whole)
 
 
 def _ending(path: Path) -> str:

@@ -4,12 +4,14 @@ It knows nothing of files and formats, nor of tasks, splits and models.
 """
 
 import difflib
+import json
 from typing import NamedTuple, cast
 
 from tunewise.data.chat_rows import check_weight
 from tunewise.data.columns import Shaped, other_columns, row_id, with_document
 from tunewise.data.faults import FileError, Reading, RowError
-from tunewise.data.recognise import Kind, Shape, recognise
+from tunewise.data.recognise import TURNS, Kind, Shape, recognise
+from tunewise.data.turn_rows import shortened
 from tunewise.settings import Data
 from tunewise.text.comparison import comparable
 from tunewise.types import JsonValue
@@ -27,6 +29,15 @@ _FOUND: dict[Kind, str] = {
 }
 _MOST_KNOWN = 1000
 """Sets of columns whose shape is remembered: rows may lack one column or another."""
+
+
+def _named(row: object) -> str:
+    """How to write a row that is no object."""
+    values = cast("list[object]", row) if isinstance(row, list) else []
+    if len(values) != 2 or not all(isinstance(value, str) for value in values):
+        return "Write {...} with named values."
+    asked, answer = (json.dumps(shortened(value), ensure_ascii=False) for value in values)
+    return f'Write {{"input": {asked}, "output": {answer}}}.'
 
 
 class Record(NamedTuple):
@@ -70,7 +81,7 @@ class Shaper:
             FileError: the file holds rows of another kind.
         """
         if not isinstance(row, dict):
-            raise RowError("no object", "the row is no object. Write {...} with named values.")
+            raise RowError("no object", f"the row is no object. {_named(row)}")
         row = cast(dict[str, object], row)
         names = tuple(row)
         shape = self._known.get(names)
@@ -102,7 +113,12 @@ class Shaper:
             self._reading.note(f"{self._alone} rows have no {column}; each stands for itself.")
 
     def _recognise(self, row: dict[str, object], line: int) -> Shape:
-        shape = recognise(row, self._data, self._kind, self._reading)
+        try:
+            shape = recognise(row, self._data, self._kind, self._reading)
+        except RowError as fault:
+            if fault.kind == TURNS and self._shape is None:  # so are all the others
+                raise FileError(fault.what, line=line) from None
+            raise
         if self._shape is None:
             if shape.kind != self._kind:
                 raise FileError(f"{_FOUND[shape.kind]}. {_WANTED[self._kind]}", line=line)

@@ -238,7 +238,13 @@ class _Writer:
         shaper = Shaper(self._data, self._kind, Reading())
         notes = len(log.notes())
         with suppress(FileError):  # the check has refused a file that cannot be read to its end
-            for line, row in numbered_rows(source, log, plain_text=self._kind == "texts"):
+            rows = numbered_rows(
+                source,
+                log,
+                plain_text=self._kind == "texts",
+                as_written=self._data.names_columns,
+            )
+            for line, row in rows:
                 try:
                     shaper.record(row, line)
                 except RowError as fault:
