@@ -35,6 +35,7 @@ from tunewise.data.checks.shown import (
     shown_secrets,
 )
 from tunewise.data.checks.sizes import (
+    check_arguments,
     check_personal_data,
     check_sizes,
     check_special_tokens,
@@ -136,6 +137,7 @@ def _judged(
     )
     leaks = check_leaks(survey, found)
     check_special_tokens(survey, found)
+    check_arguments(survey, found)
     check_personal_data(survey, found)
     counted_with = _model(model)
     judging = task.kind == "classification" and bool(survey.labels)

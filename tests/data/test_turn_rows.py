@@ -1,4 +1,4 @@
-"""Files whose rows are turns, or lists of turns: conversations where that is sure, else an error."""
+"""Files whose rows are turns, or lists of them: conversations where that is sure, else an error."""
 
 import json
 from pathlib import Path

@@ -9,6 +9,7 @@ from tunewise.data.conversations import (
     weight_of,
 )
 from tunewise.data.faults import Reading, RowError
+from tunewise.data.tool_arguments import own_arguments
 from tunewise.data.tools import read_tools
 from tunewise.types import Message
 
@@ -25,9 +26,9 @@ def chat(row: Row, reading: Reading, *, column: str) -> Shaped:
     turns = read_turns(row[column], column, reading)
     if turns[0].role != "system":
         turns = [*system_turn(row), *turns]
-    messages, target = answered(turns, reading)
+    tools = read_tools(row.get("tools") or row.get("functions"), reading)
+    messages, target = answered(own_arguments(turns, tools, reading), reading)
     count_user_turns(messages, reading)
-    tools = read_tools(row.get("tools") or row.get("functions"))
     return Shaped(messages, (target,), (column, "weight", "tools", "functions", "system"), tools)
 
 
@@ -45,8 +46,8 @@ def prompted(row: Row, reading: Reading, *, asked: str, answer: str) -> Shaped:
     prompt = check_input(_turns(row, asked, "user", reading), asked)
     system = system_turn(row) if prompt[0].role != "system" else ()
     turns = [*system, *prompt, *_turns(row, answer, "assistant", reading)]
-    messages, target = answered(turns, reading)
-    tools = read_tools(row.get("tools"))
+    tools = read_tools(row.get("tools"), reading)
+    messages, target = answered(own_arguments(turns, tools, reading), reading)
     return Shaped(messages, (target,), (asked, answer, "tools", "system"), tools)
 
 

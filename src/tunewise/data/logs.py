@@ -9,6 +9,7 @@ from typing import cast
 from tunewise.data.columns import Row, Shaped
 from tunewise.data.conversations import answered, count_user_turns, read_turns
 from tunewise.data.faults import Reading, RowError
+from tunewise.data.tool_arguments import own_arguments
 from tunewise.data.tools import read_tools
 from tunewise.data.turn_rows import chat_example, shortened
 
@@ -66,9 +67,11 @@ def unlabelled_log(row: Row) -> str:
 
 
 def _chat(turns: list[object], tools: object, used: tuple[str, ...], reading: Reading) -> Shaped:
-    messages, target = answered(read_turns(turns, used[0], reading), reading)
+    known = read_tools(tools, reading)
+    own = own_arguments(read_turns(turns, used[0], reading), known, reading)
+    messages, target = answered(own, reading)
     count_user_turns(messages, reading)
-    return Shaped(messages, (target,), used, read_tools(tools))
+    return Shaped(messages, (target,), used, known)
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -10,8 +10,9 @@ from typing import NamedTuple, cast
 from tunewise.data.columns import Row, Shaped, system_turn
 from tunewise.data.conversations import check_input, count_user_turns, read_turns
 from tunewise.data.faults import Reading, RowError
+from tunewise.data.tool_arguments import own_arguments
 from tunewise.data.tools import answer_with_calls, read_tools
-from tunewise.types import Message
+from tunewise.types import Message, Tool
 
 
 class PairColumns(NamedTuple):
@@ -29,9 +30,12 @@ def preferred(row: Row, reading: Reading, *, columns: PairColumns) -> Shaped:
     Raises:
         RowError: a part is missing or in no known form.
     """
-    prompt = _prompt(row, columns.prompt, reading)
-    chosen = _answer(row, columns.chosen, prompt, reading)
-    rejected = _answer(row, columns.rejected, prompt, reading)
+    inner = row.get("input")
+    holder = cast(Row, inner) if isinstance(inner, dict) else row
+    tools = read_tools(holder.get("tools"), reading)
+    prompt = own_arguments(_prompt(row, columns.prompt, reading), tools, reading)
+    chosen = _answer(row, columns.chosen, prompt, tools, reading)
+    rejected = _answer(row, columns.rejected, prompt, tools, reading)
     both = f"{columns.chosen} and {columns.rejected}"
     if chosen.before != rejected.before:
         raise RowError("prompts", f"{both} answer different turns. Give both the same prompt.")
@@ -43,10 +47,8 @@ def preferred(row: Row, reading: Reading, *, columns: PairColumns) -> Shaped:
     if messages[0].role != "system":
         messages = (*system_turn(row), *messages)
     count_user_turns(messages, reading)
-    inner = row.get("input")
-    holder = cast(Row, inner) if isinstance(inner, dict) else row
     used = tuple(name for name in (*columns, "tools", "system") if name)
-    return Shaped(messages, (chosen.text, rejected.text), used, read_tools(holder.get("tools")))
+    return Shaped(messages, (chosen.text, rejected.text), used, tools)
 
 
 class _Answer(NamedTuple):
@@ -67,7 +69,9 @@ def _prompt(row: Row, column: str | None, reading: Reading) -> list[Message]:
     return [Message(role="user", content=value)]
 
 
-def _answer(row: Row, column: str, prompt: Sequence[Message], reading: Reading) -> _Answer:
+def _answer(
+    row: Row, column: str, prompt: Sequence[Message], tools: Sequence[Tool], reading: Reading
+) -> _Answer:
     value = row.get(column)
     if isinstance(value, dict):
         value = [cast(object, value)]
@@ -76,7 +80,8 @@ def _answer(row: Row, column: str, prompt: Sequence[Message], reading: Reading) 
             what = f"{column} is empty or no text. Fill it in, or remove the row."
             raise RowError("empty", what)
         return _Answer(list(prompt), value)
-    *before, last = read_turns(cast(list[object], value), column, reading)
+    said = read_turns(cast(list[object], value), column, reading)
+    *before, last = own_arguments(said, tools, reading)
     if last.role != "assistant":
         what = f"{column} ends on a {last.role} turn. End it with the answer."
         raise RowError("no answer", what)

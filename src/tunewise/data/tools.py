@@ -10,16 +10,21 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, cast
 
-from tunewise.data.faults import RowError
+from tunewise.data.faults import Reading, RowError
 from tunewise.data.strict_json import parse
+from tunewise.data.tool_arguments import without_nulls
 from tunewise.types import JsonValue, Message, Tool, ToolCall
 
 _WRITE_CALLS = 'Write [{"type": "function", "function": {"name": "...", "arguments": "{...}"}}].'
 _WRITE_TOOLS = 'Write [{"type": "function", "function": {"name": "...", "parameters": {...}}}].'
 
 
-def read_tools(value: object) -> tuple[Tool, ...]:
+def read_tools(value: object, reading: Reading | None = None) -> tuple[Tool, ...]:
     """The tools of a row: OpenAI's list, its older `functions`, or either as JSON text.
+
+    Args:
+        value: what stands in the row.
+        reading: gets a note of nulls that were left out.
 
     Raises:
         RowError: they are written in no known way.
@@ -32,14 +37,15 @@ def read_tools(value: object) -> tuple[Tool, ...]:
     found: list[Tool] = []
     for number, tool in enumerate(cast(list[object], value), 1):
         tool = _object(tool, f"tool {number}", _WRITE_TOOLS)
-        function = _object(tool.get("function", tool), f"tool {number}", _WRITE_TOOLS)
+        function = _object(tool.get("function") or tool, f"tool {number}", _WRITE_TOOLS)
         if not isinstance(function.get("name"), str) or not function["name"]:
             raise RowError("tools", f"tool {number} has no name. {_WRITE_TOOLS}")
-        kind = tool.get("type") if "function" in tool else "function"
+        kind = tool.get("type") if tool.get("function") else "function"
         if kind not in (None, "function"):
             what = f'tool {number} is of the type "{str(kind)[:40]}". Keep functions only.'
             raise RowError("tools", what)
-        found.append({"type": "function", "function": cast(JsonValue, function)})
+        function = cast(JsonValue, without_nulls(function, reading))
+        found.append({"type": "function", "function": function})
     return tuple(found)
 
 
@@ -59,7 +65,7 @@ def read_calls(value: object, number: int) -> tuple[ToolCall, ...]:
 def _call(value: object, number: int) -> ToolCall:
     where = f"a tool call of turn {number}"
     call = _object(value, where, _WRITE_CALLS)
-    function = _object(call.get("function", call), where, _WRITE_CALLS)
+    function = _object(call.get("function") or call, where, _WRITE_CALLS)
     name, arguments, own = function.get("name"), function.get("arguments"), call.get("id")
     if not isinstance(name, str) or not name:
         raise RowError("tools", f"{where} has no name. {_WRITE_CALLS}")
@@ -142,6 +148,23 @@ def read_answer(text: str, tools: Sequence[Tool]) -> Answer:
             calls.append(call)
     content = _BEFORE_CALLS.sub("", text[:begin]).rstrip() if calls else text
     return Answer(content, tuple(calls))
+
+
+def written_in(target: str) -> tuple[ToolCall, ...]:
+    """The calls that an example's target holds as `answer_with_calls` writes them."""
+    try:
+        value: object = json.loads(target.rstrip().rpartition("\n")[2])
+    except (ValueError, RecursionError):
+        return ()
+    items = cast("list[object]", value) if isinstance(value, list) else [value]
+    calls = [cast("dict[str, object]", item) for item in items if isinstance(item, dict)]
+    if len(calls) < len(items) or any(call.keys() != {"name", "arguments"} for call in calls):
+        return ()
+    if not all(isinstance(call["arguments"], dict) for call in calls):
+        return ()
+    return tuple(
+        ToolCall(name=str(call["name"]), arguments=_written(call["arguments"])) for call in calls
+    )
 
 
 # The tags of Hermes and Qwen, Mistral and Llama; a code fence; the bracket of a list.

@@ -123,9 +123,9 @@ def _lists_named(rows: Iterator[Numbered], reading: Reading) -> Iterator[Numbere
 
 def _conversation_column(first: Sequence[object]) -> str | None:
     """The column that says which turns belong together."""
-    if not first or not isinstance(first[0], dict) or not is_single_turn(first[0]):  # pyright: ignore
+    row = cast("dict[str, object]", first[0]) if first and isinstance(first[0], dict) else {}
+    if not is_single_turn(row):
         return None
-    row = cast("dict[str, object]", first[0])
     named = [name for name in row if _CONVERSATION.fullmatch(name.strip())]
     if len(first) > 1 and isinstance(first[1], dict):
         second = cast("dict[str, object]", first[1])

@@ -66,6 +66,16 @@ RULES = {
     "near_duplicate": Advice(
         "Rows that nearly repeat another", "Keep both only if both teach something."
     ),
+    "unknown_argument": Advice(
+        "Calls with arguments that the tool does not have",
+        "Correct the calls, or the tools' parameters: a model learns to invent arguments.",
+    ),
+    "missing_argument": Advice(
+        "Calls without an argument that the tool requires", "Add it, or require it no more."
+    ),
+    "unknown_tool": Advice(
+        "Calls of tools that the row does not have", "Add the tool, or correct the call."
+    ),
     "special_token": Advice(
         "Text that models read as a command", "Remove it: it ends turns where none ends."
     ),

@@ -22,6 +22,8 @@ from tunewise.data.near_duplicates import (
     sketches,
 )
 from tunewise.data.sides import hash_place
+from tunewise.data.tool_arguments import ArgumentFault, argument_faults
+from tunewise.data.tools import written_in
 from tunewise.data.units import comparable_text, normalised_input, own_unit
 from tunewise.data.words import Hashes, Runs, Vocabulary, runs
 from tunewise.text.comparison import comparable
@@ -83,6 +85,8 @@ class Looked:
     """Rows with a special token, and the token."""
     personal: tuple[tuple[int, Match], ...]
     """Rows with secrets or personal data."""
+    arguments: tuple[tuple[int, ArgumentFault], ...]
+    """Rows with calls that do not fit their tools."""
     shapes: dict[str, tuple[int, int]]
     """Roles of the turns, as `system user assistant` -> rows so written, the first of them."""
 
@@ -139,6 +143,7 @@ class Looker:
             matched_row=matched_row,
             special=tuple(self._special_tokens(examples)),
             personal=tuple(_personal(examples)) if self._scope.personal else (),
+            arguments=tuple(_arguments(examples)),
             shapes=_shapes(examples),
         )
 
@@ -212,6 +217,17 @@ def _personal(examples: Sequence[Example]) -> list[tuple[int, Match]]:
         for row, example in enumerate(examples)
         for match in personal_data("\n".join(_texts(example)))
     ]
+
+
+def _arguments(examples: Sequence[Example]) -> list[tuple[int, ArgumentFault]]:
+    found: list[tuple[int, ArgumentFault]] = []
+    for row, example in enumerate(examples):
+        if example.tools:
+            made = [call for turn in example.messages for call in turn.tool_calls]
+            calls = [*made, *written_in(example.target)]
+            faults = dict.fromkeys(argument_faults(calls, example.tools))
+            found += [(row, fault) for fault in faults]
+    return found
 
 
 def _shapes(examples: Sequence[Example]) -> dict[str, tuple[int, int]]:

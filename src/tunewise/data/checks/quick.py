@@ -13,7 +13,12 @@ from tunewise.data.checks.repeats import (
     check_duplicates,
     check_near_duplicates,
 )
-from tunewise.data.checks.sizes import check_sizes, check_special_tokens, check_targets
+from tunewise.data.checks.sizes import (
+    check_arguments,
+    check_sizes,
+    check_special_tokens,
+    check_targets,
+)
 from tunewise.data.checks.survey import Surveyor
 from tunewise.data.read import ReadResult
 from tunewise.project import Task
@@ -50,6 +55,7 @@ def check_data(
     check_contradictions(survey, meant, found)
     check_leaks(survey, found)
     check_special_tokens(survey, found)
+    check_arguments(survey, found)
     for part, result in parts.items():
         for note in result.notes:
             found.add("note", "read", part, note)

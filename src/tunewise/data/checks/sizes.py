@@ -60,6 +60,17 @@ def check_special_tokens(survey: Survey, found: Found) -> None:
     )
 
 
+def check_arguments(survey: Survey, found: Found) -> None:
+    """Rows whose calls do not fit the tools that they may call."""
+    for rule in dict.fromkeys(fault.rule for _, fault in survey.arguments):
+        found.each(
+            "warning",
+            rule,
+            [hit for hit in survey.arguments if hit[1].rule == rule],
+            lambda hit: (survey.where(hit[0]), hit[1].message),
+        )
+
+
 def check_personal_data(survey: Survey, found: Found) -> None:
     """Rows with what looks like a secret or personal data, masked."""
     found.each(

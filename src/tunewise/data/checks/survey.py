@@ -22,6 +22,7 @@ from tunewise.data.near_duplicates import (
     Sketches,
     find_leaders,
 )
+from tunewise.data.tool_arguments import ArgumentFault
 from tunewise.data.units import comparable_text
 from tunewise.data.words import Hashes
 from tunewise.text.labels import spelled_alike
@@ -76,6 +77,7 @@ class Survey:
     """The different answers as they are written, but for the white space around them."""
     special: tuple[tuple[int, str], ...]
     personal: tuple[tuple[int, Match], ...]
+    arguments: tuple[tuple[int, ArgumentFault], ...]
     shapes: dict[str, tuple[int, int]]
     """Roles of the turns -> rows so written, the first of them."""
     test_runs: TestRuns | None
@@ -185,6 +187,11 @@ class Surveyor:
                 (int(start) + row, match)
                 for start, looked in zip(starts, self._looked, strict=False)
                 for row, match in looked.personal
+            ),
+            arguments=tuple(
+                (int(start) + row, fault)
+                for start, looked in zip(starts, self._looked, strict=False)
+                for row, fault in looked.arguments
             ),
             shapes=shapes,
             test_runs=self._test_runs,
