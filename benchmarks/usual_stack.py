@@ -22,7 +22,7 @@ from trl import SFTConfig, SFTTrainer
 from generate_engine import BATCH_ROWS, DEFAULT, FORMATS, GenerateEngine, Stack, best
 from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit
 from tunewise.contenders.base import Fitted, NotApplicable
-from tunewise.contenders.line_up import Means, line_up
+from tunewise.contenders.line_up import Means, documents_to_read, line_up
 from tunewise.data.prepare import Prepared, prepare
 from tunewise.evaluation.latency import measure_latency
 from tunewise.evaluation.scorers import Metric, metric_named, quality
@@ -214,7 +214,9 @@ def do_the_demo(run: Path, stack: Stack, out: Path) -> dict[str, Any]:
         folder=out,
         progress=Silent(),
     )
-    untrained = line_up(project, means, ceilings={}).untrained
+    found = documents_to_read(project)
+    documents = found.all_usable() if found else ()
+    untrained = line_up(project, means, ceilings={}, documents=documents).untrained
     fitted: dict[str, Fitted] = {}
     with stage("searches"):
         for name, contender in untrained.items():

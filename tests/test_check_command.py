@@ -198,3 +198,70 @@ def test_with_the_starter_model_tokens_are_counted(
     lengths = document(project)["lengths"]
     assert (lengths["unit"], lengths["context"]) == ("tokens", 8192)
     assert 20 < lengths["median"] < 80
+
+
+def with_documents(project: Path, **files: str) -> Path:
+    docs = project / "docs"
+    docs.mkdir()
+    for name, text in files.items():
+        (docs / name.replace("_", ".")).write_text(text)
+    toml = project / "tunewise.toml"
+    toml.write_text(toml.read_text().replace("[data]", '[data]\ndocuments = "docs"'))
+    return docs
+
+
+def test_documents_are_opened_and_judged_with_the_rows(project: Path) -> None:
+    front = "---\ntitle: Lamp\n---\n"
+    docs = with_documents(
+        project,
+        a_md=f"{front}Hang it up. {'It is bright. ' * 80}",
+        b_md="Hang it.",
+        c_md="Hang it.",
+    )
+    found = document(project)
+    assert found["summary"] == "60 rows and 2 of 3 documents can be used; nothing found."
+    assert found["documents"] == {"files": 3, "usable": 2, "passages": 4, "passage_words": 120}
+    notes = [(note["rule"], note["message"]) for note in found["notes"]]
+    assert [note for note in notes if note[0] in ("document_copy", "left_out")] == [
+        ("document_copy", "repeats b.md, and is left out."),
+        ("left_out", "front matter (its title is kept): a.md."),
+    ]
+    done = tunewise("check", project)
+    assert "2 documents to retrieve from: 4 passages of up to 120 words." in done.out
+    assert "4 passages, 1 left out" in (project / "runs" / "check.html").read_text()
+    assert docs.is_dir()
+
+
+def test_every_document_that_cannot_be_used_is_an_error_with_its_file(project: Path) -> None:
+    docs = with_documents(project, a_md="Hang it up.", b_md=" \n", c_json="{}", d_jpg="photo")
+    (docs / "e.txt").write_bytes("Größe".encode("latin-1"))
+    (docs / ".DS_Store").write_bytes(b"\0")
+    found = document(project, code=1)
+    assert [(error["rule"], error["where"]) for error in found["errors"]] == [
+        ("document", str(docs / name)) for name in ("b.md", "c.json", "e.txt")
+    ]
+    assert found["summary"] == "60 rows and 1 of 4 documents can be used; 3 errors."
+    done = tunewise("check", project)
+    assert "error [document] docs/b.md: holds no text." in done.out
+    assert "docs/e.txt: line 1 is not UTF-8" in done.out
+
+
+def test_rows_and_documents_that_cannot_be_read_are_named_together(project: Path) -> None:
+    docs = with_documents(project, b_md="")
+    (project / "examples.jsonl").write_text("[1, 2]\n" * 3)
+    found = document(project, code=1)
+    assert [error["rule"] for error in found["errors"]] == [*["no_object"] * 3, "document"]
+    done = tunewise("check", project)
+    assert f"{docs / 'b.md'}: holds no text." in done.err
+    assert "examples.jsonl:1: " in done.err
+
+
+def test_a_dry_run_of_decide_opens_the_documents_too(project: Path) -> None:
+    docs = with_documents(project, a_md="Hang it up.", b_md="")
+    done = tunewise("decide", project, "--dry-run")
+    assert done.code == 1
+    assert done.err.strip().endswith("b.md: holds no text. Fill it or move it away.")
+    (docs / "b.md").write_text("---\ntitle: B\n---\nFold it.")
+    plan = json.loads(tunewise("decide", project, "--dry-run", "--json").out)
+    assert plan["documents"] == 2
+    assert "front matter (its title is kept): left out of b.md." in plan["notes"]

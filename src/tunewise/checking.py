@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tunewise.contenders.rag import SIZES
 from tunewise.data.bytes import is_windows_1252
-from tunewise.data.checks.checked import Checked
+from tunewise.data.checks.checked import Checked, DocumentCounts
+from tunewise.data.checks.findings import Found, listed
 from tunewise.data.checks.fix import refuse_taken, write_fixed
 from tunewise.data.checks.gather import Gathered, UnreadableRowsError, gather
 from tunewise.data.checks.judgeable import check_judgeable
@@ -47,6 +49,8 @@ from tunewise.data.sources import find_parts
 from tunewise.models.tokenizers import FoundTokenizer, find_tokenizer
 from tunewise.progress import Progress
 from tunewise.project import Project, Task, infer_task
+from tunewise.retrieval.chunk import chunk
+from tunewise.retrieval.documents import DocumentsFound, look_at_documents
 
 _NO_COPY = "No copy is written of a file that cannot be read to its end: mend these first."
 _TO_JUDGE = (
@@ -82,6 +86,8 @@ def run_check(
         UserError: files that are not there, or `fix` is taken or cannot be written.
     """
     started = time.monotonic()
+    places = project.data.documents
+    documents = look_at_documents(*places) if places is not None else None
     parts = find_parts(project.data)
     windows_1252: set[Path] = set()
     if fix is not None:
@@ -90,13 +96,20 @@ def run_check(
         windows_1252 = {file for file in files if is_windows_1252(file)}
     found_tokenizer = find_tokenizer(project.model)
     own = found_tokenizer.tokenizer.get_added_vocab() if found_tokenizer.tokenizer else ()
-    read = gather(parts, project.data, windows_1252=windows_1252, special=own, progress=progress)
+    try:
+        read = gather(
+            parts, project.data, windows_1252=windows_1252, special=own, progress=progress
+        )
+    except UnreadableRowsError as error:
+        raise _with_documents(error, documents) from error
+    counts = judge_documents(documents, read.found)
     try:
         if fix is not None and read.cut_short:
             faults = read.found.report().errors
             lines = [f"{fault.where}: {fault.message}" for fault in faults]
             raise UnreadableRowsError(faults, "\n".join([*lines, _NO_COPY]))
         checked = _judged(project, source, read, found_tokenizer, progress, started)
+        checked = replace(checked, documents=counts)
         if fix is None:
             return checked
         task = replace(checked.task, labels=project.task.labels)
@@ -107,6 +120,46 @@ def run_check(
         return replace(checked, fixed=fixed)
     finally:
         read.survey.kept.close()
+
+
+def judge_documents(documents: DocumentsFound | None, found: Found) -> DocumentCounts | None:
+    """Adds what was found in a project's documents; None: it has none."""
+    if documents is None:
+        return None
+    found.each("error", "document", documents.faults, _as_they_are)
+    found.each("warning", "document_part", documents.missing, _as_they_are)
+    found.each("note", "document_copy", documents.copies, _describe_copy)
+    for what, names in documents.left_out.items():
+        found.add("note", "left_out", "documents", f"{what}: {listed(names)}.")
+    words = SIZES[0][0]
+    faulty = {where for where, _ in documents.faults}
+    copies = len(documents.copies)
+    return DocumentCounts(
+        files=len(documents.documents) + copies + len(faulty),
+        usable=len(documents.documents),
+        passages=len(chunk(documents.documents, words=words)),
+        passage_words=words,
+    )
+
+
+def _as_they_are(fault: tuple[str, str]) -> tuple[str, str]:
+    return fault
+
+
+def _describe_copy(pair: tuple[str, str]) -> tuple[str, str]:
+    copy, name = pair
+    return copy, f"repeats {name}, and is left out."
+
+
+def _with_documents(
+    error: UnreadableRowsError, documents: DocumentsFound | None
+) -> UnreadableRowsError:
+    """The faults of rows, and those of documents behind them."""
+    found = Found()
+    judge_documents(documents, found)
+    faults = found.report().errors
+    lines = [f"{fault.where}: {fault.message}" for fault in faults]
+    return UnreadableRowsError([*error.findings, *faults], "\n".join([str(error), *lines]))
 
 
 def _judged(

@@ -390,15 +390,16 @@ def _decide(project: "Project", *, out: Path | None, resume: bool, as_json: bool
 def _describe(project: "Project", *, as_json: bool) -> None:
     from tunewise.changes import about_earlier_runs
     from tunewise.contenders.line_up import budget_tokens
-    from tunewise.data.prepare import prepare
+    from tunewise.decide import read_all
 
-    prepared = prepare(project)
+    prepared, documents = read_all(project)
     splits, task = prepared.splits, prepared.project.task
     notes = [*prepared.notes, *about_earlier_runs(project, splits)]
     plan = {
         "train": len(splits.train),
         "dev": len(splits.dev),
         "test": len(splits.test),
+        **({"documents": len(documents)} if documents else {}),
         "kind": task.kind,
         "metric": task.metric,
         "model": project.model.base,

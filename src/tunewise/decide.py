@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from tunewise.contenders.line_up import (
     LineUp,
     Means,
     budget_tokens,
+    documents_to_read,
     line_up,
 )
 from tunewise.data.faults import SHOWN
@@ -41,6 +42,7 @@ from tunewise.project import Project
 from tunewise.report.findings import warnings_summary
 from tunewise.report.html import write_html
 from tunewise.report.read import read_run
+from tunewise.retrieval.documents import Document
 from tunewise.runs import RunFolder, open_run
 from tunewise.shipping import ship
 from tunewise.types import Answer
@@ -98,7 +100,7 @@ def run_decide(
             "fine_tune on the examples' answers (sft), fine_tune_cpt on documents before, "
             "fine_tune_dpo on preference pairs afterwards: name them in contenders.use."
         )
-    prepared = prepare(project)
+    prepared, documents = read_all(project)
     project = prepared.project
     check_ledger(project)
     for note in (*warnings_summary(prepared.report, project.root), *prepared.notes):
@@ -145,6 +147,7 @@ def run_decide(
             project,
             means,
             ceilings=dict(zip(ceilings, engines[1:], strict=True)),
+            documents=documents,
             held_out=[*prepared.splits.dev, *prepared.splits.test],
         )
         job = Job(prepared=prepared, metric=metric, field=field, run=run, progress=progress)
@@ -157,6 +160,32 @@ def run_decide(
         for one in engines or [opened.engine]:
             one.close()
         run.release()
+
+
+class Read(NamedTuple):
+    """What a project's files hold."""
+
+    prepared: Prepared
+    documents: tuple[Document, ...]
+    """Empty where no contender reads any."""
+
+
+def read_all(project: Project) -> Read:
+    """Reads examples and documents before anything is fitted.
+
+    Raises:
+        UserError: faults of both, all together.
+    """
+    found = documents_to_read(project)
+    faults = [] if found is None else [f"{where}: {why}" for where, why in found.faults]
+    try:
+        prepared = prepare(project)
+    except UserError as error:
+        raise UserError.together([str(error), *faults]) from error
+    if found is None:
+        return Read(prepared, ())
+    documents = found.all_usable()
+    return Read(replace(prepared, notes=(*prepared.notes, *found.notes())), documents)
 
 
 def refuse_untrainable(job: Job) -> None:

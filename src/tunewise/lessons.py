@@ -18,7 +18,7 @@ from tunewise.data.units import normalised_input
 from tunewise.errors import UserError
 from tunewise.models.catalog import LocalModel
 from tunewise.project import Project
-from tunewise.retrieval.documents import read_documents, whole_text
+from tunewise.retrieval.documents import look_at_documents, whole_text
 from tunewise.retrieval.embed import Embedder, embedder_or_note
 from tunewise.retrieval.index import ExampleIndex
 from tunewise.settings import Data, Sources
@@ -160,8 +160,11 @@ def _documents(
     project: Project, model: LocalModel, tokenizer: ChatTokenizer, replay: Sequence[Row]
 ) -> Lesson:
     data = project.data
+    about: tuple[str, ...] = ()
     if data.documents is not None:
-        texts: Sequence[Text] = [whole_text(one) for one in read_documents(*data.documents)]
+        found = look_at_documents(*data.documents)
+        about = (*found.notes(),)
+        texts: Sequence[Text] = [whole_text(one) for one in found.all_usable()]
     elif data.examples is not None:
         columns = Data(examples=data.examples, text=data.text)
         files = [file for part in find_parts(columns).values() for file in part.files]
@@ -180,7 +183,10 @@ def _documents(
         for some in (ranked[:size], ranked[size:])
     )
     held = ", ".join(text.id for text in ranked[:3][:size])
-    notes = (f"{len(ranked) - size} documents are learnt from; {size} judge: {held}.",)
+    notes = (
+        *about,
+        f"{len(ranked) - size} documents are learnt from; {size} judge: {held}.",
+    )
     return Lesson(method="cpt", train=train, dev=dev, prepared=None, replay=replay, notes=notes)
 
 

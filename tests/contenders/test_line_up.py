@@ -6,7 +6,14 @@ from scripted_rows import Counted, engine
 
 from tunewise.contenders.few_shot import FewShot
 from tunewise.contenders.fine_tune import FineTune
-from tunewise.contenders.line_up import BUDGET_TOKENS, LineUp, Means, budget_tokens, line_up
+from tunewise.contenders.line_up import (
+    BUDGET_TOKENS,
+    LineUp,
+    Means,
+    budget_tokens,
+    documents_to_read,
+    line_up,
+)
 from tunewise.contenders.prompt import TunedPrompt
 from tunewise.contenders.rag import Rag
 from tunewise.errors import UserError
@@ -52,7 +59,10 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
             folder=tmp_path / "training",
             progress=Counted(),
         )
-        return line_up(load_project(tmp_path, overrides), means, ceilings=ceilings or {})
+        project = load_project(tmp_path, overrides)
+        found = documents_to_read(project)
+        documents = found.all_usable() if found else ()
+        return line_up(project, means, ceilings=ceilings or {}, documents=documents)
 
     return _build
 

@@ -1,4 +1,5 @@
 import sys
+import zipfile
 from pathlib import Path
 
 import pypdf
@@ -6,7 +7,7 @@ import pytest
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from tunewise.errors import UserError
-from tunewise.retrieval.documents import html_blocks, markdown_blocks, read_documents
+from tunewise.retrieval.documents import look_at_documents, read_documents
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -136,78 +137,79 @@ def test_pdf_without_the_extra_names_the_extra(
         read_documents(tmp_path)
 
 
-# --- Markdown
-
-MANUAL = """---
-author: someone
----
-# Kestrel 2 *tent*
-
-Two people.
-
-Care
-----
-Wash by hand.
-
-### Drying ###
-Hang it up.
-
-## Parts
-
-In the bag:
-
-- 2 poles
-- 12 pegs
-  of aluminium
-
-| Part | g |
-|---|---|
-| Pole | 90 |
-
-```sh
-# not a heading
-```
-"""
+# --- text files
 
 
-def test_markdown_becomes_blocks_under_their_headings() -> None:
-    title, blocks = markdown_blocks(MANUAL)
-    assert title == "Kestrel 2 tent"
-    assert [(block.headings, block.kind, block.text) for block in blocks] == [
-        ((), "prose", "Two people."),
-        (("Care",), "prose", "Wash by hand."),
-        (("Care", "Drying"), "prose", "Hang it up."),
-        (("Parts",), "list", "In the bag:\n- 2 poles\n- 12 pegs\n  of aluminium"),
-        (("Parts",), "table", "| Part | g |\n|---|---|\n| Pole | 90 |"),
-        (("Parts",), "code", "```sh\n# not a heading\n```"),
-    ]
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_text_is_read_by_its_mark(codec: str, tmp_path: Path) -> None:
+    mark = "\ufeff" if codec == "utf-16-be" else ""
+    write(tmp_path, "a.txt", f"{mark}Größe 42.\r\n\r\nPaßt.".encode(codec))
+    (document,) = read_documents(tmp_path)
+    assert [block.text for block in document.blocks] == ["Größe 42.", "Paßt."]
 
 
-def test_markdown_without_headings_is_prose_without_a_title() -> None:
-    title, blocks = markdown_blocks("One.\n\nTwo.\r\n")
-    assert title == ""
-    assert [block.text for block in blocks] == ["One.", "Two."]
+def test_a_file_that_is_something_else_by_its_content_is_named_as_that(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "word.md", "w") as packed:
+        packed.writestr("word/document.xml", "<w/>")
+    with zipfile.ZipFile(tmp_path / "zip.txt", "w") as packed:
+        packed.writestr("a.txt", "text")
+    write(tmp_path, "guide.txt", b"%PDF-1.7 ...")
+    write(tmp_path, "old.html", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+    write(tmp_path, "page.md", "<!DOCTYPE html><p>Text")
+    write(tmp_path, "rich.txt", "{\\rtf1 text}")
+    write(tmp_path, "wide.txt", "wide".encode("utf-16-le"))
+    found = dict(look_at_documents(tmp_path).faults)
+    other = "not text. Give it its true ending, or move it away."
+    assert found == {
+        str(tmp_path / "word.md"): f"is a Word file (.docx), {other}",
+        str(tmp_path / "zip.txt"): f"is a ZIP archive, {other}",
+        str(tmp_path / "guide.txt"): f"is a PDF file (.pdf), {other}",
+        str(tmp_path / "old.html"): f"is an old Word, Excel or PowerPoint file, {other}",
+        str(tmp_path / "page.md"): "is a web page, not plain text. Give it the ending .html.",
+        str(tmp_path / "rich.txt"): f"is a rich text file (.rtf), {other}",
+        str(tmp_path / "wide.txt"): "looks like UTF-16 without its mark. Save the file as UTF-8.",
+    }
 
 
-def test_a_fence_that_is_never_closed_loses_nothing() -> None:
-    _, blocks = markdown_blocks("```\nthe end")
-    assert [block.text for block in blocks] == ["```\nthe end"]
+def test_formats_that_are_not_read_say_what_to_save_them_as(tmp_path: Path) -> None:
+    for name in ("a.doc", "b.ppt", "c.xls", "d.rtf", "e.odt", "f.json", "g.zip", "h.rst", "i"):
+        write(tmp_path, name, "anything")
+    write(tmp_path, "Thumbs.db", "x")
+    write(tmp_path, "~$a.docx", "x")
+    found = {Path(where).name: why for where, why in look_at_documents(tmp_path).faults}
+    assert found["a.doc"] == "is an old Word file. Save it as .docx and name that."
+    assert found["b.ppt"].endswith("Save it as .pptx and name that.")
+    assert found["c.xls"].endswith("Save it as .xlsx and name that.")
+    assert found["d.rtf"] == "is a rich text file. Save it as .docx."
+    assert found["e.odt"] == "is an OpenDocument text. Save it as .docx."
+    assert found["f.json"].startswith("is JSON, no document.")
+    assert found["g.zip"] == "is an archive. Unpack it, or move it away."
+    assert found["h.rst"].startswith("unknown type '.rst'. Save it as .md")
+    assert found["i"].startswith("unknown type 'without an ending'.")
+    assert len(found) == 9
 
 
-# --- HTML
+def test_of_files_that_say_the_same_one_is_kept(tmp_path: Path) -> None:
+    write(tmp_path, "care.md", "# Care\n\nWax it.")
+    write(tmp_path, "old/care (copy).md", "# Care\n\nWax   it.\n")
+    write(tmp_path, "care.html", "<title>Shop</title><p>Wax it.</p>")
+    write(tmp_path, "other.md", "# Care\n\nBrush it.")
+    found = look_at_documents(tmp_path)
+    assert [one.name for one in found.documents] == ["care.md", "other.md"]
+    assert found.copies == (("care.html", "care.md"), ("old/care (copy).md", "care.md"))
+    assert "care.html: repeats care.md, and is left out." in found.notes()
 
 
-def test_html_keeps_headings_lists_and_tables_and_drops_scripts_and_navigation() -> None:
-    title, blocks = html_blocks(
-        "<html><head><title>Shop | Stove</title><style>p {}</style></head><body>"
-        "<nav>Home</nav><h1>Ember stove</h1><p>Burns <b>gas</b>.</p><script>alert(1)</script>"
-        "<h2>Specs</h2><ul><li>90 g</li><li>2 kW</li></ul>"
-        "<table><tr><th>Part</th><th>g</th></tr><tr><td>Knob</td><td>4</td></tr></table>"
-        "</body></html>"
+def test_cut_words_and_ligatures_of_printed_text_are_joined(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "a.txt",
+        "It burns e\ufb03-\nciently with a well-\nknown \ufb02ame; soft\u00adhyphen. The well is\n"
+        "known. Vor-\nund Nachteile in Baden-\nWürttemberg, 2020-\n2021.",
     )
-    assert title == "Ember stove"
-    assert [(block.headings, block.kind, block.text.strip()) for block in blocks] == [
-        ((), "prose", "Burns gas."),
-        (("Specs",), "list", "- 90 g\n- 2 kW"),
-        (("Specs",), "table", "| Part | g |\n| Knob | 4 |"),
-    ]
+    (document,) = read_documents(tmp_path)
+    text = " ".join(document.blocks[0].text.split())
+    assert text == (
+        "It burns efficiently with a well-known flame; softhyphen. The well is known. "
+        "Vor- und Nachteile in Baden-Württemberg, 2020- 2021."
+    )

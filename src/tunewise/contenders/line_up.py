@@ -22,7 +22,12 @@ from tunewise.models.engine import Engine
 from tunewise.models.hub import load_tokenizer
 from tunewise.progress import Progress
 from tunewise.project import Project
-from tunewise.retrieval.documents import read_documents, whole_text
+from tunewise.retrieval.documents import (
+    Document,
+    DocumentsFound,
+    look_at_documents,
+    whole_text,
+)
 from tunewise.retrieval.embed import Embedder, embedder_or_note
 from tunewise.types import Example, Preference
 
@@ -79,11 +84,19 @@ class Means:
     places: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+def documents_to_read(project: Project) -> DocumentsFound | None:
+    """The project's documents, where a contender needs them."""
+    if project.data.documents is None or not _READING & set(project.contenders.use):
+        return None
+    return look_at_documents(*project.data.documents)
+
+
 def line_up(
     project: Project,
     means: Means,
     *,
     ceilings: Mapping[str, Engine],
+    documents: Sequence[Document] = (),
     held_out: Sequence[Example] = (),
 ) -> LineUp:
     """The contenders of `[contenders] use`, ready to be fitted.
@@ -92,16 +105,14 @@ def line_up(
         project: with a complete task.
         means: shared by all of them.
         ceilings: engines of the project's `[contenders.NAME]` tables.
+        documents: of the project; none are given to those who do not read them.
         held_out: dev and test; pairs of answers to their inputs are left out.
 
     Raises:
-        UserError: documents or preference pairs that cannot be read.
+        UserError: preference pairs that cannot be read.
     """
     use = project.contenders.use
     embedder, notes = embedder_or_note() if _SEARCHING & set(use) else (None, ())
-    documents = None
-    if project.data.documents is not None and _READING & set(use):
-        documents = read_documents(*project.data.documents)
     library = Library(documents, embedder) if documents else None
     pairs: tuple[Preference, ...] = ()
     if project.data.preferences is not None and "fine_tune_dpo" in use:
@@ -133,7 +144,7 @@ def line_up(
                 progress=means.progress,
                 way=_WAYS[name],
                 library=library,
-                documents=[whole_text(document) for document in documents or ()],
+                documents=[whole_text(document) for document in documents],
                 preferences=pairs,
                 base_seed=project.data.seed,
                 places=means.places,

@@ -14,6 +14,9 @@ class Advice(NamedTuple):
 
 RULES = {
     "too_few_rows": Advice("Too few rows", "Add rows: nothing can be decided on so few."),
+    "document": Advice(
+        "Documents that cannot be used", "Mend them as said, or move them out of the folder."
+    ),
     "template": Advice(
         "Conversations the model's template refuses", "Change the turns, or choose another model."
     ),
@@ -59,6 +62,9 @@ RULES = {
     ),
     "too_long": Advice(
         "Rows longer than the context", "Shorten them, or choose a model with a longer context."
+    ),
+    "document_part": Advice(
+        "Parts of documents that cannot be found", "Retrieval knows only what could be read."
     ),
     "duplicate": Advice(
         "Rows that repeat another", "Remove them (`--fix OUT` does) unless they should count twice."

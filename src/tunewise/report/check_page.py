@@ -18,7 +18,7 @@ from tunewise.report import numbers
 from tunewise.report.advice import advice_for, urgency
 from tunewise.report.bars import BarRow, bars, histogram
 from tunewise.report.figures import Figure, Plot, both
-from tunewise.report.findings import HOLDS, lengths_sentence, verdict
+from tunewise.report.findings import HOLDS, documents_sentence, lengths_sentence, verdict
 from tunewise.report.pages import Clip, clip, page_template, with_code
 from tunewise.wording import in_points
 
@@ -174,6 +174,11 @@ def _figures(checked: Checked) -> list[Figure]:
             detail=f"of {plural(checked.total, 'row')}",
         )
     )
+    if documents := checked.documents:
+        out = documents.files - documents.usable
+        detail = plural(documents.passages, "passage") + (f", {out:,} left out" if out else "")
+        label = "document" if documents.usable == 1 else "documents"
+        figures.append(Figure(value=f"{documents.usable:,}", label=label, detail=detail))
     test, gain = checked.outlook.sides.get("test", 0), in_points(checked.outlook.minimum_gain)
     figures.append(
         Figure(
@@ -302,6 +307,8 @@ def _facts(checked: Checked) -> list[tuple[str, str]]:
     sampled = len(checked.lengths.sample)
     whole = "every row" if sampled >= checked.total else f"a seeded sample of {sampled:,} rows"
     facts.append((checked.lengths.unit, f"counted on {whole}"))
+    if checked.documents:
+        facts.append(("documents", documents_sentence(checked.documents)))
     if checked.no_tokens:
         facts.append(("tokenizer", f"not used: {checked.no_tokens}"))
     if checked.mistakes_looked_at:

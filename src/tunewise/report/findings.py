@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from tunewise.data.checks.checked import Checked
+from tunewise.data.checks.checked import Checked, DocumentCounts
 from tunewise.data.checks.findings import Finding, Report, plural
 from tunewise.data.checks.fix import Fixed
 from tunewise.data.faults import SHOWN
@@ -65,6 +65,7 @@ def findings_document(checked: Checked) -> dict[str, Any]:
         "leaks": dict(checked.leak_kinds),
         "personal_data": dict(checked.secret_kinds),
         "outlook": asdict(checked.outlook),
+        "documents": asdict(checked.documents) if checked.documents else None,
         "seconds": round(checked.seconds, 2),
         "fixed": {
             "out": str(fixed.out),
@@ -103,6 +104,10 @@ def verdict(checked: Checked) -> str:
     met = checked.total + checked.unreadable
     if checked.usable < met:
         rows = f"{checked.usable:,} of {plural(met, 'row')}"
+    if documents := checked.documents:
+        opened = documents.files
+        share = f"{documents.usable:,} of " if documents.usable < opened else ""
+        rows += f" and {share}{plural(opened, 'document')}"
     found = [plural(n, what) for n, what in zip(counts, ("error", "warning"), strict=True) if n]
     return f"{rows} can be used; {', '.join(found) or 'nothing found'}."
 
@@ -121,6 +126,8 @@ def render_findings(checked: Checked, console: Console | None = None) -> None:
     _list(console, "warning", "yellow", _first_of_each(report), roots)
     _list(console, "note", "dim", report.notes, roots)
     console.print(Text(lengths_sentence(checked)), soft_wrap=True)
+    if checked.documents:
+        console.print(Text(documents_sentence(checked.documents)), soft_wrap=True)
     console.print(Text(verdict(checked), style="bold"), soft_wrap=True)
     if checked.fixed:
         console.print(Text(fixed_sentence(checked.fixed)), soft_wrap=True)
@@ -163,6 +170,15 @@ def lengths_sentence(checked: Checked) -> str:
     if checked.no_tokens:
         return f"{text}. Tokens were not counted: {checked.no_tokens}."
     return f"{text}; the context of {lengths.model} holds {lengths.context or 0:,}."
+
+
+def documents_sentence(documents: DocumentCounts) -> str:
+    """How much there is to retrieve from."""
+    passages = plural(documents.passages, "passage")
+    return (
+        f"{plural(documents.usable, 'document')} to retrieve from: {passages} of up to "
+        f"{documents.passage_words} words."
+    )
 
 
 def warnings_summary(report: Report, project: Path) -> list[str]:

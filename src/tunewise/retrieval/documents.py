@@ -1,37 +1,36 @@
-"""Turns Markdown, text, HTML and PDF files into titled documents made of blocks.
+"""Opens folders of documents, whatever their formats, and says what cannot be used of them.
 
-It knows nothing of passage sizes or of search. PDF needs the extra `pdf`.
+A document is titled and made of blocks. PDF needs the extra `pdf`, Word, Excel and PowerPoint the
+extra `office`.
 """
 
 import os
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
-
-from bs4 import BeautifulSoup, Tag
 
 from tunewise.errors import UserError
+from tunewise.retrieval.blocks import Block, BlockKind, Content, UnreadableError, paragraphs
+from tunewise.retrieval.line_ends import join_cut_words
+from tunewise.retrieval.markdown import markdown_blocks, markdown_content
+from tunewise.retrieval.pdf import read_pdf
+from tunewise.retrieval.text_files import read_page, read_text
+from tunewise.retrieval.web_pages import html_blocks, html_content
 from tunewise.types import Text
 
-BlockKind = Literal["prose", "list", "table", "code"]
+__all__ = [
+    "ASSETS", "DOCUMENT_ENDINGS", "Block", "BlockKind", "Document", "DocumentsFound",
+    "html_blocks", "look_at_documents", "markdown_blocks", "read_documents", "whole_text",
+]  # fmt: skip
 
 ASSETS = frozenset(
-    {".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".ico", ".css", ".js", ".woff", ".woff2"}
-)
+    {".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".ico", ".css", ".js", ".woff", ".woff2",
+     ".bmp", ".tif", ".tiff", ".heic", ".avif", ".ttf", ".otf", ".eot", ".map", ".mp3", ".mp4",
+     ".wav", ".mov", ".webm"}
+)  # fmt: skip
 """What lies beside pages without being one; passed over in silence."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Block:
-    """A stretch of a document that belongs together."""
-
-    headings: tuple[str, ...]
-    """The headings above it, outermost first, the document's title left out."""
-    kind: BlockKind
-    text: str
-    """Lines of Markdown or plain text."""
+_SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db"})
+"""What Windows leaves in folders; hidden there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,48 +42,111 @@ class Document:
     title: str
     """The file's own title, or its name without the ending."""
     blocks: tuple[Block, ...]
+    copies: tuple[str, ...] = ()
+    """Names of files that say the same and are left out."""
 
 
-class _UnreadableError(Exception):
-    """Why one file cannot be used, as half a sentence and what to do."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DocumentsFound:
+    """What lies in the places that a project names as its documents."""
+
+    documents: tuple[Document, ...]
+    faults: tuple[tuple[str, str], ...]
+    """(file, why it cannot be used and what to do)."""
+    missing: tuple[tuple[str, str], ...]
+    """(file, what of it a person would miss, and what to do)."""
+    left_out: Mapping[str, tuple[str, ...]]
+    """What was not taken on purpose, in words -> names of the documents it was in."""
+
+    def all_usable(self) -> tuple[Document, ...]:
+        """The documents.
+
+        Raises:
+            UserError: files cannot be used: all of them in one message, a line each.
+        """
+        if self.faults:
+            raise UserError.together([f"{where}: {why}" for where, why in self.faults])
+        return self.documents
+
+    @property
+    def copies(self) -> tuple[tuple[str, str], ...]:
+        """(file that is left out, document that says the same)."""
+        return tuple((copy, one.name) for one in self.documents for copy in one.copies)
+
+    def notes(self) -> list[str]:
+        """What a person should know of documents that could be read, a line each."""
+        return [
+            *(f"{where}: {what}" for where, what in self.missing),
+            *(f"{copy}: repeats {name}, and is left out." for copy, name in self.copies),
+            *(f"{what}: left out of {_named(names)}." for what, names in self.left_out.items()),
+        ]
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return f"{shown} and {len(names) - 3:,} more documents" if len(names) > 3 else shown
 
 
 def read_documents(*places: Path) -> list[Document]:
     """Reads files, and every document under folders, in the order of their paths.
 
+    Args:
+        places: see `look_at_documents`.
+
+    Raises:
+        UserError: a place does not exist or holds no document; or files cannot be used: all of
+            them in one message, a line each.
+    """
+    return list(look_at_documents(*places).all_usable())
+
+
+def look_at_documents(*places: Path) -> DocumentsFound:
+    """Reads files, and every document under folders, in the order of their paths.
+
     Hidden files and folders are passed over, and so are pictures, styles and scripts. Links that
-    lead out of a folder are faults, and links to folders are not followed.
+    lead out of a folder are faults, and links to folders are not followed. Of files that say the
+    same the first is kept.
 
     Args:
         places: at least one. A document's name is its path from the folder they all lie in.
-
-    Raises:
-        UserError: a place does not exist or holds no document; or files are of an unknown type,
-            not readable or empty: all of them in one message, a line each.
     """
-    documents: list[Document] = []
-    faults: list[str] = []
+    faults: list[tuple[str, str]] = []
     paths: dict[Path, None] = {}
     for place in places:
         if not place.exists():
             what = "there is no such file or folder. Set data.documents to one."
-            faults.append(f"{place}: {what}")
+            faults.append((str(place), what))
         elif place.is_dir():
             found = dict.fromkeys(_files(place, faults))
             if not found and not faults:
-                faults.append(f"{place}: no documents. Put .md, .txt, .html or .pdf files there.")
+                what = "no documents. Put .md, .txt, .html, .pdf or .docx files there."
+                faults.append((str(place), what))
             paths |= found
         else:
             paths[place] = None
     root = Path(os.path.commonpath([p if p.is_dir() else p.parent for p in places]))
+    documents: list[Document] = []
+    missing: list[tuple[str, str]] = []
+    left_out: dict[str, list[str]] = {}
     for path in sorted(paths, key=lambda path: path.relative_to(root).as_posix()):
+        name = path.relative_to(root).as_posix()
         try:
-            documents.append(_read(path, path.relative_to(root).as_posix()))
-        except _UnreadableError as fault:
-            faults.append(f"{path}: {fault}")
-    if faults:
-        raise UserError.together(faults)
-    return documents
+            content = _read(path)
+        except UnreadableError as fault:
+            faults.append((str(path), str(fault)))
+            continue
+        missing += [(str(path), what) for what in content.missing]
+        for what in content.left_out:
+            left_out.setdefault(what, []).append(name)
+        documents.append(
+            Document(name=name, title=content.title or path.stem, blocks=tuple(content.blocks))
+        )
+    return DocumentsFound(
+        documents=tuple(_without_copies(documents)),
+        faults=tuple(faults),
+        missing=tuple(missing),
+        left_out={what: tuple(names) for what, names in left_out.items()},
+    )
 
 
 def whole_text(document: Document) -> Text:
@@ -100,254 +162,106 @@ def whole_text(document: Document) -> Text:
     return Text(id=document.name, text="\n\n".join(lines))
 
 
-def _files(folder: Path, faults: list[str]) -> Iterator[Path]:
+def _without_copies(documents: Sequence[Document]) -> list[Document]:
+    """One of those that say the same, whatever their titles and formats: the shortest name."""
+    alike: dict[tuple[str, ...], list[Document]] = {}
+    for document in documents:
+        parts = (part for b in document.blocks for part in (*b.headings, b.text))
+        alike.setdefault(tuple(" ".join(part.split()) for part in parts), []).append(document)
+    kept: list[Document] = []
+    for same in alike.values():
+        first = min(same, key=lambda document: (len(document.name), document.name))
+        copies = tuple(document.name for document in same if document is not first)
+        kept.append(replace(first, copies=copies))
+    return sorted(kept, key=lambda document: document.name)
+
+
+def _files(folder: Path, faults: list[tuple[str, str]]) -> Iterator[Path]:
     root = folder.resolve()
     found: list[Path] = []
     for place, folders, names in os.walk(folder, followlinks=False):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
         linked = [Path(place, name) for name in folders if Path(place, name).is_symlink()]
-        faults += [f"{path}: a link to a folder is not followed. Copy it in." for path in linked]
-        found += [Path(place, name) for name in names if not name.startswith(".")]
+        what = "a link to a folder is not followed. Copy it in."
+        faults += [(str(path), what) for path in linked]
+        found += [Path(place, name) for name in names if not _is_hidden(name)]
     for path in sorted(found, key=lambda path: path.relative_to(folder).as_posix()):
         if path.suffix.lower() in ASSETS:
             continue
         if not path.resolve().is_relative_to(root):
-            faults.append(f"{path}: links out of the folder. Copy the file in.")
+            faults.append((str(path), "links out of the folder. Copy the file in."))
         else:
             yield path
 
 
-def _read(path: Path, name: str) -> Document:
-    reader = _READERS.get(path.suffix.lower())
+def _is_hidden(name: str) -> bool:
+    """Hidden files, what systems leave in folders, and locks of documents open in Office."""
+    return name.startswith((".", "~$")) or name.lower() in _SYSTEM_FILES
+
+
+def _read(path: Path) -> Content:
+    ending = path.suffix.lower()
+    reader = _READERS.get(ending)
     if reader is None:
-        raise _UnreadableError(
+        if remedy := _REMEDIES.get(ending):
+            raise UnreadableError(remedy)
+        raise UnreadableError(
             f"unknown type {path.suffix or 'without an ending'!r}. Save it as .md, .txt, .html or "
             ".pdf, or move it away."
         )
-    title, blocks = reader(path)
-    if not blocks:
-        raise _UnreadableError("holds no text. Fill it or move it away.")
-    return Document(name=name, title=title or path.stem, blocks=tuple(blocks))
+    content = reader(path)
+    if not content.blocks:
+        raise UnreadableError("holds no text. Fill it or move it away.")
+    return content
 
 
-def _text(path: Path) -> str:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise _UnreadableError(
-            f"cannot be read ({error.strerror}). Check its permissions."
-        ) from error
-    if b"\0" in raw:
-        raise _UnreadableError("is no text file. Move it away, or give it its true ending.")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise _UnreadableError(f"line {line} is not UTF-8. Save the file as UTF-8.") from error
+def _read_markdown(path: Path) -> Content:
+    return markdown_content(read_text(path))
 
 
-# --- Markdown and text ----------------------------------------------------------------------------
-
-_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*")
-_UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*")
-_ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+\S")
-_FENCE = re.compile(r" {0,3}(```+|~~~+)")
-_FRONT_MATTER = re.compile(r"---[ \t]*\n.*?\n---[ \t]*(?:\n|$)", re.DOTALL)
+def _read_text(path: Path) -> Content:
+    return Content(title="", blocks=paragraphs(join_cut_words(read_text(path))))
 
 
-def markdown_blocks(text: str) -> tuple[str, list[Block]]:
-    """The title (the first heading of level 1) and the blocks of a Markdown text.
-
-    Understands ATX and underlined headings, fenced code, pipe tables and lists; a paragraph that
-    ends in a colon belongs to the list or table below it. Front matter is dropped.
-    """
-    text = text.replace("\r\n", "\n")
-    parser = _MarkdownParser()
-    front = _FRONT_MATTER.match(text)
-    for line in (text[front.end() :] if front else text).split("\n"):
-        parser.feed(line)
-    parser.end_block()
-    return parser.title, parser.blocks
+def _read_html(path: Path) -> Content:
+    return html_content(read_page(path))
 
 
-class _MarkdownParser:
-    """Reads line by line; what is open is `kind` and `lines`."""
-
-    def __init__(self) -> None:
-        self.title = ""
-        self.blocks: list[Block] = []
-        self.headings: dict[int, str] = {}
-        self.kind: BlockKind = "prose"
-        self.lines: list[str] = []
-        self.fence = ""
-
-    def feed(self, line: str) -> None:
-        if self.fence:
-            self.lines.append(line)
-            if line.strip().startswith(self.fence):
-                self.fence = ""
-                self.end_block()
-            return
-        if fence := _FENCE.match(line):
-            self.end_block()
-            self.kind, self.fence = "code", fence.group(1)
-            self.lines.append(line)
-        elif heading := _HEADING.fullmatch(line):
-            self.end_block()
-            self.start_section(len(heading.group(1)), heading.group(2))
-        elif self.is_underline(line):
-            heading_line = self.lines.pop().strip()
-            self.end_block()
-            self.start_section(1 if "=" in line else 2, heading_line)
-        elif not line.strip():
-            self.lines.append("")
-            if self.kind != "list":  # items may be separated by blank lines
-                self.end_block()
-        else:
-            self.add_line(line)
-
-    def add_line(self, line: str) -> None:
-        inside: BlockKind = "prose"
-        if _ITEM.match(line):
-            inside = "list"
-        elif line.lstrip().startswith("|"):
-            inside = "table"
-        elif self.kind == "list" and (
-            line.startswith((" ", "\t")) or (self.lines and self.lines[-1])
-        ):
-            inside = "list"  # an item goes on
-        if inside != self.kind:
-            introduces = self.kind == "prose" and self.lines and self.lines[-1].rstrip()[-1:] == ":"
-            if not introduces:
-                self.end_block()
-            self.kind = inside
-        self.lines.append(line)
-
-    def is_underline(self, line: str) -> bool:
-        return bool(self.kind == "prose" and self.lines and _UNDERLINE.fullmatch(line))
-
-    def start_section(self, level: int, heading: str) -> None:
-        plain = re.sub(r"[*_`]{1,3}(\S.*?\S|\S)[*_`]{1,3}", r"\1", heading).strip()
-        if level == 1 and not self.title:
-            self.title = plain
-            self.headings = {}
-        else:
-            self.headings = {at: kept for at, kept in self.headings.items() if at < level}
-            self.headings[level] = plain
-
-    def end_block(self) -> None:
-        text = "\n".join(self.lines).strip("\n")
-        introduced = self.blocks and self.blocks[-1].headings == tuple(self.headings.values())
-        if text.strip():
-            last = self.blocks[-1] if introduced else None
-            if self.kind in ("list", "table") and last and last.text.endswith(":"):
-                self.blocks.pop()
-                text = f"{last.text}\n{text}"
-            self.blocks.append(
-                Block(headings=tuple(self.headings.values()), kind=self.kind, text=text)
-            )
-        self.kind, self.lines = "prose", []
-
-
-def _read_markdown(path: Path) -> tuple[str, list[Block]]:
-    return markdown_blocks(_text(path))
-
-
-def _read_text(path: Path) -> tuple[str, list[Block]]:
-    return "", _paragraphs(_text(path), ())
-
-
-def _paragraphs(text: str, headings: tuple[str, ...]) -> list[Block]:
-    return [
-        Block(headings=headings, kind="prose", text=paragraph.strip("\n"))
-        for paragraph in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n"))
-        if paragraph.strip()
-    ]
-
-
-# --- HTML -----------------------------------------------------------------------------------------
-
-_NOT_CONTENT = ["script", "style", "noscript", "template", "nav", "svg", "head"]
-_STRUCTURE = ["h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "table", "pre"]
-_BREAKS = ["p", "div", "section", "article", "main", "header", "footer", "br", "blockquote", "dd"]
-
-
-def html_blocks(markup: str) -> tuple[str, list[Block]]:
-    """The title and the blocks of an HTML page, by way of Markdown.
-
-    Scripts, styles and navigation are dropped; headings, lists, tables and preformatted text keep
-    their structure, everything else is prose.
-    """
-    page = BeautifulSoup(markup, "html.parser")
-    title = page.title.get_text(" ", strip=True) if page.title else ""
-    for tag in page.find_all(_NOT_CONTENT):
-        tag.decompose()
-    for tag in page.find_all(_STRUCTURE):
-        if not tag.decomposed and tag.find_parent(["ul", "ol", "table", "pre"]) is None:
-            tag.replace_with(f"\n\n{_as_markdown(tag)}\n\n")
-    for tag in page.find_all(_BREAKS):
-        tag.insert_before("\n" if tag.name == "br" else "\n\n")
-        tag.append("\n" if tag.name == "br" else "\n\n")
-    own_title, blocks = markdown_blocks(page.get_text())
-    return own_title or title, blocks
-
-
-def _as_markdown(tag: Tag) -> str:
-    if tag.name.startswith("h"):
-        return f"{'#' * int(tag.name[1])} {_line(tag)}"
-    if tag.name == "pre":
-        return f"```\n{tag.get_text().strip()}\n```"
-    if tag.name == "table":
-        rows = [[_line(cell) for cell in row.find_all(["th", "td"])] for row in tag.find_all("tr")]
-        return "\n".join(f"| {' | '.join(row)} |" for row in rows if row)
-    return "\n".join(f"- {_line(item)}" for item in tag.find_all("li", recursive=False))
-
-
-def _line(tag: Tag) -> str:
-    return " ".join(tag.get_text(" ").split())
-
-
-def _read_html(path: Path) -> tuple[str, list[Block]]:
-    return html_blocks(_text(path))
-
-
-# --- PDF ------------------------------------------------------------------------------------------
-
-
-def _read_pdf(path: Path) -> tuple[str, list[Block]]:
-    try:
-        import pypdf  # noqa: PLC0415 - extra `pdf`
-    except ImportError as missing:
-        raise _UnreadableError(
-            "PDF needs the extra `pdf`. Run: pip install 'tunewise[pdf]'"
-        ) from missing
-    try:
-        reader = pypdf.PdfReader(path)
-        title = str(reader.metadata.title or "") if reader.metadata else ""
-        pages = [page.extract_text() for page in reader.pages]
-    except Exception as error:  # boundary around one file: broken PDFs fail in every way
-        raise _UnreadableError(
-            f"cannot be read as PDF ({type(error).__name__}: {error}). Save it again without a "
-            "password, or as text."
-        ) from error
-    blocks = [
-        block
-        for number, text in enumerate(pages, start=1)
-        for block in _paragraphs(text, (f"page {number}",))
-    ]
-    if not blocks:
-        raise _UnreadableError("holds no text: a scan? Run text recognition over it first.")
-    return title, blocks
-
-
-_READERS: dict[str, Callable[[Path], tuple[str, list[Block]]]] = {
+_READERS: dict[str, Callable[[Path], Content]] = {
     ".md": _read_markdown,
     ".markdown": _read_markdown,
     ".txt": _read_text,
     ".html": _read_html,
     ".htm": _read_html,
-    ".pdf": _read_pdf,
+    ".xhtml": _read_html,
+    ".pdf": read_pdf,
 }
+_OLD = "is an old {} file. Save it as {} and name that."
+_REMEDIES = {
+    ".doc": _OLD.format("Word", ".docx"),
+    ".dot": _OLD.format("Word", ".docx"),
+    ".xls": _OLD.format("Excel", ".xlsx"),
+    ".ppt": _OLD.format("PowerPoint", ".pptx"),
+    ".pps": _OLD.format("PowerPoint", ".pptx"),
+    ".rtf": "is a rich text file. Save it as .docx.",
+    ".odt": "is an OpenDocument text. Save it as .docx.",
+    ".ods": "is an OpenDocument table. Save it as .xlsx.",
+    ".odp": "is an OpenDocument presentation. Save it as .pptx.",
+    ".pages": "is a Pages document. Export it as .docx.",
+    ".numbers": "is a Numbers table. Export it as .xlsx.",
+    ".key": "is a Keynote presentation. Export it as .pptx.",
+    ".xlsb": "is a binary Excel file. Save it as .xlsx.",
+    ".msg": "is a mail of Outlook. Save it as .txt or .html.",
+    ".eml": "is a mail. Save it as .txt or .html.",
+    ".mht": "is a web archive. Save the page as a single .html file.",
+    ".mhtml": "is a web archive. Save the page as a single .html file.",
+    ".json": "is JSON, no document. Save its texts as .md or .txt, or move it away.",
+    ".jsonl": "is JSON, no document. Save its texts as .md or .txt, or move it away.",
+    ".csv": "is a table, no document. Save it as .xlsx or .md, or move it away.",
+    ".tsv": "is a table, no document. Save it as .xlsx or .md, or move it away.",
+    ".zip": "is an archive. Unpack it, or move it away.",
+}
+"""Ending -> why such a file is not read, and what to do."""
 
 DOCUMENT_ENDINGS = frozenset(_READERS)
 """Of files that can be read as documents."""

@@ -65,6 +65,19 @@ class ShownSecret:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DocumentCounts:
+    """How much there is to retrieve from."""
+
+    files: int
+    """That were opened."""
+    usable: int
+    """Documents, copies left out."""
+    passages: int
+    passage_words: int
+    """Words of a passage at most."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Checked:
     """What checking a project found."""
 
@@ -110,6 +123,8 @@ class Checked:
     """Wall time of the check."""
     root: Path | None = None
     """The project's folder; paths are told from there."""
+    documents: DocumentCounts | None = None
+    """None: the project names none."""
     fixed: Fixed | None = None
     """The repaired copy, where one was wanted."""
 
