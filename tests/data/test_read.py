@@ -12,6 +12,7 @@ from data_files import FORMATS, Write, chat, content, faults, jsonl
 from tunewise.data import bytes as file_bytes
 from tunewise.data.faults import Reading
 from tunewise.data.read import read_data, read_examples, stream_examples
+from tunewise.errors import UserError
 from tunewise.project import Data
 
 OK = chat(("user", "q"), ("assistant", "a"))
@@ -33,6 +34,58 @@ def test_a_system_turn_and_earlier_answers_are_context(write: Write) -> None:
 def test_alpaca_input_follows_the_instruction(write: Write) -> None:
     path = write('{"instruction": "Translate.", "input": "Hund", "output": "dog"}')
     assert content(read_examples(path).examples) == [("Translate.\n\nHund", "dog")]
+
+
+@pytest.mark.parametrize("cell", [False, True])
+@pytest.mark.parametrize(
+    ("asked", "answer"), [("instruction", "output"), ("prompt", "response"), ("input", "output")]
+)
+def test_a_history_is_the_turns_before_the_question(
+    write: Write, asked: str, answer: str, cell: bool
+) -> None:
+    # hiyouga/LlamaFactory#3351: a conversation whose earlier turns lie in a column of their own.
+    history: object = [["Hi", "Hello, which order?"], ["Number 7", "It left today."]]
+    row = {asked: "When is it here?", answer: "On Friday.", "history": history, "tag": "x"}
+    if cell:
+        row["history"] = json.dumps(history)
+    (example,) = read_examples(write(json.dumps(row))).examples
+    assert [(turn.role, turn.content, turn.weight) for turn in example.messages] == [
+        ("user", "Hi", None),
+        ("assistant", "Hello, which order?", 1),
+        ("user", "Number 7", None),
+        ("assistant", "It left today.", 1),
+        ("user", "When is it here?", None),
+    ]
+    assert example.target == "On Friday."
+    assert example.metadata == {"tag": "x"}
+
+
+def test_a_system_turn_stands_before_the_history(write: Write) -> None:
+    row = {
+        "instruction": "And you?",
+        "output": "Fine.",
+        "system": "Be brief.",
+        "history": [["Hi", "Yo"]],
+    }
+    (example,) = read_examples(write(json.dumps(row))).examples
+    assert [turn.content for turn in example.messages] == ["Be brief.", "Hi", "Yo", "And you?"]
+
+
+@pytest.mark.parametrize("history", ["asthma since 2011", "", None, 3, "[[not JSON", []])
+def test_a_history_that_is_no_list_of_turns_stays_metadata(write: Write, history: object) -> None:
+    row = {"instruction": "Sum up.", "output": "Fine.", "history": history}
+    (example,) = read_examples(write(json.dumps(row))).examples
+    assert len(example.messages) == 1
+    assert example.metadata["history"] == history
+
+
+@pytest.mark.parametrize(
+    "history", [["Hi", "Yo"], [["Hi"]], [["Hi", None]], [["Hi", ""]], [{"q": 1}]]
+)
+def test_a_history_without_pairs_is_an_error_by_line(write: Write, history: object) -> None:
+    row = {"instruction": "Sum up.", "output": "Fine.", "history": history}
+    with pytest.raises(UserError, match=r":1: history is no list of pairs\. Write \[\["):
+        read_examples(write(json.dumps(row)))
 
 
 def test_multiple_choice_keeps_its_choices(write: Write) -> None:

@@ -3,6 +3,7 @@
 It knows nothing of files, nor of how the shape of a row is recognised.
 """
 
+import contextlib
 import difflib
 import hashlib
 import json
@@ -63,16 +64,44 @@ def system_turn(row: Row, column: str = "system") -> tuple[Message, ...]:
     return (Message(role="system", content=text),) if text.strip() else ()
 
 
-def question(text: str, answer: str, *used: str, system: tuple[Message, ...] = ()) -> Shaped:
-    """One question and its answer."""
-    return Shaped((*system, Message(role="user", content=text)), (answer,), used)
+def earlier_turns(row: Row, column: str = "history") -> tuple[Message, ...]:
+    """Turns before a row's own question: a list of [question, answer], perhaps as JSON text.
+
+    Their answers are learnt, as those in a conversation are. Anything but a list is no history of
+    a conversation and stays metadata.
+
+    Raises:
+        RowError: it is a list of something else.
+    """
+    value = row.get(column)
+    if isinstance(value, str) and value.lstrip().startswith("[["):  # a table's cell
+        with contextlib.suppress(ValueError, RecursionError):
+            value = cast(object, json.loads(value))
+    if not isinstance(value, list):
+        return ()
+    turns: list[Message] = []
+    for exchange in cast(list[object], value):
+        said = cast(list[object], exchange) if isinstance(exchange, list | tuple) else []
+        texts = [text for text in said if isinstance(text, str) and text.strip()]
+        if len(said) != 2 or len(texts) != 2:
+            raise RowError("history", f'{column} is no list of pairs. Write [["...", "..."], ...].')
+        turns.append(Message(role="user", content=texts[0]))
+        turns.append(Message(role="assistant", content=texts[1], weight=1))
+    return tuple(turns)
+
+
+def question(text: str, answer: str, *used: str, before: tuple[Message, ...] = ()) -> Shaped:
+    """One question and its answer, with the turns before it."""
+    return Shaped((*before, Message(role="user", content=text)), (answer,), used)
 
 
 def pair(row: Row, *, asked: str, answer: str) -> Shaped:
     """Two columns."""
     if isinstance(row.get(asked), dict | list | bool):
         raise RowError("input", f"{asked} is no text. Write the input as one text.")
-    return question(value_of(row, asked), value_of(row, answer), asked, answer)
+    before = earlier_turns(row)
+    used = (asked, answer, "history") if before else (asked, answer)
+    return question(value_of(row, asked), value_of(row, answer), *used, before=before)
 
 
 def alpaca(row: Row, *, answer: str) -> Shaped:
@@ -81,8 +110,9 @@ def alpaca(row: Row, *, answer: str) -> Shaped:
     if extra is not None and not isinstance(extra, str):
         raise RowError("input", "input is no text. Write the input as one text.")
     whole = f"{instruction}\n\n{extra}" if extra and extra.strip() else instruction
-    used = ("instruction", "input", "system", answer)
-    return question(whole, value_of(row, answer), *used, system=system_turn(row))
+    before = earlier_turns(row)
+    used = ("instruction", "input", "system", answer, *(("history",) if before else ()))
+    return question(whole, value_of(row, answer), *used, before=(*system_turn(row), *before))
 
 
 def multiple_choice(row: Row) -> Shaped:
