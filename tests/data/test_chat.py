@@ -53,6 +53,24 @@ def decoded(tokenizer: ChatTokenizer, ids: tuple[int, ...]) -> object:
     return tokenizer.decode(list(ids))
 
 
+@pytest.mark.parametrize(
+    "today",
+    [
+        "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}"
+        "{% endif %}{{ date_string }}",
+        "{{ strftime_now('%d %b %Y') }}",
+        "{{ strftime_now('%-d') + ' ' + strftime_now('%B')[:3] ~ strftime_now(' %Y') }}",
+    ],
+)
+def test_a_template_that_writes_the_date_writes_the_same_on_any_day(today: str) -> None:
+    # locuslab/open-unlearning#98: results differed from day to day, the date was in every prompt.
+    tokenizer = build(f"<|im_start|>system\nToday: {today}<|im_end|>\n{CHATML}")
+    prompt = render_prompt(tokenizer, ASK)
+    assert prompt.startswith("<|im_start|>system\nToday: 26 Jul 2024<|im_end|>\n")
+    whole = decoded(tokenizer, answer_tokens(tokenizer, ASK, "In Köln.").token_ids)
+    assert whole == f"{prompt}In Köln.<|im_end|>"
+
+
 def test_the_prompt_ends_where_the_answer_begins() -> None:
     assert render_prompt(build(CHATML), ASK) == (
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhere is it?<|im_end|>\n"

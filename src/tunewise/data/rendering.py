@@ -4,11 +4,13 @@ A base model without a template gets the plain form: one block a turn and a blan
 blocks (`System: …`, `User: …`, `Assistant: …`); the prompt ends with `Assistant:`.
 
 Tools and their calls go through the template where it knows them; otherwise they become text as
-`tools.as_plain` says. It knows nothing of tokens and loss.
+`tools.as_plain` says. A template that writes today's date gets one and the same: the same rows are
+the same tokens on any day. It knows nothing of tokens and loss.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Protocol
 
@@ -17,6 +19,15 @@ import jinja2
 from tunewise.data.tools import answered_calls, as_plain
 from tunewise.errors import UserError
 from tunewise.types import Message, Tool, ToolCall
+
+_TODAY = datetime(2024, 7, 26)
+"""What templates are told where they ask for today: the date that Llama 3's writes if not told."""
+_PARTS = "".join(
+    f" | replace('%{part}', '{_TODAY.strftime(f'%{part}')}')"
+    for part in ("-d", "-m", *"aAbBdHIjmMpSuUwyY")
+)
+_SAME_DAY = "{% macro strftime_now(form) %}{{ form" + _PARTS + " }}{% endmacro %}{{ '' }}"
+"""Put before a template, it stands for the clock. (Only data can be handed to a template.)"""
 
 _PROBE_TOOL: Tool = {
     "type": "function",
@@ -62,6 +73,8 @@ class ChatTokenizer(Protocol):
         tokenize: bool,
         add_generation_prompt: bool,
         enable_thinking: bool,
+        chat_template: str | None,
+        date_string: str,
     ) -> object:
         """Renders the template in a Jinja sandbox; most templates know nothing of thinking."""
         ...
@@ -151,6 +164,7 @@ def _knows_tools(tokenizer: ChatTokenizer, template: str) -> bool:
 def _through_template(
     tokenizer: ChatTokenizer, messages: Sequence[Message], tools: Sequence[Tool], *, prompt: bool
 ) -> str:
+    template = template_of(tokenizer)
     return str(
         tokenizer.apply_chat_template(
             _turns(messages),
@@ -160,6 +174,9 @@ def _through_template(
             # Examples hold answers, no thoughts: a model that could think is asked not to, in
             # training and afterwards (Qwen3).
             enable_thinking=False,
+            # Llama 3.2, Granite, SmolLM3 and others write the day on which they are rendered.
+            date_string=f"{_TODAY:%d %b %Y}",
+            chat_template=_SAME_DAY + template if "strftime_now" in template else None,
         )
     )
 
