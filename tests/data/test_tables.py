@@ -130,6 +130,9 @@ WITHIN = {
         padded("text;label;n", *[f"{row};1" for row in BELOW], "Total:;;3"),
         "6: is a line of totals below the table; passed over.",
     ),
+    "a line of totals in every column": (
+        BARE + ";\nGesamt:;3\n", "7: is a line of totals below the table; passed over."
+    ),
 }  # fmt: skip
 
 
@@ -153,6 +156,9 @@ def test_an_index_that_pandas_writes_without_a_name_gets_one(write: Write) -> No
 def test_a_total_in_the_middle_or_with_words_beside_it_is_a_row(write: Write) -> None:
     raw = "text;label;n\nTotal;;3\nok;A;1\n"
     assert faults(write(raw, "a.csv"))[0].startswith("2: label is empty.")
+    rows, _, notes = read(write("text;label\nok;1\nTotal;2\n", "a.csv"))
+    assert rows == [("ok", "1"), ("Total", "2")]
+    assert "3: looks like a line of totals. Remove it if it is one." in notes
     rows, _, _ = read(write("text;label;n\nok;A;1\nTotal;loss;\n", "a.csv"))
     assert rows == [("ok", "A"), ("Total", "loss")]
 

@@ -96,6 +96,12 @@ LOGS = {
         "request": {"body": ASKED}, "response": {"status": 200, "body": {"choices": [
             {"index": 0, "message": SAID, "finish_reason": "stop"}]}},
     },
+    "the newer API": {
+        "request": {"input": "dry snow"},
+        "response": {"output": [{"type": "reasoning"}, {
+            "type": "message", "role": "assistant",
+            "content": [{"type": "output_text", "text": "blue"}]}]},
+    },
     "a run of turns": {"inputs": ASKED, "outputs": {"message": SAID}},
     "a run of texts": {"inputs": {"question": "dry snow"}, "outputs": {"answer": "blue"}},
 }  # fmt: skip

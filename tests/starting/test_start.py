@@ -17,6 +17,7 @@ from folders import (
 )
 
 from command_line import Done, tunewise
+from tunewise.errors import UserError
 from tunewise.project import Project, load_project
 from tunewise.starting.start import Started, start_project
 
@@ -205,6 +206,33 @@ class TestFormats:
         write_table(folder / "dump.txt", tickets(), delimiter="\t")
         assert start(folder).found.sources == {"examples": ("dump.txt",)}
         works(folder)
+
+
+class TestColumnsThatAreNone:
+    def test_a_constant_answer_is_replaced_by_a_better_column_and_named(self, folder: Path) -> None:
+        kept = [{"text": row["Ticket text"], "label": "x", "queue": row["Final category"]}
+                for row in tickets()]  # fmt: skip
+        write_table(folder / "rows.csv", kept)
+        started = start_project(folder)
+        assert (started.project.data.input, started.project.data.output) == ("text", "queue")
+        assert '# Neither: "label" (always "x").' in started.file.read_text()
+
+    @pytest.mark.parametrize("name", ["label", "status"])
+    def test_with_nothing_left_it_says_so_and_what_to_set(self, folder: Path, name: str) -> None:
+        kept = [{"text": row["Ticket text"], name: "open"} for row in tickets()]
+        write_table(folder / "rows.csv", kept)
+        with pytest.raises(UserError) as caught:
+            start_project(folder)
+        assert f'"{name}" (always "open")' in str(caught.value)
+        assert "or name yours with input and output under [data]" in str(caught.value)
+
+    def test_turns_as_rows_are_refused_with_the_first_written_right(self, folder: Path) -> None:
+        turns = [{"from": ("human", "gpt")[n % 2], "value": f"said {n}"} for n in range(40)]
+        (folder / "turns.json").write_text(json.dumps(turns))
+        with pytest.raises(UserError) as caught:
+            start_project(folder)
+        assert '{"messages": [{"role": "user", "content": "said 0"}' in str(caught.value)
+        assert not (folder / "tunewise.toml").exists()
 
 
 class TestSplits:

@@ -1,3 +1,5 @@
+import uuid
+
 import pytest
 from folders import tickets
 
@@ -124,3 +126,45 @@ def test_other_columns_are_no_groups(column) -> None:
 def test_words_of_a_name_are_found_however_it_is_written() -> None:
     assert name_words("FinalCategory") == name_words("final_category") == {"final", "category"}
     assert name_words("Ticket text (EN)") == {"ticket", "text", "en"}
+
+
+def unfit(**columns: object) -> dict[str, str]:
+    return {column.name: column.unfit for column in look_at(rows(**columns)) if column.unfit}
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("open", 'always "open"'),
+        (lambda n: n, "counts the rows"),
+        (lambda n: str(n + 7000), "counts the rows"),
+        (lambda n: n * n + 3, "another number in each row"),
+        (lambda n: str(uuid.UUID(int=n)), "an id in each row"),
+        (lambda n: f"2025-01-{n + 1:02}T10:00:00Z", "a time in each row"),
+        (lambda n: 1_700_000_000 + n * n, "a time in each row"),
+        (lambda n: f"TCK-{n * n}", "another code in each row"),
+        (lambda n: f"a{n}@example.org", "another address in each row"),
+        ("", "empty"),
+    ],
+)
+def test_a_constant_or_an_id_is_neither_input_nor_answer(value: object, why: str) -> None:
+    for name in ("label", "text"):
+        columns = {name: value, "body": long_text, "queue": label}
+        assert unfit(**columns) == {name: why}
+        assert chosen(rows(**columns)) == ("body", "queue")
+
+
+@pytest.mark.parametrize("name", ["role", "from", "speaker"])
+def test_who_speaks_is_no_answer(name: str) -> None:
+    speaks = {name: lambda n: ["user", "assistant"][n % 2], "content": long_text}
+    assert unfit(**speaks) == {name: "says who speaks"}
+    assert choose_columns(rows(**speaks)) is None
+
+
+def test_numbers_of_their_own_may_be_answers_by_their_name() -> None:
+    assert unfit(question=long_text, answer=lambda n: n * n + 3) == {}
+
+
+def test_lines_that_begin_with_a_time_are_texts() -> None:
+    line = lambda n: f"2025-01-01 10:{n:02}:00 the server said {n} things"  # noqa: E731
+    assert chosen(rows(line=line, kind=label)) == ("line", "kind")

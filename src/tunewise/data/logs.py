@@ -24,7 +24,7 @@ def logged(row: Row, reading: Reading) -> Shaped:
         RowError: there is no such conversation, or not just one answer.
     """
     request, response = (_body(row.get(name)) for name in ("request", "response"))
-    messages, answer = request.get("messages"), _answer(response)
+    messages, answer = request.get("messages") or _asked(request), _answer(response)
     if not isinstance(messages, list) or answer is None:
         asked = cast(object, messages or row["request"])
         raise RowError("log", _how_to_write(asked, answer or row["response"]))
@@ -74,6 +74,17 @@ def _chat(turns: list[object], tools: object, used: tuple[str, ...], reading: Re
     return Shaped(messages, (target,), used, known)
 
 
+def _asked(request: Mapping[str, object]) -> list[object] | None:
+    """The turns of a request to OpenAI's newer API: `instructions` and `input`."""
+    asked = request.get("input")
+    turns = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
+    if not isinstance(turns, list):
+        return None
+    told = request.get("instructions")
+    first = [{"role": "system", "content": told}] if isinstance(told, str) and told else []
+    return [*first, *cast("list[object]", turns)]
+
+
 def _mapping(value: object) -> Mapping[str, object]:
     return cast("dict[str, object]", value) if isinstance(value, dict) else {}
 
@@ -89,11 +100,19 @@ def _answer(response: Mapping[str, object]) -> Mapping[str, object] | None:
     choices = response.get("choices")
     if isinstance(choices, list) and len(cast("list[object]", choices)) == 1:
         response = _mapping(cast("list[object]", choices)[0])
+    output = response.get("output")
+    said = [_mapping(item) for item in cast("list[object]", output)] if _is_list(output) else []
+    if len(said := [item for item in said if item.get("type") != "reasoning"]) == 1:
+        response = said[0]
     message = _mapping(response.get("message")) or response
     if message.get("role") == "assistant" and ("content" in message or "tool_calls" in message):
         kept = ("role", "content", "tool_calls", "function_call")
         return {key: message[key] for key in kept if key in message}
     return None
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list)
 
 
 def _only_text(value: object, names: tuple[str, ...]) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal, NamedTuple, cast
 
+from tunewise.data.annotations import is_label_studio, is_prodigy, label_studio, prodigy
 from tunewise.data.chat_rows import chat, prompted
 from tunewise.data.columns import Row, Shaped, alpaca, multiple_choice, pair, plain_text
 from tunewise.data.faults import Reading, RowError
@@ -33,6 +34,8 @@ _PERHAPS_CHATS = ("dialog", "dialogue", "turns", "chat")
 
 TURNS = "turns as rows"
 """The kind of fault of a file whose rows are single turns."""
+HALF_A_LOG = "half a log"
+"""The kind of fault of a request without its answer, or the other way round."""
 
 
 class Shape(NamedTuple):
@@ -103,6 +106,10 @@ def _pair_columns(row: Row) -> PairColumns | None:
 
 
 def _two_columns(row: Row, kind: Kind, reading: Reading) -> Shape:
+    if is_prodigy(row):
+        return Shape("Prodigy's tasks (text -> label)", "examples", prodigy)
+    if is_label_studio(row):
+        return Shape("Label Studio's tasks (data -> choice)", "examples", label_studio)
     if kind == "texts" and "text" in row:
         return _text("text")
     if "question" in row and isinstance(row.get("choices"), list):
@@ -131,7 +138,7 @@ def _two_columns(row: Row, kind: Kind, reading: Reading) -> Shape:
     if is_single_turn(row):
         raise RowError(TURNS, turns_as_rows(row))
     if what := unlabelled_log(row):
-        raise RowError("unknown columns", what)
+        raise RowError(HALF_A_LOG, what)
     if "text" in row and not _hints(row):
         return _text("text")
     raise RowError("unknown columns", _unknown_columns(row))

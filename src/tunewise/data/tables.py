@@ -48,6 +48,8 @@ def table_rows(chunks: Iterator[bytes], start: Start, reading: Reading) -> Itera
                 _swallows(cell, start.delimiter, header) for cell in record.cells
             ):
                 reading.count("looks like several rows in one pair of quotes. Check its quotes.")
+            if after is None and _is_total(filled(record.cells)):
+                reading.count("looks like a line of totals. Remove it if it is one.")
             yield Numbered(record.line, row)
         record = after
 
@@ -170,7 +172,7 @@ def _no_row(cells: list[str], header: _Header, delimiter: str, *, is_last: bool)
         return "only says how columns are separated; passed over."
     if wide and is_last and len(said) == 1 and _ROWS.fullmatch(said[0].strip()):
         return "only says how many rows there are; passed over."
-    if is_last and _is_total(said) and len(said) < len(header.names):
+    if is_last and _is_total(said) and (len(said) < len(header.names) or said[0].endswith(":")):
         return "is a line of totals below the table; passed over."
     return ""
 
@@ -187,7 +189,7 @@ def _is_total(said: list[str]) -> bool:
 def _hint(cells: list[str], header: _Header, after: _Record | None) -> str:
     if len(header.names) == 1:
         return f" If line {header.line} is a title, remove it: the header comes first."
-    if after is None and len(filled(cells)) <= 2:
+    if len(filled(cells)) == 1 or (after is None and len(filled(cells)) == 2):
         return " If it is a remark or a total below the table, remove it."
     return ""
 

@@ -16,13 +16,15 @@ CHAT_COLUMNS = frozenset({
     "messages", "conversations", "conversation", "dialog", "dialogue", "turns", "chat",
 })  # fmt: skip
 """Columns in which a list of turns is known."""
-_ROLES = ("role", "from", "speaker", "sender", "author", "author_type", "from_role")
+ROLE_COLUMNS = ("role", "from", "speaker", "sender", "author", "author_type", "from_role")
+"""Names under which turns say who speaks."""
 _TEXTS = ("content", "value", "text", "message", "utterance", "body")
 _SURE = {("role", "content"), ("from", "value")}
-_SPEAKERS = {
+SPEAKERS = {
     "system", "user", "assistant", "human", "gpt", "chatgpt", "bot", "ai", "model", "customer",
     "agent", "tool", "function", "developer", "observation", "client", "support", "advisor",
 }  # fmt: skip
+"""Who speaks in conversations."""
 _CONVERSATION = re.compile(
     r"(conversation|conv|dialog|dialogue|thread|session|chat|ticket|case|call|interaction)s?"
     r"[ _-]?(id|no|nr|number|key|uuid|index)?",
@@ -43,11 +45,11 @@ def turn_keys(row: object) -> _Keys | None:
     if not isinstance(row, dict):
         return None
     row = cast("dict[str, object]", row)
-    for role in _ROLES:
+    for role in ROLE_COLUMNS:
         for text in _TEXTS:
             if role in row and text in row:
                 says = str(row[role]).strip().casefold()
-                if (role, text) in _SURE or says in _SPEAKERS:
+                if (role, text) in _SURE or says in SPEAKERS:
                     return _Keys(role, text)
     return None
 

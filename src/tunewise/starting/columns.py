@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from tunewise.starting.unfit import why_unfit
 from tunewise.text.comparison import label_form
 from tunewise.text.words import count_words
 
@@ -63,6 +64,12 @@ _NUMBER = re.compile(r"[-+]?[\d.,]+ ?%?")
 _CODE = re.compile(r"\S*\d\S*")
 _ADDRESS = re.compile(r"\S+@\S+\.\S+|https?://\S+|www\.\S+")
 _LONG_LABEL = 80
+_OPEN_ANSWERS = {
+    "answer", "output", "response", "reply", "completion", "target", "expected", "solution",
+    "result", "gold", "input", "question", "prompt",
+}  # fmt: skip
+"""Names of columns that may well hold another number in each row: sums and their results."""
+_MOST_UNFIT = 6
 _LIKELY = 0.5
 """A score from which a column is named as an alternative."""
 FEWEST_GROUPS = 40
@@ -86,6 +93,8 @@ class Column:
     """Share of the values that are the most frequent one."""
     closed: bool
     """Whether a few short values repeat: a set of labels."""
+    unfit: str
+    """Why it can be neither input nor answer; empty where it may be one."""
 
     @property
     def named_like_input(self) -> bool:
@@ -118,6 +127,8 @@ class Choice:
     other_inputs: tuple[Column, ...]
     """What else might be the input, the likeliest first."""
     other_outputs: tuple[Column, ...]
+    unfit: tuple[Column, ...]
+    """What can be neither."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,7 +167,20 @@ def choose_columns(rows: Sequence[Mapping[str, object]]) -> Choice | None:
         output=by_name[best[1]],
         other_inputs=_others(asked, best, by_name),
         other_outputs=_others(answers, best, by_name),
+        unfit=tuple(column for column in columns if column.unfit),
     )
+
+
+def unfit_pair(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> str:
+    """Why columns known by their names cannot be input and answer after all; empty if they can."""
+    columns = {column.name: column for column in look_at(rows)}
+    wrong = [columns[name] for name in names if name in columns and columns[name].unfit]
+    return unfit_columns(wrong) if wrong else ""
+
+
+def unfit_columns(columns: Sequence[Column]) -> str:
+    """Columns with why they can be neither input nor answer."""
+    return ", ".join(f'"{column.name}" ({column.unfit})' for column in columns[:_MOST_UNFIT])
 
 
 def group_columns(rows: Sequence[Mapping[str, object]], used: Sequence[str]) -> list[Grouping]:
@@ -203,6 +227,7 @@ def _column(name: str, values: Sequence[object]) -> Column:
         distinct=len(counts),
         words=fmean(count_words(text) for text in texts) if texts else 0.0,
         form=form,
+        unfit=why_unfit(name, texts, form, open_answer=bool(name_words(name) & _OPEN_ANSWERS)),
         most_common=max(counts.values()) / len(texts) if texts else 0.0,
         closed=form != "object"
         and len(counts) > 1
@@ -226,7 +251,7 @@ def _best_word(name: str, words: Mapping[str, float]) -> float:
 
 
 def _input_score(column: Column) -> float | None:
-    if column.form != "text" or column.filled < 0.5 or column.distinct < 2:
+    if column.form != "text" or column.filled < 0.5 or column.distinct < 2 or column.unfit:
         return None
     words = name_words(column.name)
     score = 2 * _best_word(column.name, _INPUT_WORDS) + min(column.words / 12, 1.5)
@@ -242,6 +267,8 @@ def _input_score(column: Column) -> float | None:
 
 def _output_score(column: Column) -> float | None:
     if column.form in ("date", "code", "address") or column.distinct < 2 or column.filled < 0.3:
+        return None
+    if column.unfit:
         return None
     words = name_words(column.name)
     named = _best_word(column.name, _ANSWER_WORDS)

@@ -12,16 +12,20 @@ from typing import cast
 
 from tunewise.data.bytes import is_windows_1252
 from tunewise.data.faults import FileError, Numbered, Reading, RowError
-from tunewise.data.recognise import Shape, recognise
+from tunewise.data.recognise import HALF_A_LOG, TURNS, Shape, recognise
 from tunewise.data.rows import numbered_rows
 from tunewise.data.sources import find_parts, part_named
 from tunewise.errors import UserError
 from tunewise.settings import Data
-from tunewise.starting.columns import Choice, choose_columns
+from tunewise.starting.columns import Choice, choose_columns, look_at, unfit_columns, unfit_pair
 
 LOOKED_AT = 200
 """Rows of a file from which its columns are judged."""
 FEWEST = 5
+_NAME_THEM = (
+    "Add a column with the text and one with its right answer, or name yours with input and output "
+    "under [data] of a tunewise.toml."
+)
 _OTHER_KINDS = {
     "preferences": "holds preference pairs, and a decision needs one answer a row.",
     "texts": "holds plain texts without answers.",
@@ -152,19 +156,29 @@ def _shape_of(rows: Sequence[Mapping[str, object]]) -> tuple[str, Choice | None,
     try:
         shape = recognise(rows[0], Data(), "examples", quiet)
     except RowError as error:
+        if error.kind in (TURNS, HALF_A_LOG):
+            return error.what
         shape, unknown = None, error.what
     else:
         unknown = _OTHER_KINDS.get(shape.kind, "")
     if shape is not None and shape.kind == "examples":
+        asked, _, answer = shape.name.partition(" -> ")
+        unfit = unfit_pair(rows, (asked, answer))
         faults = [what for row in rows if (what := _fault(row, shape))]
-        if len(faults) < len(rows):
+        if not unfit and len(faults) < len(rows):
             return shape.name, None, len(faults)
-        return f"no row can be read as {shape.name}: {faults[0]}"
+        if not unfit:
+            return f"no row can be read as {shape.name}: {faults[0]}"
+        unknown, shape = f"cannot be read as {shape.name}: {unfit}. {_NAME_THEM}", None
     if shape is not None and shape.kind != "texts":
         return unknown
     choice = choose_columns(rows)
     if choice is None:
-        return unknown
+        unfit = [column for column in look_at(rows) if column.unfit]
+        if not unfit or _NAME_THEM in unknown:
+            return unknown
+        no = f"no two columns are fit for input and answer: {unfit_columns(unfit)}"
+        return f"{no}. {_NAME_THEM}"
     chosen = recognise(
         rows[0], Data(input=choice.input.name, output=choice.output.name), "examples", quiet
     )

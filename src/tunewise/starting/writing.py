@@ -12,7 +12,7 @@ from tunewise.data.checks.findings import listed, plural
 from tunewise.data.checks.labels import FREQUENT, RARE, meant_label
 from tunewise.inference import Inference
 from tunewise.settings import DEFAULT_METRICS, KINDS, STARTER_MODEL
-from tunewise.starting.columns import FEWEST_GROUPS, Choice, Column, Grouping
+from tunewise.starting.columns import FEWEST_GROUPS, Choice, Column, Grouping, unfit_columns
 from tunewise.starting.looking import Found
 from tunewise.starting.toml_text import entry, one_line, quoted, remark
 from tunewise.text.labels import spelled_alike
@@ -254,6 +254,7 @@ def _columns(choice: Choice) -> list[str]:
             f"{', and named like an answer' * choice.output.named_like_answer}.",
             _empty(choice.output),
             _or(choice.other_outputs),
+            f"Neither: {unfit_columns(choice.unfit)}." if choice.unfit else "",
         ),
         entry("output", choice.output.name),
     ]
