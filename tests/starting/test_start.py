@@ -215,7 +215,7 @@ class TestColumnsThatAreNone:
         write_table(folder / "rows.csv", kept)
         started = start_project(folder)
         assert (started.project.data.input, started.project.data.output) == ("text", "queue")
-        assert '# Neither: "label" (always "x").' in started.file.read_text()
+        assert 'Neither: "label" (always "x").' in started.file.read_text()
 
     @pytest.mark.parametrize("name", ["label", "status"])
     def test_with_nothing_left_it_says_so_and_what_to_set(self, folder: Path, name: str) -> None:

@@ -57,7 +57,7 @@ _GROUP_WORDS = {
     "subscriber", "student", "group", "kunde", "kundennummer", "cliente",
 }  # fmt: skip
 _DATE = re.compile(
-    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ,]+\d{1,2}:\d{2}.*)?|\d{1,2}:\d{2}(:\d{2})?"
+    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ,]+\d{1,2}:\d{2}.{0,16})?|\d{1,2}:\d{2}(:\d{2})?"
     r"|\d{1,2}\.? [A-Za-z]{3,9}\.? \d{2,4}.*|[A-Za-z]{3,9}\.? \d{1,2},? \d{2,4}.*"
 )
 _NUMBER = re.compile(r"[-+]?[\d.,]+ ?%?")

@@ -16,7 +16,7 @@ _UNIQUE = 0.98
 _UUID = re.compile(
     r"\{?[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}\}?|[0-9a-f]{24,64}", re.IGNORECASE
 )
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*|1[0-9]{9}([0-9]{3})?(\.\d+)?")
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.{0,16}|1[0-9]{9}([0-9]{3})?(\.\d+)?")
 _WHOLE = re.compile(r"[-+]?\d{1,18}(\.0)?")
 _CALLED = {"number": "number", "date": "date", "code": "code", "address": "address"}
 
