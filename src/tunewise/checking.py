@@ -20,6 +20,7 @@ from tunewise.data.checks.findings import Found, listed
 from tunewise.data.checks.fix import refuse_taken, write_fixed
 from tunewise.data.checks.gather import Gathered, UnreadableRowsError, gather
 from tunewise.data.checks.judgeable import check_judgeable
+from tunewise.data.checks.label_sets import check_label_sets
 from tunewise.data.checks.labels import check_labels, foreign_rows, meant_targets
 from tunewise.data.checks.leaks import check_leaks
 from tunewise.data.checks.mistakes import FOLDS, Doubts, check_mistakes
@@ -178,7 +179,8 @@ def _judged(
     declared = replace(task, labels=project.task.labels)
     check_sizes(read.rows, found)
     empty = check_targets(survey, found) if answered else look_at[:0]
-    labels = check_labels(survey, declared, found) if answered else []
+    of_labels = check_label_sets if task.kind == "multilabel" else check_labels
+    labels = of_labels(survey, declared, found) if answered else []
     judged = read.kind == "examples"
     mute = check_judgeable(survey, declared, project.root, found) if judged else look_at[:0]
     answers = meant_targets(survey, declared)

@@ -11,6 +11,7 @@ import regex
 
 from tunewise.settings import DEFAULT_METRICS, Project
 from tunewise.text.comparison import comparable, label_form
+from tunewise.text.label_sets import as_sets, set_elements
 from tunewise.text.labels import spelled_alike
 from tunewise.text.words import count_words, words
 from tunewise.types import Example, Kind
@@ -46,6 +47,9 @@ def infer_task(
     if kind is None:
         kind, why = _infer_kind(targets, task.labels, documents=project.data.documents is not None)
     labels = task.labels
+    if kind == "multilabel" and labels is None:
+        every = [one for target in targets for one in set_elements(target)]
+        labels = tuple(sorted(set(spelled_alike(every).values())))
     if kind == "classification" and labels is None:
         labels = tuple(sorted(set(spelled_alike(targets).values())))
     metric = task.metric
@@ -64,6 +68,12 @@ def _infer_kind(
     objects = sum(_is_object(target) for target in targets)
     lengths = sorted(count_words(target) for target in targets)
     median = lengths[len(lengths) // 2] if lengths else 0
+    sets = as_sets(targets, tuple(labels or ()))
+    if sets is not None:
+        return "multilabel", (
+            f"kind multilabel, because answers are sets of {len(sets.labels)} labels, "
+            f"{sets.several} of {len(targets)} hold several"
+        )
     if labels is not None:
         return "classification", "kind classification, because labels are given"
     if targets and objects > len(targets) / 2:

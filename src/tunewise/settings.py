@@ -35,6 +35,8 @@ METRICS = (
     "token_f1",
     "rouge_l",
     "chrf",
+    "set_f1",
+    "exact_set",
 )
 ENGINES = ("auto", "openvino", "transformers", "openai", "scripted")
 METHODS = ("sft", "dpo", "kto", "cpt", "distill")
@@ -46,6 +48,7 @@ TRACKERS = ("tensorboard", "mlflow", "wandb")
 KINDS: tuple[Kind, ...] = get_args(Kind)
 DEFAULT_METRICS: Mapping[Kind, str] = {
     "classification": "accuracy",
+    "multilabel": "set_f1",
     "extraction": "json_fields",
     "generation": "rouge_l",
     "qa": "token_f1",
@@ -65,7 +68,7 @@ class Task:
     """What a person would tell the model; empty when the rows say it themselves."""
     kind: Kind | None = None
     labels: tuple[str, ...] | None = None
-    """The closed set of answers of a classification."""
+    """The labels of a classification, or those that the answers of a multilabel task consist of."""
     metric: str | None = None
     """One of `METRICS`, or `module:function`."""
 

@@ -11,7 +11,7 @@ JsonValue: TypeAlias = (
     bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"] | None
 )
 
-Kind = Literal["classification", "extraction", "generation", "qa"]
+Kind = Literal["classification", "multilabel", "extraction", "generation", "qa"]
 """What sort of answer the task asks for; decides the default metric and prompts."""
 
 

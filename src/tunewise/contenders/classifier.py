@@ -23,6 +23,7 @@ from tunewise.evaluation.json_answers import parse_object
 from tunewise.evaluation.scorers import Metric, quality
 from tunewise.retrieval.embed import Embedder, load_embedder
 from tunewise.text.comparison import comparable, label_form
+from tunewise.text.label_sets import form_of, set_elements, write_set
 from tunewise.text.labels import spelled_alike
 from tunewise.types import Answer, Example, Fit, Input, JsonValue
 
@@ -34,6 +35,8 @@ REPEATED = 0.95
 """... and at least this share of the rows holds a value that another row holds too."""
 WHOLE = ""
 """Name of the only column where the answer is a label, not an object."""
+YES, NO = "yes", "no"
+"""Whether a set holds a label."""
 ABSENT = "absent"
 """What is predicted for a field that the object lacks; never a JSON text."""
 
@@ -43,7 +46,12 @@ Vectors = NDArray[np.float32]
 
 
 class _Model(Protocol):
+    @property
+    def classes_(self) -> Sequence[str]: ...
+
     def predict(self, x: Vectors) -> Sequence[str]: ...
+
+    def predict_proba(self, x: Vectors) -> NDArray[np.float64]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +62,16 @@ class FittedClassifier:
     models: Mapping[str, _Model]
     fit: Fit
     clock: Callable[[], float]
+    form: str | None = None
+    """How sets of labels are written; None: answers are no sets."""
     seeds: tuple[int, ...] = (0,)
 
     def answer(self, inputs: Sequence[Input], *, seed: int) -> list[Answer]:
         """Embeds and classifies; `seconds` is the wall time of the batch, tokens are none."""
         began = self.clock()
-        texts = _predict(self.models, self.embedder.encode([item.text for item in inputs]))
+        texts = _predict(
+            self.models, self.embedder.encode([item.text for item in inputs]), self.form
+        )
         seconds = self.clock() - began
         return [
             Answer(
@@ -87,6 +99,8 @@ class Classifier:
     metric: Metric
     labels: Sequence[str] | None = None
     """The labels of the task, when the project declares them."""
+    sets: bool = False
+    """Whether answers are sets of labels: one yes-or-no model a label."""
     load: Callable[[], Embedder] = field(default=load_embedder)
     clock: Callable[[], float] = field(default=time.perf_counter)
     name: str = "classifier"
@@ -98,7 +112,13 @@ class Classifier:
             NotApplicable: the answers are not from a closed set, or the extra `dense` is missing.
         """
         began = self.clock()
-        columns = closed_columns([example.target for example in train], self.labels)
+        targets = [example.target for example in train]
+        columns = (
+            set_columns(targets, self.labels)
+            if self.sets
+            else (closed_columns(targets, self.labels))
+        )
+        form = form_of(targets) if self.sets else None
         try:
             embedder = self.load()
         except UserError as missing:
@@ -111,7 +131,7 @@ class Classifier:
         strength, trials = STRENGTHS[0], list[Mapping[str, JsonValue]]()
         for candidate in STRENGTHS if dev else (1.0,):
             models = _fit_models(columns, train_vectors, candidate)
-            texts = _predict(models, dev_vectors)
+            texts = _predict(models, dev_vectors, form)
             value = quality(self.metric, texts, wanted) if dev else 0.0
             trials.append({"C": candidate, "dev_quality": value, "dev_examples": len(dev)})
             if best is None or value > best[0]:
@@ -127,12 +147,15 @@ class Classifier:
             embedder=embedder,
             models=models,
             clock=self.clock,
+            form=form,
             fit=Fit(
                 contender=self.name,
                 settings={
                     "C": strength,
                     "embedder": embedder.name,
-                    "values": {key or "label": len(set(rows)) for key, rows in columns.items()},
+                    "values": {"labels": len(columns)}
+                    if self.sets
+                    else {key or "label": len(set(rows)) for key, rows in columns.items()},
                 },
                 seconds=self.clock() - began,
                 tokens={"prefilled": 0, "generated": 0, "trained": 0},
@@ -186,6 +209,22 @@ def closed_columns(targets: Sequence[str], labels: Sequence[str] | None = None) 
     return columns
 
 
+def set_columns(targets: Sequence[str], labels: Sequence[str] | None = None) -> Columns:
+    """The training targets as one column a label: `YES` where the set holds it.
+
+    Raises:
+        NotApplicable: there are no targets, or their labels hardly repeat.
+    """
+    known = tuple(labels or ())
+    sets = [set_elements(target, known) for target in targets]
+    right = spelled_alike([one for elements in sets for one in elements], known)
+    held = [{right[one] for one in elements} for elements in sets]
+    counts = Counter(label for one in held for label in one)
+    if not counts or (not known and not _is_closed(list(counts.elements()))):
+        raise NotApplicable("answers are not sets from a few labels")
+    return {label: [YES if label in one else NO for one in held] for label in sorted(counts)}
+
+
 def _is_closed(values: Sequence[str]) -> bool:
     counts = Counter(values)
     repeated = sum(count for count in counts.values() if count > 1)
@@ -198,8 +237,15 @@ class _Always:
 
     value: str
 
+    @property
+    def classes_(self) -> Sequence[str]:
+        return [self.value]
+
     def predict(self, x: Vectors) -> Sequence[str]:
         return [self.value] * len(x)
+
+    def predict_proba(self, x: Vectors) -> NDArray[np.float64]:
+        return np.ones((len(x), 1))
 
 
 def _fit_models(columns: Columns, vectors: Vectors, strength: float) -> dict[str, _Model]:
@@ -214,9 +260,27 @@ def _fit_models(columns: Columns, vectors: Vectors, strength: float) -> dict[str
     return models
 
 
-def _predict(models: Mapping[str, _Model], vectors: Vectors) -> list[str]:
+def _predict_sets(models: Mapping[str, _Model], vectors: Vectors, form: str) -> list[str]:
+    """The labels whose models say yes; where none does, the likeliest one."""
+    labels = list(models)
+    likely = np.zeros((len(vectors), len(labels)))
+    for place, model in enumerate(models.values()):
+        classes = list(model.classes_)
+        if YES in classes:
+            likely[:, place] = model.predict_proba(vectors)[:, classes.index(YES)]
+    chosen = [np.flatnonzero(row > 0.5) for row in likely]
+    best = likely.argmax(axis=1)
+    return [
+        write_set([labels[int(n)] for n in (some if len(some) else [best[row]])], form)
+        for row, some in enumerate(chosen)
+    ]
+
+
+def _predict(models: Mapping[str, _Model], vectors: Vectors, form: str | None = None) -> list[str]:
     if not len(vectors):
         return []
+    if form is not None:
+        return _predict_sets(models, vectors, form)
     predicted = {name: model.predict(vectors) for name, model in models.items()}
     if WHOLE in predicted and len(predicted) == 1:
         return [str(label) for label in predicted[WHOLE]]

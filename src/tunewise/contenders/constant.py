@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from tunewise.contenders.base import NotApplicable
 from tunewise.evaluation.json_answers import parse_object
 from tunewise.evaluation.scorers import Metric
+from tunewise.text.label_sets import form_of, set_elements, write_set
 from tunewise.text.labels import spelled_alike
 from tunewise.types import Answer, Example, Fit, Input, JsonValue
 
@@ -61,7 +62,7 @@ class Constant:
             raise NotApplicable("there are no training examples")
         began = self.clock()
         targets = [example.target for example in train]
-        if self.labels:
+        if self.labels and not _of_sets(self.metric):
             right = spelled_alike(targets, self.labels)
             targets = [right[target] for target in targets]
         objects = [parse_object(target) for target in targets]
@@ -70,6 +71,8 @@ class Constant:
         candidates = [frequent]
         if len(rows) == len(targets):
             candidates.append(json.dumps(typical_object(rows), ensure_ascii=False))
+        if _of_sets(self.metric):
+            candidates += frequent_sets(targets, tuple(self.labels or ()))
         if not self.metric.binary:
             candidates += self._medoids(frequent, _spaced(targets, REFERENCES))
         means = self._means(dict.fromkeys(candidates), _spaced(targets, REFERENCES))
@@ -97,6 +100,19 @@ class Constant:
         candidates = list(dict.fromkeys([frequent, *references]))
         rough = self._means(candidates, _spaced(references, SHORTLIST))
         return sorted(candidates, key=lambda candidate: -rough[candidate])[:SHORTLIST]
+
+
+def _of_sets(metric: Metric) -> bool:
+    return metric.name in ("set_f1", "exact_set")
+
+
+def frequent_sets(targets: Sequence[str], labels: tuple[str, ...]) -> list[str]:
+    """The most frequent label, the two most frequent, and so on, as train writes its sets."""
+    form = form_of(targets)
+    written = [one for target in targets for one in set_elements(target, labels)]
+    right = spelled_alike(written, labels)
+    common = [label for label, _ in Counter(right[one] for one in written).most_common(SHORTLIST)]
+    return [write_set(common[:count], form) for count in range(1, len(common) + 1)]
 
 
 def _spaced(targets: Sequence[str], count: int) -> list[str]:

@@ -178,7 +178,9 @@ def _untrained(
             budget_tokens=budget,
             progress=progress,
         ),
-        "classifier": lambda: Classifier(metric=metric, labels=project.task.labels),
+        "classifier": lambda: Classifier(
+            metric=metric, labels=project.task.labels, sets=project.task.kind == "multilabel"
+        ),
         "rag": lambda: Rag(
             engine=engine,
             metric=metric,

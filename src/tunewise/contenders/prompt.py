@@ -18,6 +18,7 @@ from tunewise.evaluation.json_answers import parse_object
 from tunewise.evaluation.scorers import Metric
 from tunewise.models.engine import Engine
 from tunewise.progress import Progress
+from tunewise.text.label_sets import how_to_answer, set_elements
 from tunewise.text.labels import spelled_alike
 from tunewise.text.words import count_words, is_unspaced, search_terms
 from tunewise.types import Example, Input, JsonValue, Kind, Message
@@ -156,6 +157,8 @@ def _contract(kind: Kind, train: Sequence[Example]) -> str:
     match kind:
         case "classification":
             return "Answer with the label only, spelt exactly as given."
+        case "multilabel":
+            return how_to_answer([example.target for example in train])
         case "extraction":
             keys = Counter(key for row in _objects(train) for key in row)
             named = ", ".join(f'"{key}"' for key, _ in keys.most_common(12))
@@ -173,6 +176,13 @@ def _values(kind: Kind, labels: Sequence[str] | None, train: Sequence[Example]) 
         known = list(labels or dict.fromkeys(right.values()))
         listed = f"The labels are: {', '.join(known)}." if len(known) <= 4 * MOST_VALUES else ""
         rows = [(example.input.text, right[example.target]) for example in train]
+        return listed, _definitions("The labels are:", rows, known)
+    if kind == "multilabel":
+        sets = [(e.input.text, set_elements(e.target, tuple(labels or ()))) for e in train]
+        right = spelled_alike((one for _, elements in sets for one in elements), labels or ())
+        known = list(labels or dict.fromkeys(right.values()))
+        listed = f"The labels are: {', '.join(known)}." if len(known) <= 4 * MOST_VALUES else ""
+        rows = [(text, right[one]) for text, elements in sets for one in elements]
         return listed, _definitions("The labels are:", rows, known)
     if kind == "extraction":
         fields: dict[str, Counter[str]] = {}

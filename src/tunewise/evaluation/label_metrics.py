@@ -36,8 +36,14 @@ def read_label(answer: str, labels: tuple[str, ...] | None = None) -> str | None
     known = _known(labels)
     if (label := known.label(line)) is not None:
         return label
-    named = {known.of[found] for found in known.mention.findall(caseless(answer))}
+    named = mentioned(answer, labels)
     return named.pop() if len(named) == 1 else None
+
+
+def mentioned(text: str, labels: tuple[str, ...]) -> set[str]:
+    """The forms of all labels that a text names as words of their own."""
+    known = _known(labels)
+    return {known.of[found] for found in known.mention.findall(caseless(text))}
 
 
 def _clean_label(text: str) -> str:

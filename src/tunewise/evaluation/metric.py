@@ -23,5 +23,7 @@ class Metric:
     """Whether every value is 0 or 1; decides which interval and test are right."""
     score: Callable[[str, str], Judgement]
     """(answer, target) -> judgement of one answer."""
+    labels: tuple[str, ...] | None = None
+    """The closed set of labels that it reads by, where there is one."""
     aggregate: Callable[[Sequence[str], Sequence[str]], float] | None = None
     """(answers, targets) -> the quality of all of them; None: the mean of the single values."""

@@ -14,7 +14,8 @@ from tunewise.evaluation.answer_text import target_proper
 from tunewise.evaluation.json_answers import parse_json
 from tunewise.evaluation.label_metrics import read_label
 from tunewise.evaluation.own_metric import own_metric_function
-from tunewise.text.comparison import comparable
+from tunewise.text.comparison import comparable, label_form
+from tunewise.text.label_sets import set_form
 from tunewise.text.words import words
 
 
@@ -52,6 +53,9 @@ def needs_of(
         case "accuracy" | "macro_f1":
             known = tuple(labels) if labels else None
             return _proper(lambda target: _label(name, known, target))
+        case "set_f1" | "exact_set":
+            known = tuple(labels or ())
+            return _proper(lambda target: _set(name, known, target))
         case "json_fields":
             return _proper(_json_object)
         case "token_f1" | "rouge_l":
@@ -76,6 +80,16 @@ def _label(name: str, labels: tuple[str, ...] | None, target: str) -> str | None
     return (
         f"{_shown(target)} names no single label, which {name} needs. Correct it, or choose "
         "another metric."
+    )
+
+
+def _set(name: str, labels: tuple[str, ...], target: str) -> str | None:
+    forms = {label_form(label) for label in labels}
+    if not forms or set_form(target, labels) <= forms:
+        return None
+    return (
+        f"{_shown(target)} holds what is none of [task] labels, which {name} needs. Correct it, or "
+        "add it to labels."
     )
 
 

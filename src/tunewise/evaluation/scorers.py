@@ -16,6 +16,7 @@ from tunewise.evaluation.json_metrics import exact_match, json_fields, valid_jso
 from tunewise.evaluation.label_metrics import label_metric
 from tunewise.evaluation.metric import Judgement, Metric
 from tunewise.evaluation.own_metric import own_metric_function
+from tunewise.evaluation.set_metrics import set_metric
 from tunewise.evaluation.text_metrics import chrf, rouge_l, token_f1
 from tunewise.settings import METRICS
 from tunewise.types import Answer, Kind, Score
@@ -103,6 +104,8 @@ def _built_in(name: str, labels: Sequence[str] | None) -> Metric:
             return Metric(name=name, binary=False, score=token_f1)
         case "rouge_l":
             return Metric(name=name, binary=False, score=rouge_l)
+        case "set_f1" | "exact_set":
+            return set_metric(name, labels)
         case "chrf":
             return Metric(name=name, binary=False, score=chrf)
         case _:
@@ -126,6 +129,8 @@ def side_metrics(kind: Kind, primary: Metric | None = None) -> tuple[Metric, ...
             _of_answers_proper(Metric(name="valid_json", binary=True, score=valid_json)),
             metric_named("exact_match"),
         ]
+    elif kind == "multilabel" and primary is not None:
+        shown = [metric_named("exact_set", primary.labels)]
     elif kind == "qa":
         shown = [metric_named("exact_match")]
     return tuple(metric for metric in shown if primary is None or metric.name != primary.name)

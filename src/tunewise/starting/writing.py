@@ -15,6 +15,7 @@ from tunewise.settings import DEFAULT_METRICS, KINDS, STARTER_MODEL
 from tunewise.starting.columns import FEWEST_GROUPS, Choice, Column, Grouping, unfit_columns
 from tunewise.starting.looking import Found
 from tunewise.starting.toml_text import entry, one_line, quoted, remark
+from tunewise.text.label_sets import how_to_answer
 from tunewise.text.labels import spelled_alike
 from tunewise.types import Example, Kind
 
@@ -29,6 +30,8 @@ _MOST_LEFT_ASIDE = 10
 _METRICS: dict[Kind, str] = {
     "classification": 'the share of right labels. Or "macro_f1": every label counts the same, '
     "however rare.",
+    "multilabel": 'F1 over the labels of each answer, in any order. Or "exact_set": all labels or '
+    "nothing.",
     "extraction": 'F1 over the fields of the object. Or "exact_match": all fields or nothing.',
     "qa": 'words shared with the right answer. Or "exact_match".',
     "generation": 'the longest sequence shared with the right answer. Or "chrf", "token_f1".',
@@ -119,6 +122,12 @@ def _guessed_instruction(found: Found, inference: Inference) -> str:
             labels = ", ".join(right)
             return f"Read the {asked} and answer with one of these, and nothing else: {labels}."
         return f"Read the {asked} and answer with its label, and nothing else."
+    if task.kind == "multilabel":
+        how = how_to_answer([row.target for row in found.examples])
+        labels = ", ".join(map(one_line, task.labels or ()))
+        return f"Read the {asked}. {how}" + (
+            f" The labels are: {labels}." if _listed(task.labels or ()) else ""
+        )
     if task.kind == "extraction":
         fields = ", ".join(_fields(found.examples))
         return f"Read the {asked} and answer with one JSON object with the fields {fields}."
@@ -156,6 +165,11 @@ def _task(found: Found, inference: Inference, unjudged: Sequence[str]) -> list[s
         *remark(f"{why[:1].upper()}{why[1:]}.", f"Or: {', '.join(others)}."),
         entry("kind", kind),
     ]
+    if kind == "multilabel" and task.labels and not found.more and _listed(task.labels):
+        lines += [
+            *remark("All that occur, in any order and number; any other is then an error."),
+            entry("labels", list(task.labels)),
+        ]
     if kind == "classification" and task.labels:
         lines += _labels(found, task.labels)
     usual = task.metric == DEFAULT_METRICS[kind]

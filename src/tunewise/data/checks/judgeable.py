@@ -34,7 +34,7 @@ def check_judgeable(survey: Survey, task: Task, folder: Path, found: Found) -> I
     if task.metric is None:
         return none
     # Labels that are not among those of a classification are a finding of their own.
-    labels = None if task.kind == "classification" else task.labels
+    labels = None if task.kind in ("classification", "multilabel") else task.labels
     try:
         needs = needs_of(task.metric, labels, folder=folder)
     except UserError as error:

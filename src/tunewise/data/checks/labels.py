@@ -18,6 +18,7 @@ from tunewise.data.near_duplicates import Indices
 from tunewise.data.words import Hashes
 from tunewise.project import Task
 from tunewise.text.comparison import label_form
+from tunewise.text.label_sets import set_form
 from tunewise.text.labels import spelled_alike, visible
 
 LOPSIDED = 0.95
@@ -153,6 +154,10 @@ def right_spellings(survey: Survey, task: Task) -> dict[str, str]:
 def meant_targets(survey: Survey, task: Task) -> Hashes:
     """(rows,) hashes of the answers, equal for the spellings of a label and for its typos."""
     targets = survey.columns.target
+    if task.kind == "multilabel" and survey.spellings:
+        sets = [set_form(answer, task.labels or ()) for answer in survey.spellings]
+        hashes = [short_hash("\n".join(sorted(one))) for one in sets]
+        return np.array(hashes, dtype=np.uint64)[survey.spelling]
     if task.kind != "classification" or not survey.labels:
         return targets
     typos = likely_typos(survey, task.labels)
@@ -162,9 +167,14 @@ def meant_targets(survey: Survey, task: Task) -> Hashes:
 
 def foreign_rows(survey: Survey, task: Task) -> Indices:
     """The rows whose answer is not among the labels that the project declares."""
-    if task.kind != "classification" or task.labels is None or not survey.labels:
+    if task.labels is None or not survey.labels:
         return np.zeros(0, dtype=np.int64)
     forms = {label_form(label) for label in task.labels}
+    if task.kind == "multilabel":
+        within = np.array([set_form(one, task.labels) <= forms for one in survey.spellings])
+        return np.flatnonzero(~within[survey.spelling])
+    if task.kind != "classification":
+        return np.zeros(0, dtype=np.int64)
     known = np.array([label_form(label) in forms or not label for label in survey.labels])
     return np.flatnonzero(~known[survey.label])
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tunewise.data.checks.findings import Found, Report
 from tunewise.data.checks.judgeable import check_judgeable
+from tunewise.data.checks.label_sets import check_label_sets
 from tunewise.data.checks.labels import check_labels, meant_targets
 from tunewise.data.checks.leaks import check_leaks
 from tunewise.data.checks.look import Scope
@@ -47,7 +48,7 @@ def check_data(
                 surveyor.add(part, file or line, number, example)
         survey = surveyor.finish()
     check_targets(survey, found)
-    check_labels(survey, task, found)
+    (check_label_sets if task.kind == "multilabel" else check_labels)(survey, task, found)
     check_judgeable(survey, task, folder or Path(), found)
     meant = meant_targets(survey, task)
     check_duplicates(survey, meant, found)
