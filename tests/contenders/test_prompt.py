@@ -31,8 +31,14 @@ def facts() -> list[Example]:
     return [row(str(n), f"how long is pole {n}", " ".join(["word"] * n)) for n in range(1, 10)]
 
 
+def parts() -> list[Example]:
+    answers = ("wing, tail", "tail", "nose, wing")
+    return [row(str(n), f"plane {n}", answers[n % 3]) for n in range(9)]
+
+
 TRAIN: dict[Kind, list[Example]] = {
     "classification": rows(9),
+    "multilabel": parts(),
     "extraction": tickets(),
     "qa": facts(),
     "generation": facts(),
