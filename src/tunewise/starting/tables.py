@@ -174,10 +174,12 @@ def _shape_of(rows: Sequence[Mapping[str, object]]) -> tuple[str, Choice | None,
         return unknown
     choice = choose_columns(rows)
     if choice is None:
-        unfit = [column for column in look_at(rows) if column.unfit]
+        columns = look_at(rows)
+        unfit = [column for column in columns if column.unfit]
         if not unfit or _NAME_THEM in unknown:
             return unknown
-        no = f"no two columns are fit for input and answer: {unfit_columns(unfit)}"
+        names = ", ".join(f'"{column.name[:30]}"' for column in columns[:6])
+        no = f"has the columns {names}, no two fit for input and answer: {unfit_columns(unfit)}"
         return f"{no}. {_NAME_THEM}"
     chosen = recognise(
         rows[0], Data(input=choice.input.name, output=choice.output.name), "examples", quiet
