@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import pytest
 
 from tunewise.retrieval.chunk import chunk, sentences
@@ -62,6 +64,40 @@ def test_a_long_table_is_cut_between_rows_and_keeps_its_header() -> None:
             "|---|---|",
             *rows[2 * number : 2 * number + 2],
         ]
+
+
+def table(names: Sequence[str], *rows: Sequence[str]) -> str:
+    lines = [" | ".join(cells) for cells in (names, ["---"] * len(names), *rows)]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def test_a_row_that_does_not_fit_below_its_header_is_written_out() -> None:
+    # docling-project/docling-core#535: passages of a wide table held a header and no value, or cut
+    # rows without one.
+    names = ["Tent", *(f"Value of column {number}" for number in range(8))]
+    rows = [[f"T-{tent}", *(f"{tent}.{number}" for number in range(8))] for tent in range(3)]
+    passages = chunk([document(f"# Wide\n\n{table(names, *rows)}")], words=20)
+    written = [passage.text for passage in passages]
+    assert written[0].splitlines()[1:] == [
+        "Tent: T-0",
+        "Value of column 0: 0.0",
+        "Value of column 1: 0.1",
+        "Value of column 2: 0.2",
+    ]
+    for tent in range(3):
+        for number in range(8):
+            wanted = f"Value of column {number}: {tent}.{number}"
+            (holder,) = (text for text in written if wanted in text.splitlines())
+            assert f"Tent: T-{tent}" in holder.splitlines()
+
+
+def test_a_long_cell_names_its_row_in_every_piece() -> None:
+    rows = [["P-1", " ".join(f"w{k}" for k in range(40))], ["P-2", "short"], ["P-3", "too"]]
+    passages = chunk([document(f"# Parts\n\n{table(['Part', 'Note'], *rows)}")], words=20)
+    *pieces, last = [passage.text.splitlines()[1:] for passage in passages]
+    assert [lines[0] for lines in pieces] == ["Part: P-1"] * 3
+    assert " ".join(lines[1] for lines in pieces).split()[1:] == rows[0][1].split()
+    assert last == ["| Part | Note |", "| --- | --- |", "| P-2 | short |", "| P-3 | too |"]
 
 
 def test_a_sentence_longer_than_a_passage_is_cut_between_words() -> None:

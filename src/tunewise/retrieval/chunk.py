@@ -123,15 +123,44 @@ def _lines(block: Block, limit: int) -> list[str]:
 
 
 def _table_parts(lines: Sequence[str], limit: int) -> list[str]:
-    """A long table as several, each with the lines above its first row of data on top."""
+    """A long table as several, each with the lines above its first row of data on top.
+
+    A row that does not fit below them is written out cell by cell.
+    """
     ruled = next((at for at, line in enumerate(lines) if _RULE.fullmatch(line)), None)
     top = list(lines[: ruled + 1]) if ruled is not None else []
-    parts: list[list[str]] = []
+    names = _cells(top[-2]) if len(top) > 1 else []
+    parts: list[str] = []
+    fits = False
     for row in lines[len(top) :]:
-        if not parts or _count("\n".join([*parts[-1], row])) > limit:
-            parts.append(list(top))
-        parts[-1].append(row)
-    return ["\n".join(part) for part in parts] or ["\n".join(top)]
+        alone = "\n".join([*top, row])
+        if fits and _count(f"{parts[-1]}\n{row}") <= limit:
+            parts[-1] += f"\n{row}"
+        elif fits := not names or _count(alone) <= limit:
+            parts.append(alone)
+        else:
+            parts += _written_out(names, _cells(row), limit)
+    return parts or ["\n".join(top)]
+
+
+def _written_out(names: Sequence[str], cells: Sequence[str], limit: int) -> list[str]:
+    """A wide row as lines `name: cell`, in parts that fit, each with its first cell on top."""
+    named = itertools.zip_longest(names, cells, fillvalue="")
+    said = [f"{name}: {cell}" if name else cell for name, cell in named if cell]
+    first = said[:1] if said and _count(said[0]) <= limit // 2 else []
+    room = limit - _count("".join(first))
+    parts: list[str] = []
+    for line in said[len(first) :]:
+        for piece in _fitting(line, room):
+            if parts and _count(parts[-1]) + _count(piece) <= limit:
+                parts[-1] += f"\n{piece}"
+            else:
+                parts.append("\n".join([*first, piece]))
+    return parts or first
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in _BORDER.split(row.strip().removeprefix("|").removesuffix("|"))]
 
 
 def _fitting(text: str, limit: int) -> list[str]:
@@ -146,6 +175,7 @@ def _count(text: str) -> int:
     return len(text.split())
 
 
+_BORDER = re.compile(r"(?<!\\)\|")
 _RULE = re.compile(r"[ \t]*\|?[ \t:|-]*---[ \t:|-]*")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]*_]*\s+(?=[\"'“‘(\[*_]*[A-ZÀ-ÖØ-Þ0-9])")
 _ABBREVIATION = re.compile(
