@@ -85,6 +85,8 @@ def test_a_dry_run_says_what_would_be_done_and_opens_nothing(
     assert done.code == 0
     assert "zero_shot" in done.out
     assert "test stays sealed" in done.out
+    assert "a verdict is not possible: it takes 20 at least" in done.out
+    assert "\ntime " in done.out
     assert opened == []
     assert sorted(project.rglob("*")) == before
 
@@ -111,11 +113,12 @@ def test_check_lists_what_is_wrong_and_fails_only_on_errors(tmp_path: Path) -> N
     project = write_project(tmp_path, rows)
     done = tunewise("check", project, *known)
     assert done.code == 1
-    assert f'error [unknown_label] {project}/examples.jsonl:32: "refnd" is not among' in done.out
-    assert f"warning [duplicate] {project}/examples.jsonl:31: Repeats" in done.out
+    assert 'error [unknown_label] examples.jsonl:32: "refnd" is not among' in done.out
+    assert "warning [duplicate] examples.jsonl:31: Repeats" in done.out
     good = tunewise("check", write_project(tmp_path / "good", rows[:-1]), *known)
     assert good.code == 0
     assert "No errors. Next: tunewise decide" in good.out
+    assert "A verdict on a gain of 5 points is unlikely with these rows: label about" in good.out
 
 
 def test_check_can_be_one_json_document(tmp_path: Path) -> None:
@@ -126,6 +129,13 @@ def test_check_can_be_one_json_document(tmp_path: Path) -> None:
     found = json.loads(done.out)
     assert found["rows"] == 31
     assert [one["rule"] for one in found["errors"]] == ["unknown_label"]
+
+
+def test_a_run_is_told_in_three_sentences(finished: Path) -> None:
+    told = tunewise("report", finished / "runs" / "first", "--brief")
+    assert told.code == 0
+    assert told.out.count("• ") == 3
+    assert told.out.startswith("• Do not decide yet: whether fine-tuning is worth it is open;")
 
 
 def test_a_run_is_shown_again(finished: Path) -> None:

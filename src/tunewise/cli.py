@@ -306,7 +306,9 @@ def main() -> None:
         with _ends_in_time():
             app()
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
+        from tunewise.files import shortened
+
+        typer.echo(f"error: {shortened(str(error), Path.cwd())}", err=True)
         sys.exit(error.exit_code)
     except SystemExit as ended:
         if ended.code in (INTERRUPTED, TERMINATED):
@@ -391,10 +393,12 @@ def _describe(project: "Project", *, as_json: bool) -> None:
     from tunewise.changes import about_earlier_runs
     from tunewise.contenders.line_up import budget_tokens
     from tunewise.decide import read_all
+    from tunewise.forecast import NOT_ESTIMATED, forecast
 
     prepared, documents = read_all(project)
     splits, task = prepared.splits, prepared.project.task
     notes = [*prepared.notes, *about_earlier_runs(project, splits)]
+    estimate = forecast(prepared)
     plan = {
         "train": len(splits.train),
         "dev": len(splits.dev),
@@ -408,13 +412,15 @@ def _describe(project: "Project", *, as_json: bool) -> None:
         "budget_tokens": budget_tokens(project),
     }
     if as_json:
-        _print_json({**plan, "notes": notes})
+        seconds = estimate and {"least": round(estimate.low), "most": round(estimate.high)}
+        _print_json({**plan, "seconds": seconds, "notes": notes})
         return
     for key, value in plan.items():
         shown = ", ".join(str(item) for item in value) if isinstance(value, list) else value
         typer.echo(f"{key:14} {shown}")
     for note in notes:
         typer.echo(f"{'note':14} {note}")
+    typer.echo(f"{'time':14} {estimate.sentence if estimate else NOT_ESTIMATED}")
     typer.echo("Nothing was run, and test stays sealed. Leave out --dry-run to run it.")
 
 

@@ -4,7 +4,7 @@ Contenders are fitted on train and dev; incumbent, challenger and the one compar
 are written down; only then is test opened, once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from tunewise.changes import about_earlier_runs
 from tunewise.contenders.base import Contender, Fitted, NotApplicable
 from tunewise.contenders.line_up import (
-    EFFORT,
-    TRAINING_EFFORT,
     LineUp,
     Means,
     budget_tokens,
@@ -31,6 +29,7 @@ from tunewise.evaluation.latency import REQUESTS, WARM_UP, Latency, measure_late
 from tunewise.evaluation.run import AnswerFile, collect
 from tunewise.evaluation.scorers import CRASHED, Metric, metric_named, score_answers, side_metrics
 from tunewise.files import read_lines, shortened, write_json, write_lines
+from tunewise.forecast import Forecast, forecast, usual
 from tunewise.looks import check_ledger, note_use
 from tunewise.models.choose import Opened, open_ceiling, open_engine
 from tunewise.models.engine import Engine
@@ -47,6 +46,7 @@ from tunewise.runs import RunFolder, open_run
 from tunewise.shipping import ship
 from tunewise.types import Answer
 from tunewise.verdict import Demands, choose_plan, decide, futile
+from tunewise.wording import in_points
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,10 @@ class Job:
     field: LineUp
     run: RunFolder
     progress: Progress
+    shares: Forecast
+    """What each stage weighs in the bar of the whole run."""
+    done: Callable[[int], None]
+    """Advances that bar."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +109,10 @@ def run_decide(
     check_ledger(project)
     for note in (*warnings_summary(prepared.report, project.root), *prepared.notes):
         progress.note(note)
+    estimate = None if resume else forecast(prepared)
+    if estimate is not None:
+        progress.note(estimate.sentence)
+    shares = estimate or usual(project)
     metric = metric_named(
         str(project.task.metric),
         project.task.labels,
@@ -150,11 +158,20 @@ def run_decide(
             documents=documents,
             held_out=[*prepared.splits.dev, *prepared.splits.test],
         )
-        job = Job(prepared=prepared, metric=metric, field=field, run=run, progress=progress)
-        refuse_untrainable(job)
-        fits = fit_all(job)
-        look = note_use(run, prepared.splits.test)
-        entries = examine(job, fits, engines)
+        with progress.task("the whole run", total=shares.total) as advance:
+            job = Job(
+                prepared=prepared,
+                metric=metric,
+                field=field,
+                run=run,
+                progress=progress,
+                shares=shares,
+                done=advance,
+            )
+            refuse_untrainable(job)
+            fits = fit_all(job)
+            look = note_use(run, prepared.splits.test)
+            entries = examine(job, fits, engines)
         return conclude(job, fits, entries, opened, look=look, reproduce=reproduce)
     finally:
         for one in engines or [opened.engine]:
@@ -224,16 +241,13 @@ def fit_all(job: Job) -> Fits:
         measured = [_on_dev(name, one, field) for name, one in fitted.items()]
         return choose_plan(measured, minimum_gain=minimum_gain, seeds_wanted=seeds)
 
-    efforts = {name: EFFORT.get(name, EFFORT["prompt"]) for name in field.untrained}
-    total = sum(efforts.values()) + TRAINING_EFFORT * len(field.trained)
-    with progress.task("fitting contenders on train and dev, in parts", total=total) as advance:
-        for contender in field.untrained.values():
-            fit(contender)
-            advance(efforts[contender.name])
-        incumbent = plan().incumbent if fitted else None
-        for contender in field.trained.values():
-            fit(contender)
-            advance(TRAINING_EFFORT)
+    for contender in field.untrained.values():
+        fit(contender)
+        job.done(job.shares.share(contender.name, "fit"))
+    incumbent = plan().incumbent if fitted else None
+    for contender in field.trained.values():
+        fit(contender)
+        job.done(job.shares.share(contender.name, "fit"))
     challenger = plan().challenger if fitted else None
     hopeless = False
     if challenger is not None and seeds > 1:
@@ -248,10 +262,11 @@ def fit_all(job: Job) -> Fits:
         if hopeless:
             notes.append(
                 f"Seeds 2 to {seeds} were skipped: dev already shows that {challenger} does not "
-                f"gain {minimum_gain:g} over {incumbent}."
+                f"gain {in_points(minimum_gain)} over {incumbent}."
             )
         else:
             fitted[challenger] = field.trained[challenger].replicate(first, train, dev, seeds=seeds)
+        job.done(job.shares.share(challenger, "seeds"))
         notes += [
             f"{name} was trained once: {challenger} does better on dev, so that further seeds of "
             f"{name} could not change the verdict."
@@ -272,14 +287,17 @@ def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
     inputs = [example.input for example in test]
     file = AnswerFile(run.file("answers.jsonl"))
     run.event("test opened")
-    answers = {
-        name: {seed: collect(fitted, name, seed, inputs, file, progress) for seed in fitted.seeds}
-        for name, fitted in fits.fitted.items()
-    }
+    answers: dict[str, dict[int, list[Answer]]] = {}
+    for name, fitted in fits.fitted.items():
+        answers[name] = {
+            seed: collect(fitted, name, seed, inputs, file, progress) for seed in fitted.seeds
+        }
+        job.done(job.shares.share(name, "test"))
     entries: list[Entry] = []
     for name, fitted in fits.fitted.items():
         seed = fits.plan.ships[name]
         latency = _latency(job, fitted, name, seed, engines)
+        job.done(job.shares.share(name, "latency"))
         entries.append(
             Entry(
                 name=name,

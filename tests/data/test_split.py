@@ -248,8 +248,8 @@ class TestTheSizeOfTest:
         assert (chosen.splits.train, chosen.splits.dev) == (whole.splits.train, whole.splits.dev)
         spare = len(whole.splits.test) - 160
         assert chosen.notes == (
-            "160 test rows: enough to tell a gain of 0.1 (80% power, a fifth of answers "
-            f"differing). {spare} more stay reserved: nothing is trained or tested on them until "
+            "With 160 test rows a verdict on a gain of 10 points is likely. "
+            f"{spare} more stay reserved: nothing is trained or tested on them until "
             "[data] limit_test asks for more.",
         )
 
@@ -257,8 +257,10 @@ class TestTheSizeOfTest:
         chosen = split_examples(rows(300), seed=0, minimum_gain=0.05)
         assert chosen.splits == split_examples(rows(300), seed=0).splits
         n = len(chosen.splits.test)
-        assert chosen.notes[0].startswith(f"{n} test rows: enough to tell a gain of 0.1")
-        assert chosen.notes[0].endswith("; a gain of 0.05 needs about 630.")
+        assert chosen.notes[0].startswith(
+            f"With {n} test rows a verdict on a gain of 5 points is unlikely: they tell one of"
+        )
+        assert chosen.notes[0].endswith("; about 630 test rows would do.")
 
     def test_is_the_limit_of_the_person_where_there_is_one(self) -> None:
         for limit in (40, 250):
@@ -274,16 +276,21 @@ class TestTheSizeOfTest:
         data = [grouped(str(k), f"customer {k % 400}", long_text(k)) for k in range(2000)]
         chosen = split_examples(data, seed=0, minimum_gain=0.1)
         assert 155 * 1.8 <= len(chosen.splits.test) <= 155 * 1.8 + 11  # 5 rows a group: 1.8
-        assert "groups, worth about 160 alone: enough to tell a gain of 0.1" in chosen.notes[0]
+        assert (
+            "groups (worth about 160 alone) a verdict on a gain of 10 points is likely"
+            in chosen.notes[0]
+        )
 
     def test_that_allows_no_interval_is_said(self) -> None:
         (said,) = split_examples(rows(40), seed=1, minimum_gain=0.05).notes
-        assert "too few for any interval, which takes 20" in said
+        assert "a verdict is not possible: it takes 20 at least" in said
 
     def test_of_an_own_split_is_only_explained(self) -> None:
         own = keep_split(rows(60), rows(20, 60), rows(900, 80), seed=0, minimum_gain=0.05)
         assert len(own.splits.test) == 900
-        assert own.notes[0].startswith("900 test rows: enough to tell a gain of 0.05")
+        assert own.notes[0].startswith(
+            "With 900 test rows a verdict on a gain of 5 points is likely"
+        )
 
 
 def test_fifty_thousand_rows_are_split_in_seconds() -> None:

@@ -34,27 +34,28 @@ def test_rows_of_a_group_are_worth_less() -> None:
 
 def test_the_gain_that_can_be_told_is_said_beside_the_one_that_is_wanted() -> None:
     assert explanation(rows(90), 0.05, reserved=0) == (
-        "90 test rows: enough to tell a gain of 0.13 (80% power, a fifth of answers differing); "
-        "a gain of 0.05 needs about 630."
+        "With 90 test rows a verdict on a gain of 5 points is unlikely: they tell one of about 13 "
+        "points; about 630 test rows would do."
     )
 
 
-def test_a_gain_larger_than_the_share_that_differs_does_not_claim_that_share() -> None:
+def test_a_gain_larger_than_the_share_that_is_assumed_to_differ_is_told_as_it_is() -> None:
     assert explanation(rows(24), 0.05, reserved=0) == (
-        "24 test rows: enough to tell a gain of 0.30 (80% power); a gain of 0.05 needs about 630."
+        "With 24 test rows a verdict on a gain of 5 points is unlikely: they tell one of about 30 "
+        "points; about 630 test rows would do."
     )
 
 
 def test_rows_in_groups_are_said_to_be_worth_less() -> None:
     assert explanation(rows(90, groups=30), 0.05, reserved=0) == (
-        "90 test rows in 30 groups, worth about 65 alone: enough to tell a gain of 0.15 "
-        "(80% power, a fifth of answers differing); a gain of 0.05 needs about 880."
+        "With 90 test rows in 30 groups (worth about 65 alone) a verdict on a gain of 5 points is "
+        "unlikely: they tell one of about 15 points; about 880 test rows would do."
     )
 
 
 def test_enough_rows_are_said_to_be_enough_and_the_rest_to_be_reserved() -> None:
     assert explanation(rows(1000), 0.05, reserved=0) == (
-        "1,000 test rows: enough to tell a gain of 0.05 (80% power, a fifth of answers differing)."
+        "With 1,000 test rows a verdict on a gain of 5 points is likely."
     )
     assert explanation(rows(1000), 0.05, reserved=70).endswith(
         " 70 more stay reserved: nothing is trained or tested on them until [data] limit_test "
@@ -64,6 +65,6 @@ def test_enough_rows_are_said_to_be_enough_and_the_rest_to_be_reserved() -> None
 
 def test_too_few_rows_for_an_interval_are_said_to_be_too_few() -> None:
     assert explanation(rows(12), 0.05, reserved=0) == (
-        "12 test rows: too few for any interval, which takes 20; a gain of 0.05 needs about 630 "
-        "(80% power, a fifth of answers differing)."
+        "With 12 test rows a verdict is not possible: it takes 20 at least, and for a gain of "
+        "5 points about 630 test rows would do."
     )

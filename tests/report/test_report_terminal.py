@@ -77,7 +77,7 @@ class Clock:
 def logged() -> tuple[RichProgress, Clock, io.StringIO]:
     file, clock = io.StringIO(), Clock()
     console = Console(file=file, force_terminal=False, width=80)
-    return RichProgress(console, clock), clock, file
+    return RichProgress(console, clock, lambda: "14:03:07"), clock, file
 
 
 def test_in_a_log_each_task_says_when_it_starts_and_how_long_it_took() -> None:
@@ -88,11 +88,11 @@ def test_in_a_log_each_task_says_when_it_starts_and_how_long_it_took() -> None:
         advance(3)
         progress.note("chose k = 8")
     assert file.getvalue().splitlines() == [
-        "Fit few_shot ...",
-        "  k = 8 [nearest] ...",
-        "  k = 8 [nearest]: done in 12 s",
-        "  chose k = 8",
-        "Fit few_shot: done in 12 s",
+        "14:03:07 Fit few_shot ...",
+        "14:03:07   k = 8 [nearest] ...",
+        "14:03:07   k = 8 [nearest]: done in 12 s",
+        "14:03:07   chose k = 8",
+        "14:03:07 Fit few_shot: done in 12 s",
     ]
 
 
@@ -102,7 +102,9 @@ def test_long_work_tells_a_log_every_half_minute_how_long_it_will_take() -> None
         for _ in range(4):
             clock.now += 10
             advance(10)
-    assert file.getvalue().splitlines()[1:-1] == ["Answer test: 30 of 100, about 1 min 10 s left"]
+    assert file.getvalue().splitlines()[1:-1] == [
+        "14:03:07 Answer test: 30% done, about 1 min left"
+    ]
 
 
 def test_work_that_is_interrupted_is_not_called_done() -> None:
@@ -115,7 +117,7 @@ def test_work_that_is_interrupted_is_not_called_done() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         train()
-    assert file.getvalue().splitlines()[-1] == "Train: stopped after 1 min 01 s"
+    assert file.getvalue().splitlines()[-1] == "14:03:07 Train: stopped after 1 min 01 s"
 
 
 def test_in_a_terminal_a_bar_runs_and_the_time_taken_stays() -> None:
@@ -129,7 +131,7 @@ def test_in_a_terminal_a_bar_runs_and_the_time_taken_stays() -> None:
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue())
     assert "a note that stays" in shown
     assert re.search(r"Fit \[few_shot\]: (<|\d)", shown)
-    assert "1/2" in shown
+    assert "50%" in shown
 
 
 def test_by_default_progress_leaves_stdout_alone(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,11 +33,6 @@ from tunewise.types import Example, Preference
 
 BUDGET_TOKENS = 600_000
 """What `budget_tokens = "auto"` means: prefilled, generated and trained tokens a contender."""
-EFFORT = {"constant": 1, "zero_shot": 2, "prompt": 6, "few_shot": 18, "classifier": 2, "rag": 12}
-"""Relative duration of a fit as the examples took it on two cores; only the estimate of the time
-left uses it."""
-TRAINING_EFFORT = 34
-"""The same for a contender that trains."""
 _SEARCHING = frozenset({"few_shot", "rag", "fine_tune_rag"})
 """Contenders that look up examples or passages."""
 _READING = frozenset({"rag", "fine_tune_rag", "fine_tune_cpt"})

@@ -1,7 +1,7 @@
 """Says how many test rows a decision needs, and what those that are there can tell.
 
-It assumes what nobody knows before a run: that two contenders differ on a fifth of the rows. It
-knows nothing of how rows were chosen.
+It assumes what nobody knows before a run: that two contenders differ on a fifth of the rows;
+"likely" is a chance of 80%. It knows nothing of how rows were chosen.
 """
 
 from collections import Counter
@@ -10,11 +10,11 @@ from math import ceil, floor, log10
 
 from tunewise.statistics.power import DISCORDANCE, detectable_gain, rows_for_power
 from tunewise.types import Example
+from tunewise.wording import in_points
 
 GROUP_CORRELATION = 0.2
 """How alike answers within a group are assumed to be, before anything is measured."""
 FEWEST_FOR_INTERVAL = 20
-_ASSUMING = "80% power, a fifth of answers differing"
 
 
 def rows_wanted(test: Sequence[Example], minimum_gain: float) -> int:
@@ -52,21 +52,21 @@ def explanation(test: Sequence[Example], minimum_gain: float, *, reserved: int) 
     rows = f"{len(test):,} test rows"
     if any(row.group is not None for row in test):
         groups = len({row.group or row.id for row in test})
-        rows += f" in {groups:,} groups, worth about {_two_digits(worth):,} alone"
+        rows += f" in {groups:,} groups (worth about {_two_digits(worth):,} alone)"
+    gain = in_points(minimum_gain)
+    would_do = f"about {wanted:,} test rows would do"
     if worth < FEWEST_FOR_INTERVAL:
         said = (
-            f"{rows}: too few for any interval, which takes {FEWEST_FOR_INTERVAL}; "
-            f"a gain of {minimum_gain:g} needs about {wanted:,} ({_ASSUMING})."
+            f"With {rows} a verdict is not possible: it takes {FEWEST_FOR_INTERVAL} at least, and "
+            f"for a gain of {gain} {would_do}."
         )
     elif len(test) >= wanted:
-        said = f"{rows}: enough to tell a gain of {minimum_gain:g} ({_ASSUMING})."
+        said = f"With {rows} a verdict on a gain of {gain} is likely."
     else:
-        gain = detectable_gain(worth)
-        # A gain above the share of answers that differ means that more of them do.
-        assuming = _ASSUMING if gain <= DISCORDANCE else "80% power"
+        told = in_points(round(detectable_gain(worth), 2))
         said = (
-            f"{rows}: enough to tell a gain of {gain:.2f} ({assuming}); "
-            f"a gain of {minimum_gain:g} needs about {wanted:,}."
+            f"With {rows} a verdict on a gain of {gain} is unlikely: they tell one of about "
+            f"{told}; {would_do}."
         )
     if reserved:
         said += (

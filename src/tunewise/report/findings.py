@@ -1,5 +1,6 @@
 """Shows what `check` found, for a terminal and as JSON."""
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from tunewise.errors import UserError
 from tunewise.files import shortened
 from tunewise.report.advice import advice_for
 from tunewise.report.numbers import quantile
+from tunewise.wording import in_points
 
 MOST_WARNINGS = 5
 """Warnings of a rule that the terminal shows; errors are shown as they are kept."""
@@ -132,11 +134,15 @@ def render_findings(checked: Checked, console: Console | None = None) -> None:
     if checked.fixed:
         console.print(Text(fixed_sentence(checked.fixed)), soft_wrap=True)
     if checked.fixed:
-        named = ", ".join(
-            f'{part} = "{file.resolve()}"' for part, file in checked.fixed.files.items()
-        )
-        line = f"Look at the log, write {named} under [data] of tunewise.toml, and check again."
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        root = (checked.root or Path.cwd()).resolve()
+        console.print("Look at the log, write under [data] of tunewise.toml", soft_wrap=True)
+        for part, file in checked.fixed.files.items():
+            named = shortened(str(file.resolve()), root)
+            console.print(
+                Text(f"  {part} = {json.dumps(named, ensure_ascii=False)}"), soft_wrap=True
+            )
+        line = f"and check again: tunewise check {shlex.quote(checked.source)}"
+        console.print(Text(line), soft_wrap=True)
     elif report.errors:
         line = "Mend the errors, then check again"
         line += "; `--fix OUT` writes a copy without them." if checked.unreadable else "."
@@ -146,7 +152,19 @@ def render_findings(checked: Checked, console: Console | None = None) -> None:
         console.print(Text(line), soft_wrap=True)
     else:
         line = f"No errors. Next: tunewise decide {shlex.quote(checked.source)}"
-        console.print(Text(line), soft_wrap=True)
+        console.print(Text(_before_deciding(checked) + line), soft_wrap=True)
+
+
+def _before_deciding(checked: Checked) -> str:
+    """What to label before, where so few rows would hardly end in a verdict."""
+    view = checked.outlook
+    if not view.to_label:
+        return ""
+    side = "test rows" if view.own_split else "rows"
+    return (
+        f"A verdict on a gain of {in_points(view.minimum_gain)} is unlikely with these rows: label "
+        f"about {view.to_label:,} more {side} first, or go on to see where you stand.\n"
+    )
 
 
 def fixed_sentence(fixed: Fixed) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
 from rich import box
@@ -15,7 +16,6 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     ProgressColumn,
     TaskID,
     TaskProgressColumn,
@@ -28,6 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tunewise import wording
+from tunewise.files import shortened
 from tunewise.report import numbers
 from tunewise.report.more_rows import label_more
 from tunewise.report.run import Contender, Quality, Run
@@ -226,7 +227,15 @@ class _TimeLeft(ProgressColumn):
         left = _seconds_left(task.completed, task.total or 0, task.elapsed or 0.0)
         if left is None or task.finished:
             return Text("")
-        return Text(f"{numbers.duration(left)} left", style="cyan")
+        return Text(f"about {_roughly(left)} left", style="cyan")
+
+
+def _roughly(seconds: float) -> str:
+    """A time that is not known to the second: `20 s`, `3 min`, `1 h 10 min`."""
+    if seconds < 55:
+        return f"{max(5, 5 * round(seconds / 5))} s"
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _seconds_left(done: float, total: float, elapsed: float) -> float | None:
@@ -239,13 +248,18 @@ class RichProgress:
     Args:
         console: where to draw; stderr unless told otherwise.
         clock: seconds, monotonic.
+        time_of_day: what a line of a log begins with.
     """
 
     def __init__(
-        self, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        time_of_day: Callable[[], str] = lambda: time.strftime("%H:%M:%S"),
     ) -> None:
         self._console = console or Console(stderr=True)
         self._clock = clock
+        self._time_of_day = time_of_day
         self._bars: Bars | None = None
         self._shown: list[TaskID] = []
         self._status = ""
@@ -265,8 +279,12 @@ class RichProgress:
 
     def note(self, text: str) -> None:
         """See `Progress.note`."""
+        line = "  " * self._depth + shortened(text, Path.cwd())
+        if not self._console.is_terminal:
+            self._say(line)
+            return
         console = self._bars.console if self._bars else self._console
-        console.print(Text("  " * self._depth + text), soft_wrap=True)
+        console.print(Text(line), soft_wrap=True)
 
     def status(self, text: str) -> None:
         """See `Progress.status`."""
@@ -299,7 +317,6 @@ class RichProgress:
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
-            MofNCompleteColumn(),
             TimeElapsedColumn(),
             _TimeLeft(),
             TextColumn("{task.fields[status]}", style="dim", markup=False),
@@ -321,9 +338,9 @@ class RichProgress:
             if now - said >= _SECONDS_BETWEEN_LINES and done < total:
                 said = now
                 left = _seconds_left(done, total, now - started)
-                estimate = "" if left is None else f", about {numbers.duration(left)} left"
+                estimate = "" if left is None else f", about {_roughly(left)} left"
                 doing = f" ({self._status})" if self._status else ""
-                self._say(f"{description}: {done:,} of {total:,}{estimate}{doing}")
+                self._say(f"{description}: {done / total:.0%} done{estimate}{doing}")
 
         self._say(f"{description} ...")
         self._status = ""
@@ -338,4 +355,4 @@ class RichProgress:
         return numbers.duration(self._clock() - started)
 
     def _say(self, line: str) -> None:
-        self._console.print(Text(line), soft_wrap=True)
+        self._console.print(Text(f"{self._time_of_day()} {line}"), soft_wrap=True)

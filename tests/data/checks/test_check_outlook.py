@@ -39,7 +39,8 @@ def test_an_own_split_is_kept_and_dev_is_taken_from_train() -> None:
     assert view.sides["test"] == 90
     assert view.sides["train"] + view.sides["dev"] == 400
     assert 50 < view.sides["dev"] < 130
-    assert "a gain of 0.05 needs about 630" in view.sentence
+    assert "about 630 test rows would do" in view.sentence
+    assert view.to_label == 540  # a split of one's own: test rows alone
 
 
 def test_a_dev_of_ones_own_is_counted_as_it_is() -> None:

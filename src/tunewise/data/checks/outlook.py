@@ -12,6 +12,7 @@ from tunewise.data.split import DEV_SHARE, TEST_SHARE
 from tunewise.data.test_size import explanation, rows_wanted
 from tunewise.project import Data
 from tunewise.types import Example
+from tunewise.wording import about
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +28,8 @@ class Outlook:
     minimum_gain: float
     sentence: str
     """What the test rows can tell."""
+    to_label: int = 0
+    """Further rows, of all sides together, at which test would have the rows wanted; about."""
 
 
 def outlook(survey: Survey, data: Data, minimum_gain: float) -> Outlook:
@@ -63,7 +66,13 @@ def outlook(survey: Survey, data: Data, minimum_gain: float) -> Outlook:
         wanted=wanted,
         minimum_gain=minimum_gain,
         sentence=explanation(used, minimum_gain, reserved=reserved),
+        to_label=_to_label(wanted - len(rows), 1.0 if own_split else share),
     )
+
+
+def _to_label(missing: int, share: float) -> int:
+    """Rows of which a share makes the test rows that are missing, to two digits."""
+    return about(round(missing / share)) if missing > 0 else 0
 
 
 def _places(survey: Survey) -> NDArray[np.float64]:
