@@ -265,3 +265,10 @@ def test_a_dry_run_of_decide_opens_the_documents_too(project: Path) -> None:
     plan = json.loads(tunewise("decide", project, "--dry-run", "--json").out)
     assert plan["documents"] == 2
     assert "front matter (its title is kept): left out of b.md." in plan["notes"]
+
+
+def test_inputs_that_the_sentence_model_cannot_read_are_said(tmp_path: Path) -> None:
+    rows = [{"text": f"คำถามที่ {n} เรื่องการส่ง", "label": "กข"[n % 2]} for n in range(40)]
+    found = document(write_rows(tmp_path / "a.jsonl", rows))
+    (note,) = [one for one in found["notes"] if one["rule"] == "script"]
+    assert "in Thai script" in note["message"]

@@ -46,12 +46,16 @@ from tunewise.data.checks.sizes import (
 )
 from tunewise.data.checks.survey import Survey
 from tunewise.data.checks.tokens import ModelTokenizer, check_tokens, sampled
+from tunewise.data.near_duplicates import Indices
 from tunewise.data.sources import find_parts
+from tunewise.data.units import comparable_text
 from tunewise.models.tokenizers import FoundTokenizer, find_tokenizer
 from tunewise.progress import Progress
 from tunewise.project import Project, Task, infer_task
 from tunewise.retrieval.chunk import chunk
 from tunewise.retrieval.documents import DocumentsFound, look_at_documents
+from tunewise.retrieval.embed import LOOKED_AT, MODEL
+from tunewise.text.words import main_script
 
 _NO_COPY = "No copy is written of a file that cannot be read to its end: mend these first."
 _TO_JUDGE = (
@@ -191,6 +195,8 @@ def _judged(
         check_contradictions(survey, answers, found) if is_examples else Contradictions()
     )
     leaks = check_leaks(survey, found)
+    if answered:
+        _check_script(survey, look_at, found)
     check_special_tokens(survey, found)
     check_arguments(survey, found)
     check_personal_data(survey, found)
@@ -237,6 +243,20 @@ def _judged(
         outlook=view,
         seconds=time.monotonic() - started,
     )
+
+
+def _check_script(survey: Survey, rows: Indices, found: Found) -> None:
+    """Says so where most inputs are in a script that the sentence model cannot read."""
+    few = rows[:: max(len(rows) // LOOKED_AT, 1)]
+    script = main_script(comparable_text(example) for example in survey.kept.get(few))
+    if script != "Latin":
+        found.add(
+            "note",
+            "script",
+            "data",
+            f"Most inputs are in {script} script, which the sentence model {MODEL} cannot read: "
+            "nearest examples, passages and the classifier go by words instead.",
+        )
 
 
 def _completed(task: Task, given: Task, survey: Survey) -> Task:

@@ -12,7 +12,7 @@ from tunewise.contenders.base import NotApplicable
 from tunewise.contenders.classifier import Classifier, closed_columns
 from tunewise.errors import UserError
 from tunewise.evaluation.scorers import metric_named, quality
-from tunewise.retrieval.embed import load_embedder
+from tunewise.retrieval.embed import MODEL, load_embedder
 from tunewise.types import Example, Message, Usage
 
 MAIL = Path(__file__).parents[2] / "examples" / "support_triage" / "examples.jsonl"
@@ -202,3 +202,28 @@ def test_values_that_look_the_same_are_one_value_and_case_is_kept() -> None:
     targets = [json.dumps({"a": value}) for value in ("Gru\u0308n", "Grün", "GRÜN\u200b", "GRÜN")]
     columns = closed_columns(targets * 6)
     assert set(columns["a"]) == {'"Grün"', '"GRÜN"'}
+
+
+class EnglishModel(WordEmbedder):
+    """Places all texts that are not English at one spot, as the default model nearly does."""
+
+    name = MODEL
+
+
+def test_inputs_in_a_script_that_the_model_cannot_read_are_placed_by_their_words() -> None:
+    texts = {
+        "返品": ["返品したいです", "商品を返品します"],
+        "配送": ["配送が遅いです", "配送の状況は"],
+    }
+    rows = [
+        example(n, f"{text}{n}", label)
+        for n, (label, text) in enumerate(
+            [(label, text) for label, some in texts.items() for text in some] * 5
+        )
+    ]
+    classifier = Classifier(metric=metric_named("accuracy"), load=EnglishModel)
+    fitted = classifier.fit(rows, rows[:4])
+    assert fitted.fit.settings["embedder"] == "words (LSA)"
+    asked = [example(90, "この商品は返品できますか", ""), example(91, "配送はいつ", "")]
+    answers = fitted.answer([one.input for one in asked], seed=0)
+    assert [answer.text for answer in answers] == ["返品", "配送"]

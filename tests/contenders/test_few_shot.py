@@ -1,4 +1,8 @@
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scripted_rows import Counted, engine, row, rows
 
 from tunewise.contenders.base import NotApplicable
@@ -6,6 +10,8 @@ from tunewise.contenders.few_shot import FewShot
 from tunewise.evaluation.scorers import metric_named
 from tunewise.models.engine import Request
 from tunewise.models.scripted import ScriptedEngine
+from tunewise.progress import Silent
+from tunewise.retrieval.embed import MODEL
 from tunewise.types import Example, Message
 
 TOPICS = {"tent": "shelter", "boot": "shoes", "stove": "kitchen", "lamp": "light"}
@@ -131,3 +137,28 @@ def test_an_examples_own_system_turn_is_not_repeated_for_each_example() -> None:
     ]
     few_shot(told).fit(train, train[:3])
     assert {sum(turn.role == "system" for turn in r.messages) for r in told.requests} == {1}
+
+
+def test_nearest_goes_by_words_where_the_model_cannot_read_the_inputs() -> None:
+    train = [row(f"t{n}", f"คำถามที่ {n}", "ก") for n in range(6)]
+    said: list[str] = []
+
+    class Told(Silent):
+        def note(self, text: str) -> None:
+            said.append(text)
+
+    class Model:
+        name = MODEL
+
+        def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            raise AssertionError("it is not asked")
+
+    FewShot(
+        engine=engine(),
+        metric=metric_named("exact_match"),
+        instruction="",
+        embedder=Model(),
+        budget_tokens=10**9,
+        progress=Told(),
+    ).fit(train, train[:3])
+    assert [note for note in said if "Thai script" in note]

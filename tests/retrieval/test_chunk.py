@@ -156,3 +156,14 @@ def test_passages_of_a_few_words_are_refused() -> None:
 )
 def test_sentences_end_where_a_reader_says_so(text: str, expected: list[str]) -> None:
     assert sentences(text) == expected
+
+
+def test_texts_without_spaces_are_cut_between_sentences_and_signs() -> None:
+    assert sentences("返品は三十日以内です。「はい。」と答えます！次へ") == [
+        "返品は三十日以内です。",
+        "「はい。」",
+        "と答えます！",
+        "次へ",
+    ]
+    assert sentences("पहला वाक्य। दूसरा वाक्य।") == ["पहला वाक्य।", "दूसरा वाक्य।"]
+    assert sentences("Первое предложение. Второе.") == ["Первое предложение.", "Второе."]

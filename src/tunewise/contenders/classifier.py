@@ -21,7 +21,7 @@ from tunewise.contenders.base import NotApplicable
 from tunewise.errors import UserError
 from tunewise.evaluation.json_answers import parse_object
 from tunewise.evaluation.scorers import Metric, quality
-from tunewise.retrieval.embed import Embedder, load_embedder
+from tunewise.retrieval.embed import Embedder, WordEmbedder, load_embedder, unread_script
 from tunewise.text.comparison import comparable, label_form
 from tunewise.text.label_sets import form_of, set_elements, write_set
 from tunewise.text.labels import spelled_alike
@@ -92,7 +92,8 @@ class Classifier:
     Applies when every column of the targets is a closed set: scalar values, at least
     `ROWS_PER_VALUE` training rows a value on average, and `REPEATED` of the rows holding a value
     seen more than once. A label task whose labels are given is closed by declaration. A JSON
-    object is one column a field; a field that a row lacks is a value of its own. The models are
+    object is one column a field; a field that a row lacks is a value of its own. Inputs in a script
+    that the sentence model cannot read are placed by their words instead. The models are
     fitted on train alone, with the C that dev likes best (one C for all fields).
     """
 
@@ -123,7 +124,10 @@ class Classifier:
             embedder = self.load()
         except UserError as missing:
             raise NotApplicable(str(missing)) from missing
-        train_vectors = embedder.encode([example.input.text for example in train])
+        texts = [example.input.text for example in train]
+        if unread_script(embedder, texts):
+            embedder = WordEmbedder(texts)
+        train_vectors = embedder.encode(texts)
         dev_vectors = embedder.encode([example.input.text for example in dev])
         wanted = [example.target for example in dev]
 

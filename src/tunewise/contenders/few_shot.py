@@ -17,7 +17,7 @@ from tunewise.data.tools import read_answer
 from tunewise.evaluation.scorers import Metric
 from tunewise.models.engine import Engine
 from tunewise.progress import Progress
-from tunewise.retrieval.embed import Embedder
+from tunewise.retrieval.embed import MODEL, Embedder, unread_script
 from tunewise.retrieval.index import ExampleIndex
 from tunewise.types import Example, Input, Message
 
@@ -42,7 +42,8 @@ class FewShot:
     """Shows k examples as turns of the conversation.
 
     Args:
-        embedder: for nearest examples by meaning; None: by words (BM25).
+        embedder: for nearest examples by meaning; None, or inputs in a script that it cannot read:
+            by words (BM25).
     """
 
     engine: Engine
@@ -60,9 +61,16 @@ class FewShot:
             NotApplicable: not even one example fits the context.
         """
         began = time.perf_counter()
-        index = ExampleIndex(train, self.embedder)
+        embedder = self.embedder
+        if script := unread_script(embedder, [example.input.text for example in train]):
+            embedder = None
+            self.progress.note(
+                f"Nearest examples are found by words: most inputs are in {script} script, which "
+                f"{MODEL} cannot read."
+            )
+        index = ExampleIndex(train, embedder)
         limit = answer_limit(self.engine, train)
-        candidates = self._candidates(train, limit)
+        candidates = self._candidates(train, limit, by=embedder.name if embedder else "BM25")
 
         def asking(shots: Shots) -> Asking:
             def prompts(inputs: Sequence[Input]) -> list[Prompt]:
@@ -91,11 +99,12 @@ class FewShot:
             candidates, asking, dev, what="settings", settings=lambda best: best.settings
         )
 
-    def _candidates(self, train: Sequence[Example], limit: int) -> list[Candidate[Shots]]:
+    def _candidates(
+        self, train: Sequence[Example], limit: int, *, by: str
+    ) -> list[Candidate[Shots]]:
         typical = sorted(self.engine.count_tokens(_turns(example)) for example in train)
         long = typical[int(0.9 * (len(typical) - 1))]
         room = CONTEXT_SHARE * self.engine.context_tokens - limit
-        by = self.embedder.name if self.embedder else "BM25"
         ways: tuple[Selection, ...] = ("fixed", "nearest")
         found = [
             Candidate(

@@ -28,7 +28,7 @@ from tunewise.retrieval.documents import (
     look_at_documents,
     whole_text,
 )
-from tunewise.retrieval.embed import Embedder, embedder_or_note
+from tunewise.retrieval.embed import MODEL, Embedder, embedder_or_note
 from tunewise.types import Example, Preference
 
 BUDGET_TOKENS = 600_000
@@ -109,6 +109,12 @@ def line_up(
     use = project.contenders.use
     embedder, notes = embedder_or_note() if _SEARCHING & set(use) else (None, ())
     library = Library(documents, embedder) if documents else None
+    if library is not None and library.unread:
+        notes = (
+            *notes,
+            f"Passages are found by words alone: most documents are in {library.unread} script, "
+            f"which {MODEL} cannot read.",
+        )
     pairs: tuple[Preference, ...] = ()
     if project.data.preferences is not None and "fine_tune_dpo" in use:
         found = read_pairs(project.data.preferences, project.data, held_out=held_out)

@@ -14,7 +14,7 @@ from tunewise.models.engine import Engine
 from tunewise.progress import Progress
 from tunewise.retrieval.chunk import chunk
 from tunewise.retrieval.documents import Document
-from tunewise.retrieval.embed import Embedder
+from tunewise.retrieval.embed import Embedder, unread_script
 from tunewise.retrieval.index import Index, Mode, recall_at_k
 from tunewise.text.words import search_terms
 from tunewise.types import Example, Input, JsonValue, Message
@@ -49,7 +49,10 @@ class Library:
 
     def __init__(self, documents: Sequence[Document], embedder: Embedder | None) -> None:
         self._documents = documents
-        self._embedder = embedder
+        beginnings = [block.text for document in documents for block in document.blocks[:20]]
+        self.unread = unread_script(embedder, beginnings)
+        """The script of most documents, where the embedder cannot read it and is left out."""
+        self._embedder = None if self.unread else embedder
         self._indexes: dict[int, Index] = {}
 
     @cached_property

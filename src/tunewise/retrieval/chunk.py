@@ -8,7 +8,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import regex
+
 from tunewise.retrieval.documents import Block, Document
+from tunewise.text.words import count_words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +49,7 @@ def chunk(documents: Sequence[Document], *, words: int) -> list[Passage]:
     Args:
         documents: from `read_documents`.
         words: words in a passage at most, title and headings not counted; a word is what white
-            space separates, 1.3 to 1.5 tokens of English.
+            space separates, 1.3 to 1.5 tokens of English, or two signs where there is none.
 
     Raises:
         ValueError: `words` is below 10.
@@ -65,7 +68,9 @@ def _pack(blocks: Sequence[Block], limit: int) -> Iterator[list[_Unit]]:
     sections = _sections(blocks)
     current: list[_Unit] = []
     for section in sections:
-        size = sum(_count(block.text) for block in section) + _count(" ".join(section[0].headings))
+        size = sum(count_words(block.text) for block in section) + count_words(
+            " ".join(section[0].headings)
+        )
         filled = sum(unit.words for unit in current)
         if current and (filled + size > limit or 2 * filled > limit):
             yield current
@@ -96,14 +101,14 @@ def _units(block: Block, limit: int) -> Iterator[_Unit]:
         pieces = sentences(line) if block.kind == "prose" else [line]
         for piece in pieces:
             for part in _fitting(piece, limit):
-                yield _Unit(block.headings, part, gap, _count(part))
+                yield _Unit(block.headings, part, gap, count_words(part))
                 gap = " "
         gap = "\n"
 
 
 def _lines(block: Block, limit: int) -> list[str]:
     """The lines that a block may be cut between; the whole block where it must not be cut."""
-    if block.kind != "prose" and _count(block.text) <= limit:
+    if block.kind != "prose" and count_words(block.text) <= limit:
         return [block.text]
     lines = block.text.split("\n")
     if block.kind == "table":
@@ -134,9 +139,9 @@ def _table_parts(lines: Sequence[str], limit: int) -> list[str]:
     fits = False
     for row in lines[len(top) :]:
         alone = "\n".join([*top, row])
-        if fits and _count(f"{parts[-1]}\n{row}") <= limit:
+        if fits and count_words(f"{parts[-1]}\n{row}") <= limit:
             parts[-1] += f"\n{row}"
-        elif fits := not names or _count(alone) <= limit:
+        elif fits := not names or count_words(alone) <= limit:
             parts.append(alone)
         else:
             parts += _written_out(names, _cells(row), limit)
@@ -147,12 +152,12 @@ def _written_out(names: Sequence[str], cells: Sequence[str], limit: int) -> list
     """A wide row as lines `name: cell`, in parts that fit, each with its first cell on top."""
     named = itertools.zip_longest(names, cells, fillvalue="")
     said = [f"{name}: {cell}" if name else cell for name, cell in named if cell]
-    first = said[:1] if said and _count(said[0]) <= limit // 2 else []
-    room = limit - _count("".join(first))
+    first = said[:1] if said and count_words(said[0]) <= limit // 2 else []
+    room = limit - count_words("".join(first))
     parts: list[str] = []
     for line in said[len(first) :]:
         for piece in _fitting(line, room):
-            if parts and _count(parts[-1]) + _count(piece) <= limit:
+            if parts and count_words(parts[-1]) + count_words(piece) <= limit:
                 parts[-1] += f"\n{piece}"
             else:
                 parts.append("\n".join([*first, piece]))
@@ -165,19 +170,22 @@ def _cells(row: str) -> list[str]:
 
 def _fitting(text: str, limit: int) -> list[str]:
     """The text itself, or pieces of `limit` words where it is longer than a whole passage."""
-    if _count(text) <= limit:
+    if count_words(text) <= limit:
         return [text]
     words = text.split()
+    if count_words(text) > 2 * len(words):  # no spaces to cut at
+        signs: list[str] = regex.findall(r"\X", text)
+        size = max(len(signs) * limit // count_words(text), 1)
+        return ["".join(signs[start : start + size]) for start in range(0, len(signs), size)]
     return [" ".join(words[start : start + limit]) for start in range(0, len(words), limit)]
-
-
-def _count(text: str) -> int:
-    return len(text.split())
 
 
 _BORDER = re.compile(r"(?<!\\)\|")
 _RULE = re.compile(r"[ \t]*\|?[ \t:|-]*---[ \t:|-]*")
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]*_]*\s+(?=[\"'“‘(\[*_]*[A-ZÀ-ÖØ-Þ0-9])")
+_SENTENCE_END = regex.compile(
+    r"(?<=[.!?…])[\"'”’)\]*_]*\s+(?=[\"'“‘(\[*_]*[\p{Lu}0-9])"
+    r"|(?<=[।؟۔።])\s+|(?<=[。！？][」』）]*)(?![」』）。！？\s])(?!$)"
+)
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|approx|ca|no|nos|vol|fig|sec|max|min|mr|mrs|ms|dr|prof|st|vs|cf|[a-z])\.|"
     r"^\d{1,3}\.)$",
@@ -188,8 +196,8 @@ _ABBREVIATION = re.compile(
 def sentences(text: str) -> list[str]:
     """Cuts running text after full stops, question and exclamation marks.
 
-    A capital letter or a digit must follow; common abbreviations and single letters do not end a
-    sentence.
+    After those of Latin, a capital letter or a digit must follow; common abbreviations and single
+    letters do not end a sentence.
     """
     found: list[str] = []
     start = 0

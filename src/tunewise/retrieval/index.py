@@ -6,15 +6,12 @@ prompts or models that write.
 """
 
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, cast
 
 import bm25s  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
-import Stemmer
-from bm25s.stopwords import STOPWORDS_EN  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix  # pyright: ignore[reportMissingTypeStubs]
 from sklearn.feature_extraction.text import (  # pyright: ignore[reportMissingTypeStubs]
@@ -24,6 +21,8 @@ from sklearn.feature_extraction.text import (  # pyright: ignore[reportMissingTy
 from tunewise.errors import UserError
 from tunewise.retrieval.chunk import Passage
 from tunewise.retrieval.embed import Embedder, Reranker
+from tunewise.retrieval.stems import Stems
+from tunewise.text.comparison import comparable
 from tunewise.types import Example
 
 Mode = Literal["bm25", "dense", "hybrid"]
@@ -192,8 +191,9 @@ class ExampleIndex:
         """Unit rows (examples, features)."""
         if self._vectors is not None:
             return csr_matrix(self._vectors)
-        vectorizer = TfidfVectorizer(analyzer=_stems_or_dash)  # pyright: ignore[reportArgumentType]
-        return cast(_Sparse, vectorizer.fit_transform(self._texts))  # pyright: ignore[reportUnknownMemberType]
+        make: Any = TfidfVectorizer
+        vectorizer = make(analyzer=self._words.stems.features)
+        return vectorizer.fit_transform(self._texts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,7 +225,8 @@ def recall_at_k(
         document = example.metadata.get("document")
         if isinstance(document, str) and document:
             names = [passage_id.rpartition("#")[0] for passage_id in ids[:k]]
-            found.append(any(f"/{name}".endswith(f"/{document}") for name in names))
+            wanted = comparable(document)
+            found.append(any(f"/{comparable(name)}".endswith(f"/{wanted}") for name in names))
     return Recall(value=sum(found) / len(found), n=len(found), k=k) if found else None
 
 
@@ -243,27 +244,8 @@ def fused(orders: Sequence[Sequence[int]], count: int) -> Scores:
     return scores
 
 
-class _Stems(Protocol):
-    def stemWords(self, words: list[str]) -> list[str]: ...  # noqa: N802 - PyStemmer's name
-
-
 class _Bm25(Protocol):
     def get_scores_from_ids(self, query_tokens_ids: list[int]) -> NDArray[np.float32]: ...
-
-
-_WORD = re.compile(r"\w+")
-_STOP = frozenset(STOPWORDS_EN)
-_ENGLISH = cast(_Stems, Stemmer.Stemmer("english"))  # pyright: ignore[reportUnknownMemberType]
-
-
-def _stems(text: str) -> list[str]:
-    # Single digits and letters stay: "Kestrel 2" is not "Kestrel 4".
-    words = [word for word in _WORD.findall(text.lower()) if word not in _STOP]
-    return _ENGLISH.stemWords(words)
-
-
-def _stems_or_dash(text: str) -> list[str]:
-    return _stems(text) or ["-"]  # TF-IDF refuses a vocabulary of nothing
 
 
 class _Words:
@@ -272,8 +254,9 @@ class _Words:
     def __init__(self, texts: Sequence[str]) -> None:
         self._count = len(texts)
         self._vocabulary: dict[str, int] = {}
+        self.stems = Stems(texts)
         ids = [
-            [self._vocabulary.setdefault(stem, len(self._vocabulary)) for stem in _stems(text)]
+            [self._vocabulary.setdefault(one, len(self._vocabulary)) for one in self.stems.of(text)]
             for text in texts
         ]
         self._bm25: _Bm25 | None = None
@@ -287,7 +270,8 @@ class _Words:
 
     def scores(self, query: str) -> Scores:
         """BM25 of every text, (texts,); 0 where no stem is shared."""
-        known = [self._vocabulary[stem] for stem in _stems(query) if stem in self._vocabulary]
+        stems = self.stems.of(query)
+        known = [self._vocabulary[stem] for stem in stems if stem in self._vocabulary]
         if self._bm25 is None or not known:
             return np.zeros(self._count)
         return self._bm25.get_scores_from_ids(known).astype(np.float64)
