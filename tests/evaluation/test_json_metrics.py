@@ -235,7 +235,7 @@ def written(value: Any, how: int) -> str:
     st.integers(0, 3),
     st.integers(0, 3),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_equal_json_values_are_right_under_every_metric_however_written(
     value_: dict[str, Any], one: int, other: int
 ) -> None:
@@ -245,7 +245,7 @@ def test_equal_json_values_are_right_under_every_metric_however_written(
 
 
 @given(VALUES, VALUES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_nothing_that_exact_match_calls_right_is_less_than_right_by_fields(
     one: Any, other: Any
 ) -> None:
@@ -255,7 +255,7 @@ def test_nothing_that_exact_match_calls_right_is_less_than_right_by_fields(
 
 
 @given(st.lists(st.lists(st.integers(0, 2), max_size=3), max_size=3), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_json_fields_is_1_only_when_the_lists_hold_the_same_items(
     lists: list[list[int]], data: st.DataObject
 ) -> None:
