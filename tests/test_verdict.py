@@ -304,6 +304,26 @@ def test_on_six_rows_what_scores_no_higher_than_constant_is_not_advised_meanwhil
     assert "Nothing is worth using yet: few_shot is not shown to beat constant" in found.reason
 
 
+def test_on_six_rows_what_scores_higher_than_constant_is_named_but_not_called_better():
+    few = [one("constant", right((0, 2), n=6)), one("few_shot", right((0, 4), n=6)),
+           one("fine_tune", *[right((0, 6), n=6)] * 3)]  # fmt: skip
+    found = verdict(few, dev=[CONSTANT, FEW_SHOT, FINE_TUNE])
+    assert "meanwhile" not in found.reason
+    assert found.reason.endswith(
+        "So far few_shot scored highest without training; that it beats constant, the best answer "
+        "that ignores the input, is not shown on so few."
+    )
+
+
+def test_unused_rows_are_named_before_any_is_to_be_labelled():
+    tune = one("fine_tune", *[right((0, 80), (90, 105))] * 3)
+    some = verdict([CONSTANT, FEW_SHOT, tune], unused_test=20)
+    assert "use the labelled rows that this run left out (about 20 of them)" in some.reason
+    enough = verdict([CONSTANT, FEW_SHOT, tune], unused_test=5000)
+    assert "the labelled rows that this run left out hold them" in enough.reason
+    assert some.examples_needed == enough.examples_needed
+
+
 def test_a_difference_at_the_border_is_no_advice_to_label_thousands():
     constant, few_shot = (
         one(name, right((0, last), n=1000)) for name, last in (("constant", 200), ("few_shot", 700))

@@ -47,7 +47,7 @@ TRANSFORMERS = 0.25
 """Of that on a CPU, what the engine transformers reaches."""
 OPENING = 5.0
 """Seconds to open a model for the engine, before each contender's test and latency."""
-LOW, HIGH = 0.6, 1.6
+LOW, HIGH = 0.7, 1.5
 """Around the counted seconds: what other programs and the lengths of answers make of it."""
 CHARACTERS = 4.0
 """A token's, where there is no tokenizer to count with."""
@@ -273,12 +273,13 @@ def _asking(
     row = size.bare + size.answered
     shown = {"few_shot": fmean(COUNTS[-3:]) * row, "rag": 1.4 * fmean(w * k for w, k in SIZES)}
     prompt = size.asked + shown.get(name, 0.0)
+    tried = size.asked + fmean(COUNTS) * row if name == "few_shot" else prompt
     wordings = {"zero_shot": 1, "prompt": 9, "few_shot": 2 * len(COUNTS), "rag": 3 * len(SIZES)}
     answers = rounds(wordings[name], dev)
     request = _batched(prompt, size.answered, rate)
-    affordable = budget_tokens(project) / max(1.0, prompt + size.answered)
+    affordable = budget_tokens(project) / max(1.0, tried + size.answered)
     return Counted(
-        fit=OPENING + request * min(answers, affordable + dev),
+        fit=OPENING + _batched(tried, size.answered, rate) * min(answers, affordable + dev),
         seeds=0.0,
         test=request * test,
         latency=_latency(prompt, size.answered, test, rate),

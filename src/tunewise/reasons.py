@@ -284,7 +284,12 @@ def _until_then(case: Case, incumbent: str | None) -> str:
     if incumbent is None:
         return ""
     if _meanwhile(case, incumbent) is not None:
-        return f"Use {incumbent} meanwhile."
+        if case.bench.rows.shortage is None or CONSTANT not in case.bench.samples:
+            return f"Use {incumbent} meanwhile."
+        return (
+            f"So far {incumbent} scored highest without training; that it beats {CONSTANT}, the "
+            "best answer that ignores the input, is not shown on so few."
+        )
     known = f"{CONSTANT}, the best answer that ignores the input"
     if incumbent == CONSTANT:
         return f"Nothing is worth using yet: on dev no contender without training beat {known}."

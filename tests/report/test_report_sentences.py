@@ -124,7 +124,7 @@ def test_a_training_beaten_by_a_contender_that_dev_had_not_named_says_by_which(
         rule="not_worth_it", changes={"outcome": "classifier", "recommended": "classifier"}
     )
     first = what_would_change(run)[0]
-    assert "few_shot, which dev had named" in first
+    assert "few_shot, which had been chosen beforehand on other rows" in first
     assert "classifier was shown better than fine_tune" in first
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from tunewise.report.numbers import count, duration, mean_tokens, milliseconds, p_value, times
 from tunewise.report.run import Contender, Run
-from tunewise.wording import amount, difference, percent, percent_span
+from tunewise.wording import difference, in_points, percent, percent_span
 
 Reply = Literal["yes", "no", "partly", "cannot tell", "not measured"]
 
@@ -97,8 +97,8 @@ def _enough_without(run: Run) -> Finding:
             text=f"{text} No trained contender was judged beside them.".strip(),
         )
     text += (
-        f" The best of them on dev was {incumbent.name}; {primary.a} differs from it by "
-        f"{difference(primary)}, and {amount(run.decision.minimum_gain)} points are worth a "
+        f" Chosen among them beforehand, on other rows: {incumbent.name}. {primary.a} differs from "
+        f"it by {difference(primary)}, and {in_points(run.decision.minimum_gain)} are worth a "
         "training to you."
     )
     replies: dict[str, Reply] = {
@@ -152,8 +152,11 @@ def _cost_and_latency(run: Run) -> Finding:
             f"{incumbent.cost_per_1000:.2f} {unit}."
         )
     else:
-        parts.append("What that is in money was not measured in this run.")
-    return Finding(question=question, reply=_weigh(ratios), text=" ".join(parts))
+        parts.append("What that is in money was not measured in this run: [prices] would tell.")
+    reply = _weigh(ratios)
+    if challenger.cost_per_1000 is None or incumbent.cost_per_1000 is None:
+        question = "Do tokens and latency argue for it? (What it costs was not measured.)"
+    return Finding(question=question, reply=reply, text=" ".join(parts))
 
 
 def _how_many_times(mine: float, theirs: float, better: str, worse: str) -> str:
@@ -192,7 +195,10 @@ def _improves(run: Run) -> Finding:
     if run.plan.written_before_test:
         text += " This one comparison was written down before the first test example was answered."
     if run.plan.futile:
-        text += " Seeds two and three were not trained, because dev already showed no gain."
+        text += (
+            " It was trained once and not three times: the rows set aside for choosing already "
+            "showed no gain."
+        )
     elif challenger.seeds > 1:
         text += f" It was trained {challenger.seeds} times with different seeds."
     reply: Reply = "cannot tell"
@@ -200,9 +206,7 @@ def _improves(run: Run) -> Finding:
         reply = "yes"
         if primary.delta < run.decision.minimum_gain:
             reply = "partly"
-            text += (
-                f" That is less than the {amount(run.decision.minimum_gain)} points you ask for."
-            )
+            text += f" That is less than the {in_points(run.decision.minimum_gain)} you ask for."
     elif primary.high < run.decision.minimum_gain:
         reply = "no"
     return Finding(question=question, reply=reply, text=text)

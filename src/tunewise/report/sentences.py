@@ -147,9 +147,9 @@ def _not_worth_it(
     gain = run.decision.minimum_gain
     if run.outcome != incumbent.name:
         lines = [
-            f"Nothing about {incumbent.name}, which dev had named: {run.outcome} was shown better "
-            f"than {challenger.name} on the test examples, also after Holm's correction. It would "
-            "take a challenger that is not behind it."
+            f"Nothing about {incumbent.name}, which had been chosen beforehand on other rows: "
+            f"{run.outcome} was shown better than {challenger.name} on the test examples, allowing "
+            "for all comparisons made. It would take a training that is not behind it."
         ]
     elif primary.high <= 0:
         lines = [
@@ -164,7 +164,7 @@ def _not_worth_it(
         ]
     learned = f"{count(run.splits.train)} rows" if run.splits else "the training rows"
     lines.append(
-        f"A better challenger: {challenger.name} learned from {learned}. More or cleaner rows may "
+        f"A better training: {challenger.name} learned from {learned}. More or cleaner rows may "
         "lift it" + ("." if run.learning_curve else "; by how much was not measured in this run.")
     )
     spent, spends = _request_tokens(challenger), _request_tokens(incumbent)
@@ -210,7 +210,8 @@ def _cannot_tell(
     ]
     if run.plan.futile:
         lines.append(
-            f"More seeds: {challenger.name} was trained once, because dev already showed no gain. "
+            f"More seeds: {challenger.name} was trained once, because the rows set aside for "
+            "choosing already showed no gain. "
             "One training can't be recommended."
         )
     return lines
@@ -300,6 +301,11 @@ def what_was_measured(run: Run) -> list[tuple[str, str]]:
         (
             "Seeds",
             "; ".join(f"{c.name}: {c.seeds}" for c in trained) if trained else "nothing trained",
+        ),
+        *(
+            [("Differences", run.primary.method)]
+            if run.primary is not None and run.primary.method
+            else []
         ),
         ("Tokens", "counted for each request with the model's own tokenizer"),
         (

@@ -98,7 +98,7 @@ def _cannot_tell(run: Run) -> Summary:
     challenger, incumbent = run.challenger, run.incumbent
     meanwhile = (
         f"until then, use {in_words(run.recommended)}"
-        if run.recommended
+        if run.recommended and not _too_few(run)
         else "nothing tried is shown to help yet"
     )
     to_do = f"Do not decide yet: whether fine-tuning is worth it is open; {meanwhile}."
@@ -118,10 +118,15 @@ def _cannot_tell(run: Run) -> Summary:
     )
 
 
+def _too_few(run: Run) -> bool:
+    """Whether nothing could be computed, so that no contender is shown to help."""
+    return run.primary is not None and run.primary.method.startswith("not computed")
+
+
 def _rows_next(run: Run) -> str:
     needed = rows_needed(run)
     if needed is None:
-        if run.primary is not None and run.primary.method.startswith("not computed"):
+        if _too_few(run):
             return f"Have at least {MINIMUM_ROWS} test examples, and run again."
         return (
             "More examples alone would not settle it; the full report says what stands in the way."
