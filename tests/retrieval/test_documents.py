@@ -74,7 +74,7 @@ def test_all_faults_come_together_with_file_names_and_what_to_do(tmp_path: Path)
     assert lines[1].startswith(f"{tmp_path / 'broken.pdf'}: cannot be read as PDF")
     assert lines[2] == f"{tmp_path / 'empty.md'}: holds no text. Fill it or move it away."
     assert lines[3].startswith(f"{tmp_path / 'latin.txt'}: line 2 is not UTF-8.")
-    assert lines[4].startswith(f"{tmp_path / 'letter.docx'}: unknown type '.docx'. Save it as")
+    assert lines[4].startswith(f"{tmp_path / 'letter.docx'}: is a damaged Word file.")
     assert len(lines) == 5
 
 

@@ -320,7 +320,7 @@ class TestDocuments:
         (folder / "docs" / "broken.pdf").write_bytes(b"%PDF-1.4 no more")
         (folder / "docs" / "notes.docx").write_bytes(b"PK\x03\x04")
         assert works_with_documents(folder) == tuple(f"docs/manual {n}.md" for n in range(3))
-        assert "docs/notes.docx: is a Word file. Save it as PDF or .md." in toml(folder)
+        assert "docs/notes.docx: is a damaged Word file." in toml(folder)
         assert "docs/broken.pdf: cannot be read as PDF" in said(folder)
 
     def test_a_second_folder_with_the_same_names_is_an_alternative(self, folder: Path) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from tunewise.errors import UserError
 from tunewise.retrieval.blocks import Block, BlockKind, Content, UnreadableError, paragraphs
+from tunewise.retrieval.books import read_book
 from tunewise.retrieval.line_ends import join_cut_words
 from tunewise.retrieval.markdown import markdown_blocks, markdown_content
+from tunewise.retrieval.office import read_sheets, read_slides, read_word
 from tunewise.retrieval.pdf import read_pdf
 from tunewise.retrieval.text_files import read_page, read_text
 from tunewise.retrieval.web_pages import html_blocks, html_content
@@ -235,6 +237,14 @@ _READERS: dict[str, Callable[[Path], Content]] = {
     ".htm": _read_html,
     ".xhtml": _read_html,
     ".pdf": read_pdf,
+    ".docx": read_word,
+    ".docm": read_word,
+    ".pptx": read_slides,
+    ".pptm": read_slides,
+    ".ppsx": read_slides,
+    ".xlsx": read_sheets,
+    ".xlsm": read_sheets,
+    ".epub": read_book,
 }
 _OLD = "is an old {} file. Save it as {} and name that."
 _REMEDIES = {

@@ -1,6 +1,7 @@
 """Turns web pages into titled blocks; menus, banners and footers are dropped."""
 
 import re
+import warnings
 from collections.abc import Collection, Iterator
 
 from bs4 import BeautifulSoup, Tag
@@ -32,10 +33,14 @@ _WIDEST = 200
 """Columns or rows that one cell may span."""
 
 
-def html_content(markup: str) -> Content:
+def html_content(markup: str, *, ruled: bool = False) -> Content:
     """The title and the blocks of a page, without what stands on every page of its site.
 
     A page that is nothing else (a restaurant's menu) is read whole.
+
+    Args:
+        markup: the page.
+        ruled: whether the first row of each table names its columns, even if not marked so.
 
     Raises:
         UnreadableError: its elements are nested too deeply.
@@ -46,11 +51,11 @@ def html_content(markup: str) -> Content:
     page = _parsed(markup)
     title = parted.title or _own_title(page)
     dropped = drop_boilerplate(page)
-    outline = _outline(page, title)
+    outline = _outline(page, title, ruled=ruled)
     if dropped and outline.blocks:
         left_out.append(_MENUS)
     elif dropped:
-        outline = _outline(_parsed(markup), title)
+        outline = _outline(_parsed(markup), title, ruled=ruled)
     return Content(
         title=parted.title or outline.title or title, blocks=outline.blocks, left_out=left_out
     )
@@ -63,7 +68,9 @@ def html_blocks(markup: str) -> tuple[str, list[Block]]:
 
 
 def _parsed(markup: str) -> BeautifulSoup:
-    page = BeautifulSoup(markup, "html.parser")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that XHTML is XML, and a short text no page
+        page = BeautifulSoup(markup, "html.parser")
     depths = {id(page): 0}
     for tag in page.find_all(True):
         depths[id(tag)] = depth = depths[id(tag.parent)] + 1
@@ -76,14 +83,14 @@ def _own_title(page: BeautifulSoup) -> str:
     return " ".join(page.title.get_text(" ").split()) if page.title else ""
 
 
-def _outline(page: BeautifulSoup, title: str) -> Outline:
+def _outline(page: BeautifulSoup, title: str, *, ruled: bool) -> Outline:
     for tag in page.find_all(_UNSEEN):
         if not tag.decomposed:
             tag.decompose()
     # One heading of level 1 names the page better than <title>, which names the site as well;
     # several are its chapters.
     chapters = len(page.find_all("h1")) > 1
-    writer = _Writer(title if chapters else "")
+    writer = _Writer(title if chapters else "", ruled=ruled)
     writer.flow(page)
     writer.end()
     writer.outline.keep_bare_heading()
@@ -93,8 +100,9 @@ def _outline(page: BeautifulSoup, title: str) -> Outline:
 class _Writer:
     """Walks a page; `words` is the paragraph that is open."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, *, ruled: bool) -> None:
         self.outline = Outline(title)
+        self.ruled = ruled
         self.words: list[str] = []
 
     def flow(self, parent: Tag) -> None:
@@ -130,7 +138,7 @@ class _Writer:
         if caption := tag.find("caption"):
             self.outline.add("prose", _line(caption))
         rows = list(tag.find_all("tr"))
-        ruled = bool(rows) and not rows[0].find("td")
+        ruled = self.ruled or (bool(rows) and not rows[0].find("td"))
         self.outline.add("table", table_text(_cells(rows), ruled=ruled))
 
     def end(self) -> None:

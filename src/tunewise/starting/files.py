@@ -36,6 +36,8 @@ _OFFICE = {
     ".pptx": "a presentation", ".zip": "an archive", ".tar": "an archive", ".7z": "an archive",
     ".tgz": "an archive", ".db": "a database", ".sqlite": "a database",
 }  # fmt: skip
+_TABLES = (".xlsx", ".xlsm")
+"""Excel files are documents inside a folder; beside it they are more likely the examples."""
 _AS_ROWS = "Export it as CSV."
 _AS_PAGES = "Save it as PDF or .md."
 _REMEDIES = {
@@ -76,7 +78,7 @@ def list_files(folder: Path) -> Files:
         packed = Path(path.stem).suffix.lower() if ending == ".gz" else ending
         if path.is_dir() or packed in ENDINGS:
             rows.append(path)
-        elif ending not in DOCUMENT_ENDINGS:
+        elif ending not in DOCUMENT_ENDINGS or (ending in _TABLES and path.parent == folder):
             if what := _OFFICE.get(ending):
                 not_taken.append((path, f"is {what}. {_REMEDIES.get(what, _AS_PAGES)}"))
             elif ending not in ASSETS:
