@@ -428,7 +428,10 @@ def test_a_run_uses_as_many_test_rows_as_the_gain_needs_and_says_so(tmp_path: Pa
     run = decide(project, "decision.minimum_gain=0.2")
     verdict, splits = read_json(run / "verdict.json"), read_json(run / "splits.json")
     assert verdict["n_test"] == len(splits["test"]) == 37
-    assert any(note.startswith("37 test rows: enough to tell") for note in verdict["notes"])
+    assert any(
+        note.startswith("With 37 test rows a verdict on a gain of 20 points is likely")
+        for note in verdict["notes"]
+    )
     reserved = prepare(load_project(project, ["decision.minimum_gain=0.2"])).splits.reserved
     assert [example.id for example in reserved] == splits["reserved"] != []
     asked = "\n".join(turn.content for request in engine.requests for turn in request.messages)

@@ -46,6 +46,7 @@ from tunewise.data.checks.sizes import (
 )
 from tunewise.data.checks.survey import Survey
 from tunewise.data.checks.tokens import ModelTokenizer, check_tokens, sampled
+from tunewise.data.language import SAMPLE, language_note
 from tunewise.data.near_duplicates import Indices
 from tunewise.data.sources import find_parts
 from tunewise.data.units import comparable_text
@@ -214,6 +215,10 @@ def _judged(
     faulty = np.union1d(faulty, mute)
     view = outlook(survey, project.data, project.decision.minimum_gain)
     found.add("note", "outlook", "data", view.sentence)
+    if is_examples:
+        seen = [example.input.text for example in survey.kept.get(look_at[:SAMPLE])]
+        for note in language_note(project.model.base, seen):
+            found.add("note", "language", "data", note)
     return Checked(
         source=source,
         root=project.root,

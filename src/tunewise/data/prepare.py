@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from tunewise.data.balance import balance_notes
 from tunewise.data.checks.findings import Report
 from tunewise.data.checks.quick import check_data
+from tunewise.data.language import SAMPLE, language_note
 from tunewise.data.read import read_data
 from tunewise.data.split import split_data
 from tunewise.errors import UserError
@@ -70,6 +71,7 @@ def prepare(project: Project) -> Prepared:
         notes=(
             *inferred,
             *division.notes,
+            *language_note(project.model.base, [row.input.text for row in splits.train[:SAMPLE]]),
             *(balance_notes(splits, limited=limited) if labelled else ()),
         ),
     )
