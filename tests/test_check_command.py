@@ -180,7 +180,7 @@ def test_a_repaired_copy_passes_the_check_that_the_original_did_not(tmp_path: Pa
         in done.out
     )
     copy = tmp_path / "out" / "examples.jsonl"
-    assert f'write examples = "{copy}" under [data] of tunewise.toml, and check' in done.out
+    assert '\n  examples = "out/examples.jsonl"\n' in done.out  # the very line to write
     assert file.read_bytes() == before
     again = document(copy, "--set", "model.engine=scripted")
     assert (again["rows"], again["counts"].get("duplicate")) == (60, None)
