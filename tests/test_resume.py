@@ -158,14 +158,58 @@ def test_the_newest_interrupted_run_is_found_without_naming_it(untuned: Path, us
     assert decide(untuned, resume=True) == newest
 
 
-def test_other_settings_or_rows_are_not_resumed(untuned: Path, stopped: Path, use) -> None:
+def refusal(project: Path, *overrides: str) -> str:
+    with pytest.raises(UserError) as caught:
+        decide(project, *overrides, out=project / "run", resume=True)
+    return str(caught.value)
+
+
+def test_other_settings_or_rows_are_not_resumed_and_what_changed_is_named(
+    untuned: Path, stopped: Path, use
+) -> None:
     use(scripted(right_when(lambda request: 0.6)))
-    with pytest.raises(UserError, match="no run of this project with the same"):
-        decide(untuned, "decision.minimum_gain=0.1", out=stopped, resume=True)
+    said = refusal(untuned, "decision.minimum_gain=0.1")
+    assert "no run of this project with the same settings and data to resume" in said
+    assert "Since run began: decision.minimum_gain was 0.05 and is 0.1 now." in said
     write_project(untuned, labelled(71), UNTUNED)
     use(scripted(right_when(lambda request: 0.6)))
-    with pytest.raises(UserError, match="no run of this project with the same"):
-        decide(untuned, out=stopped, resume=True)
+    said = refusal(untuned)
+    assert "no run of this project with the same settings and data to resume" in said
+    assert "Since run began: examples.jsonl: 1 row is new." in said
+
+
+CHANGED = {
+    "documents": ("docs/a.md", "docs: 1 document changed"),
+    "metric": ("strict.py", "strict.py is another than it was"),
+}
+
+
+@pytest.mark.parametrize("finished", [False, True], ids=["stopped", "finished"])
+@pytest.mark.parametrize(("file", "said"), CHANGED.values(), ids=CHANGED)
+def test_what_a_run_reads_beside_its_rows_is_that_of_its_beginning(
+    file: str, said: str, finished: bool, tmp_path: Path, use
+) -> None:
+    more = '[contenders]\nuse = ["constant", "zero_shot", "rag"]\n'
+    project = write_project(tmp_path / "project", labelled(70), more)
+    (project / "docs").mkdir()
+    (project / "docs" / "a.md").write_text("# Returns\n\nWithin thirty days.\n")
+    metric = "def same(answer: str, target: str) -> bool:\n    return answer == target\n"
+    (project / "strict.py").write_text(metric)
+    settings = (f"data.documents={project / 'docs'}", "task.metric=strict:same")
+    engine = scripted(right_when(lambda request: 0.6))
+    use(engine)
+    if finished:
+        decide(project, *settings, out=project / "run")
+    else:
+        with pytest.raises(KeyboardInterrupt), stopping(engine, after=20):
+            decide(project, *settings, out=project / "run")
+    before = (project / file).read_text()
+    (project / file).write_text(before.replace("thirty", "ten") + "\n")
+    use(scripted(right_when(lambda request: 0.6)))
+    assert said in refusal(project, *settings)
+    (project / file).write_text(before)
+    use(scripted(right_when(lambda request: 0.6)))
+    assert decide(project, *settings, out=project / "run", resume=True) == project / "run"
 
 
 def test_a_finished_run_is_shown_again_with_its_report(untuned: Path, stopped: Path, use) -> None:

@@ -1,12 +1,16 @@
+import calendar
 import json
 import multiprocessing
 import os
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from command_line import tunewise
 from tunewise.errors import UserError
 from tunewise.files import read_lines
 from tunewise.project import Project, load_project
@@ -187,6 +191,18 @@ def test_a_run_is_held_by_one_process_at_a_time(project: Project) -> None:
         run.release()
 
 
+def trained(folder: Path, *, finished: bool) -> Path:
+    """What `tunewise train` leaves."""
+    folder.mkdir(parents=True)
+    for name in ("project.toml", "made-from.json"):
+        (folder / name).write_text("{}")
+    begun = '{"time": 1767225600.5, "event": "start"}\n{"time": 1767229200.5, "event": "resumed"}\n'
+    (folder / "events.jsonl").write_text(begun + '{"time": 17672292')
+    if finished:
+        (folder / "training.json").write_text("{}")
+    return folder
+
+
 class TestList:
     def test_shows_every_run_the_newest_first_with_its_outcome(self, project: Project) -> None:
         first = begin(project, out=project.root / "runs" / "20260101-a")
@@ -200,6 +216,92 @@ class TestList:
 
     def test_of_a_project_without_runs_is_empty(self, tmp_path: Path) -> None:
         assert list_runs(tmp_path) == []
+
+    def test_a_run_at_work_is_running_and_since_when_is_told(self, project: Project) -> None:
+        run = begin(project)
+        run.event("start", resumed=False)
+        (listed,) = list_runs(project.root)
+        assert (listed.state, listed.command) == ("running", "decide")
+        stamp = read_lines(run.file("events.jsonl"))[0]["time"]
+        began = calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ"))
+        assert listed.since == time.strftime("%Y-%m-%d %H:%M", time.localtime(began))
+        run.release()
+        assert [one.state for one in list_runs(project.root)] == ["interrupted"]
+        decided(run)
+        assert [one.state for one in list_runs(project.root)] == ["finished"]
+
+    def test_trainings_are_listed_among_them_by_their_time(self, project: Project) -> None:
+        runs = project.root / "runs"
+        begin(project, out=runs / "20260102-000000-a").release()
+        trained(runs / "train-20260101-000000-7", finished=True)
+        stopped = trained(runs / "train-20260103-000000-8", finished=False)
+        lock = FileLock(stopped / ".lock")
+        lock.acquire()
+        listed = list_runs(project.root)
+        assert [(one.id, one.command, one.state) for one in listed] == [
+            ("train-20260103-000000-8", "train", "running"),
+            ("20260102-000000-a", "decide", "interrupted"),
+            ("train-20260101-000000-7", "train", "finished"),
+        ]
+        assert listed[0].since == time.strftime("%Y-%m-%d %H:%M", time.localtime(1767229200))
+        lock.release()
+        assert list_runs(project.root)[0].state == "interrupted"
+
+    def test_the_project_file_and_the_folder_of_runs_name_the_project_too(
+        self, project: Project
+    ) -> None:
+        begin(project).release()
+        wanted = list_runs(project.root)
+        (project.root / "tunewise.toml").write_text("")
+        assert list_runs(project.root / "tunewise.toml") == wanted
+        assert list_runs(project.root / "runs") == wanted
+
+    def test_the_command_takes_the_folder_alone(self, project: Project) -> None:
+        run = begin(project, out=project.root / "runs" / "20260102-b")
+        run.event("start", resumed=False)
+        assert "20260102-b  running since 20" in tunewise("runs", project.root).out
+        assert "20260102-b  running since 20" in tunewise("runs", "list", project.root).out
+        refused = tunewise("report", run.path)
+        assert refused.code == 1
+        assert "still going on in another process" in refused.err
+        assert "--resume" not in refused.err
+        run.release()
+        assert "20260102-b  interrupted" in tunewise("runs", project.root).out
+        assert tunewise("runs", "lsit", project.root).code == 2
+        listed = json.loads(tunewise("runs", project.root, "--json").out)
+        assert {"id", "path", "outcome", "command", "state", "since"} == listed[0].keys()
+
+
+class TestSeconds:
+    def test_of_a_fit_are_those_of_all_sittings(self, project: Project) -> None:
+        run = begin(project)
+        with pytest.raises(KeyboardInterrupt), run.timed("few_shot"):
+            raise KeyboardInterrupt
+        with run.timed("few_shot"), run.timed("prompt"):
+            pass
+        ended = [e for e in read_lines(run.file("events.jsonl")) if e["event"] == "fit ended"]
+        assert [e["contender"] for e in ended] == ["few_shot", "prompt", "few_shot"]
+        assert run.seconds() == {
+            "few_shot": ended[0]["seconds"] + ended[2]["seconds"],
+            "prompt": ended[1]["seconds"],
+        }
+        run.release()
+
+    def test_of_a_sitting_that_was_killed_go_to_the_last_file_it_wrote(
+        self, project: Project
+    ) -> None:
+        run = begin(project)
+        began = {"time": "2026-01-01T00:00:00Z", "event": "fitting", "contender": "few_shot"}
+        run.file("events.jsonl").write_text(json.dumps(began) + '\n{"time"')
+        run.file("fit-answers.jsonl").write_text("")
+        start = calendar.timegm(time.strptime(began["time"], "%Y-%m-%dT%H:%M:%SZ"))
+        for file in run.path.iterdir():
+            os.utime(file, (start + 90, start + 90))
+        run.release()
+        again = begin(project, resume=True)
+        assert again.seconds() == {"few_shot": 90.0}
+        again.release()
+        assert begin(project, resume=True).seconds() == {"few_shot": 90.0}
 
 
 class TestRemoving:

@@ -1,6 +1,7 @@
 import json
 import re
 import time
+import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -177,7 +178,7 @@ def test_the_folder_keeps_the_model_the_result_and_the_events_alone(
     monkeypatch.chdir(project)
     folder = train(project, *METHODS["dpo"][0])
     left = {place.name for place in folder.iterdir()} - {".lock"}
-    assert left == {"project.toml", "events.jsonl", "training.json", "models"}
+    assert left == {*("project.toml", "made-from.json", "events.jsonl", "training.json", "models")}
     assert [place.name for place in (folder / "models").iterdir()] == ["dpo"]
     told = result(folder)["recipe"]
     assert {"beta", "loss", "label_smoothing"} <= told.keys()
@@ -361,5 +362,20 @@ def test_the_command_shows_the_loss_dev_and_where_the_model_lies(project: Path) 
 def test_a_method_that_is_unknown_is_refused_with_the_known_ones(project: Path) -> None:
     done = tunewise("train", project, "--method", "dpoo")
     assert done.code == 1
-    assert "training.method" in done.err
-    assert "dpo" in done.err
+    assert '--method (training.method): "dpoo" is unknown. Did you mean "dpo"?' in done.err
+    again = tunewise("train", project, "--method", "dpo", "--set", "training.method=dpoo")
+    assert "--set training.method: " in again.err
+
+
+def test_the_seed_salts_the_split_and_the_training(project: Path) -> None:
+    recipes = {}
+    for seed in (0, 7):
+        out = project / f"seed{seed}"
+        words = ("--out", out, "--seed", str(seed), "--set", "training.epochs=1")
+        assert tunewise("train", project, *words).code == 0
+        recipes[seed] = result(out)["recipe"]["seed"]
+        kept = tomllib.loads((out / "project.toml").read_text())
+        assert kept["data"]["seed"] == seed
+    assert recipes[0] != recipes[7]
+    read = [json.loads((project / f"seed{s}" / "made-from.json").read_text()) for s in recipes]
+    assert read[0]["items"] != read[1]["items"]

@@ -7,10 +7,11 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-from tunewise.fingerprints import INPUT_DIGITS, content_hash
+from tunewise.fingerprints import content_hash
 from tunewise.looks import next_look, noted_runs
+from tunewise.made_from import Item, count_changes
 from tunewise.project import Project
 from tunewise.runs import RunFolder
 from tunewise.types import Example, Splits
@@ -126,63 +127,35 @@ def changes_since_last_run(project: Project, splits: Splits) -> Changes | None:
     return None
 
 
-class _Row(NamedTuple):
-    id: str
-    content: str
+def _rows(examples: Sequence[Example]) -> list[Item]:
+    return [Item(example.id, content_hash(example)) for example in examples]
 
 
-def _rows(examples: Sequence[Example]) -> list[_Row]:
-    return [_Row(example.id, content_hash(example)) for example in examples]
-
-
-def _recorded(splits: Mapping[str, Any]) -> dict[str, list[_Row]]:
+def _recorded(splits: Mapping[str, Any]) -> dict[str, list[Item]]:
     """part -> its rows, as an earlier run wrote them down."""
     contents = cast("dict[str, list[str]]", splits.get("contents", {}))
     return {
-        part: [_Row(*row) for row in zip(splits[part], of_part, strict=True)]
+        part: [Item(*row) for row in zip(splits[part], of_part, strict=True)]
         for part, of_part in contents.items()
     }
 
 
 def _compared(
-    since: str, before: Mapping[str, Sequence[_Row]], now: Mapping[str, Sequence[_Row]]
+    since: str, before: Mapping[str, Sequence[Item]], now: Mapping[str, Sequence[Item]]
 ) -> Changes:
-    old = [row for rows in before.values() for row in rows]
-    new = [row for rows in now.values() for row in rows]
-    gone, come = _beyond(old, new), _beyond(new, old)
-    changed = _changed(gone, come)
+    counts = count_changes(
+        [row for rows in before.values() for row in rows],
+        [row for rows in now.values() for row in rows],
+    )
     tested = Counter(row.content for row in before["test"])
     still = (tested & Counter(row.content for row in now["test"])).total()
     fitted = Counter(row.content for part in ("train", "dev") for row in now[part])
     return Changes(
         since=since,
-        added=len(come) - changed,
-        removed=len(gone) - changed,
-        changed=changed,
+        added=counts.added,
+        removed=counts.removed,
+        changed=counts.changed,
         test_before=tested.total(),
         test_still=still,
         test_elsewhere=(tested & fitted).total(),
     )
-
-
-def _beyond(rows: Sequence[_Row], others: Sequence[_Row]) -> list[_Row]:
-    """The rows whose content the others do not have, or not so often."""
-    left = Counter(row.content for row in others)
-    found: list[_Row] = []
-    for row in rows:
-        if left[row.content]:
-            left[row.content] -= 1
-        else:
-            found.append(row)
-    return found
-
-
-def _changed(gone: Sequence[_Row], come: Sequence[_Row]) -> int:
-    """How many of the rows that went came back changed: with the same id, or the same input."""
-    ids = {row.id for row in gone} & {row.id for row in come}
-    inputs = (
-        Counter(row.content[:INPUT_DIGITS] for row in rows if row.id not in ids)
-        for rows in (gone, come)
-    )
-    before, now = inputs
-    return len(ids) + (before & now).total()

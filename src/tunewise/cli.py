@@ -11,13 +11,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from tunewise.errors import UserError
 
@@ -36,7 +38,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-runs_app = typer.Typer(help="Finished and interrupted runs.", no_args_is_help=True)
+
+
+class _Folders(TyperGroup):
+    """`tunewise runs DIR` lists the runs of DIR."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See click: a word that is no command, but a file or folder, is what to list."""
+        folder = args and args[0] not in self.commands and Path(args[0]).exists()
+        return super().parse_args(ctx, ["list", *args] if folder else args)
+
+
+runs_app = typer.Typer(
+    cls=_Folders, help="Finished and interrupted runs, and trainings.", no_args_is_help=True
+)
 models_app = typer.Typer(help="Base models on this machine.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")
 app.add_typer(models_app, name="models")
@@ -52,6 +67,7 @@ Settings = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Documents = Annotated[Path | None, typer.Option(help="Folder of documents, for retrieval.")]
 Instruction = Annotated[str | None, typer.Option(help="What you would tell the model.")]
+Seed = Annotated[int | None, typer.Option(help="Salt of the split, and of training.")]
 Out = Annotated[Path | None, typer.Option(help="The run folder; default: a new one in runs/.")]
 
 
@@ -124,7 +140,7 @@ def decide(
     instruction: Instruction = None,
     contenders: Annotated[str | None, typer.Option(help="Names, separated by commas.")] = None,
     limit: Annotated[int | None, typer.Option(help="Examples used at most.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Salt of the split, and of training.")] = None,
+    seed: Seed = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the last run.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     out: Out = None,
@@ -133,16 +149,13 @@ def decide(
 ) -> None:
     """Runs the alternatives on your examples and says whether to fine-tune."""
     given = {
-        "data.documents": documents,
-        "task.instruction": instruction,
-        "contenders.limit": limit,
-        "data.seed": seed,
+        "--documents": ("data.documents", documents),
+        "--instruction": ("task.instruction", instruction),
+        "--contenders": ("contenders.use", _names(contenders)),
+        "--limit": ("contenders.limit", limit),
+        "--seed": ("data.seed", seed),
     }
-    overrides = [f"{key}={_toml(value)}" for key, value in given.items() if value is not None]
-    if contenders is not None:
-        names = [name.strip() for name in contenders.split(",") if name.strip()]
-        overrides.append(f"contenders.use={json.dumps(names)}")
-    project = _project(source, [*overrides, *(settings or [])])
+    project = _project(source, settings, given)
     if dry_run:
         _describe(project, as_json=as_json)
         return
@@ -155,6 +168,7 @@ def train(
     method: Annotated[
         str | None, typer.Option(help="sft, dpo, kto, cpt or distill; default: training.method.")
     ] = None,
+    seed: Seed = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the last training.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="The folder; default: a new one in runs/.")
@@ -165,8 +179,8 @@ def train(
     """Trains a model on your examples, pairs or documents, without deciding anything."""
     from rich.console import Console
 
-    overrides = [] if method is None else [f"training.method={json.dumps(method)}"]
-    project = _project(source, [*overrides, *(settings or [])])
+    given = {"--method": ("training.method", method), "--seed": ("data.seed", seed)}
+    project = _project(source, settings, given)
     typer.echo(f"Reading {source} ...", err=True)
     from tunewise.report.trained import render_trained
     from tunewise.train import RESULT, run_train  # brings torch: a wrong path is told before
@@ -208,7 +222,12 @@ def report(
     from tunewise.report.html import write_html
     from tunewise.report.read import read_run
     from tunewise.report.terminal import render_brief, render_verdict
+    from tunewise.report.trained import render_trained
+    from tunewise.runs import TRAINED
 
+    if (run / TRAINED).is_file():
+        render_trained(run, Console())
+        return
     found = read_run(run)
     page = write_html(found)
     if in_brief:
@@ -225,15 +244,17 @@ def runs_list(
     project: Annotated[Path, typer.Argument(help="A project folder.")] = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Lists the runs of a project, the newest first."""
+    """Lists the runs and trainings of a project, the newest first; `runs DIR` does the same."""
     from tunewise.runs import list_runs
 
     runs = list_runs(project)
     if as_json:
-        _print_json([{"id": run.id, "path": str(run.path), "outcome": run.outcome} for run in runs])
+        _print_json([{**asdict(run), "path": str(run.path)} for run in runs])
         return
     for run in runs:
-        typer.echo(f"{run.id}  {run.outcome or 'interrupted'}")
+        said = run.outcome or {"finished": "trained"}.get(run.state, run.state)
+        since = f" since {run.since}" if run.state == "running" and run.since else ""
+        typer.echo(f"{run.id}  {said}{since}")
     if not runs:
         typer.echo(f"No runs under {project / 'runs'}.")
 
@@ -362,10 +383,24 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _project(source: Path, settings: list[str] | None) -> "Project":
+def _project(
+    source: Path,
+    settings: list[str] | None,
+    options: "Mapping[str, tuple[str, Path | str | int | list[str] | None]] | None" = None,
+) -> "Project":
+    """The project, with what options of the command stand for: name -> key and value."""
     from tunewise.project import load_project
 
-    return load_project(source, settings or [])
+    given = {
+        option: f"{key}={_toml(value)}"
+        for option, (key, value) in (options or {}).items()
+        if value is not None
+    }
+    return load_project(source, settings or [], options=given)
+
+
+def _names(texts: str | None) -> list[str] | None:
+    return None if texts is None else [name.strip() for name in texts.split(",") if name.strip()]
 
 
 def _progress() -> "Progress":
@@ -424,8 +459,9 @@ def _describe(project: "Project", *, as_json: bool) -> None:
     typer.echo("Nothing was run, and test stays sealed. Leave out --dry-run to run it.")
 
 
-def _toml(value: Path | str | int) -> str:
-    return str(value) if isinstance(value, int) else json.dumps(str(value), ensure_ascii=False)
+def _toml(value: Path | str | int | list[str]) -> str:
+    plain = value if isinstance(value, int | list) else str(value)
+    return json.dumps(plain, ensure_ascii=False)
 
 
 def _print_json(value: object) -> None:

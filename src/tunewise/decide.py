@@ -26,11 +26,14 @@ from tunewise.data.faults import SHOWN
 from tunewise.data.prepare import Prepared, prepare
 from tunewise.errors import UserError
 from tunewise.evaluation.latency import REQUESTS, WARM_UP, Latency, measure_latency
+from tunewise.evaluation.own_metric import own_metric_file
 from tunewise.evaluation.run import AnswerFile, collect
 from tunewise.evaluation.scorers import CRASHED, Metric, metric_named, score_answers, side_metrics
-from tunewise.files import read_lines, shortened, write_json, write_lines
+from tunewise.files import file_sha256, read_lines, shortened, write_json, write_lines
 from tunewise.forecast import Forecast, forecast, usual
 from tunewise.looks import check_ledger, note_use
+from tunewise.made_from import MadeFrom
+from tunewise.models.catalog import LocalModel
 from tunewise.models.choose import Opened, open_ceiling, open_engine
 from tunewise.models.engine import Engine
 from tunewise.models.journal import JournalEngine
@@ -122,22 +125,6 @@ def run_decide(
     ceilings = {e.name: open_ceiling(e) for e in project.contenders.endpoints}
     opened = open_engine(project.model, progress=progress)
     run = open_run(project, prepared.splits, out=out, resume=resume)
-    if run.file("verdict.json").exists():
-        opened.engine.close()
-        return _shown_again(run, progress)
-    if resume and not run.file("events.jsonl").exists():
-        progress.note("No interrupted run was found: this is a new one.")
-    read_lines(run.file("events.jsonl"))  # cuts off a line that a kill left half-written
-    run.event("start", resumed=resume)
-    places = {
-        row.id: shortened(prepared.places[row.id], project.root) for row in prepared.splits.test
-    }
-    write_json(run.file("places.json"), places)
-    earlier = about_earlier_runs(project, prepared.splits, run)
-    caveats = [f"{name}: {c.caveat}." for name, c in ceilings.items() if c.caveat]
-    for note in (*earlier, *caveats):
-        progress.note(note)
-    prepared = replace(prepared, notes=(*prepared.notes, *earlier, *caveats))
     engines: list[Engine] = []
     try:
         engine = JournalEngine(opened.engine, run.file("fit-answers.jsonl"))
@@ -158,6 +145,14 @@ def run_decide(
             documents=documents,
             held_out=[*prepared.splits.dev, *prepared.splits.test],
         )
+        refuse_changed(run, field, opened.model)
+        if run.file("verdict.json").exists():
+            return _shown_again(run, progress)
+        caveats = [f"{name}: {c.caveat}." for name, c in ceilings.items() if c.caveat]
+        notes = (*_begin(run, prepared, progress, resume=resume), *caveats)
+        for note in notes:
+            progress.note(note)
+        prepared = replace(prepared, notes=(*prepared.notes, *notes))
         with progress.task("the whole run", total=shares.total) as advance:
             job = Job(
                 prepared=prepared,
@@ -205,6 +200,30 @@ def read_all(project: Project) -> Read:
     return Read(replace(prepared, notes=(*prepared.notes, *found.notes())), documents)
 
 
+def refuse_changed(run: RunFolder, field: LineUp, model: LocalModel | None) -> None:
+    """Refuses to go on where documents, pairs, the base or a metric of the project changed."""
+    metric = own_metric_file(str(run.project.task.metric), run.project.root)
+    files = {
+        **({"the base model": model.sha256} if model else {}),
+        **({metric.name: file_sha256(metric)} if metric else {}),
+    }
+    run.keep(MadeFrom(files=files, items=field.items, unit=field.units))
+
+
+def _begin(
+    run: RunFolder, prepared: Prepared, progress: Progress, *, resume: bool
+) -> tuple[str, ...]:
+    """Writes down that a sitting begins, and says what a person should know of earlier runs."""
+    if resume and not run.file("events.jsonl").exists():
+        progress.note("No interrupted run was found: this is a new one.")
+    read_lines(run.file("events.jsonl"))  # cuts off a line that a kill left half-written
+    run.event("start", resumed=resume)
+    places = prepared.places
+    test = {row.id: shortened(places[row.id], run.project.root) for row in prepared.splits.test}
+    write_json(run.file("places.json"), test)
+    return about_earlier_runs(run.project, prepared.splits, run)
+
+
 def refuse_untrainable(job: Job) -> None:
     """Refuses rows that nobody could train on, before an hour is spent on the others.
 
@@ -231,7 +250,8 @@ def fit_all(job: Job) -> Fits:
 
     def fit(contender: Contender) -> None:
         try:
-            fitted[contender.name] = contender.fit(train, dev)
+            with run.timed(contender.name):
+                fitted[contender.name] = contender.fit(train, dev)
             run.event("fitted", contender=contender.name)
         except NotApplicable as reason:
             skipped[contender.name] = reason.reason
@@ -265,7 +285,9 @@ def fit_all(job: Job) -> Fits:
                 f"gain {in_points(minimum_gain)} over {incumbent}."
             )
         else:
-            fitted[challenger] = field.trained[challenger].replicate(first, train, dev, seeds=seeds)
+            with run.timed(challenger):
+                tuned = field.trained[challenger]
+                fitted[challenger] = tuned.replicate(first, train, dev, seeds=seeds)
         job.done(job.shares.share(challenger, "seeds"))
         notes += [
             f"{name} was trained once: {challenger} does better on dev, so that further seeds of "
@@ -294,6 +316,7 @@ def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
         }
         job.done(job.shares.share(name, "test"))
     entries: list[Entry] = []
+    seconds = run.seconds()
     for name, fitted in fits.fitted.items():
         seed = fits.plan.ships[name]
         latency = _latency(job, fitted, name, seed, engines)
@@ -301,7 +324,7 @@ def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
         entries.append(
             Entry(
                 name=name,
-                fit=fitted.fit,
+                fit=replace(fitted.fit, seconds=seconds.get(name, fitted.fit.seconds)),
                 trained=name in field.trained,
                 ceiling=not field.ceilings.get(name, True),
                 shipped_seed=seed,
@@ -368,7 +391,6 @@ def _shown_again(run: RunFolder, progress: Progress) -> Path:
     """A finished run, whose report may have been interrupted."""
     progress.note("This run is finished: its verdict is shown again.")
     write_html(read_run(run.path))
-    run.release()
     return run.path
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from tunewise.text.comparison import caseless
-from tunewise.types import Example, JsonValue, Message
+from tunewise.types import Example, JsonValue, Message, Preference
 
 INPUT_DIGITS = 8
 """Digits of `content_hash` by which a row is known again when its answer was corrected."""
@@ -27,6 +27,13 @@ def split_fingerprint(parts: Mapping[str, Iterable[Example]]) -> str:
 def content_hash(example: Example) -> str:
     """16 hex digits: `INPUT_DIGITS` over the input, the others over answer and tools as well."""
     turns, *rest = _content(example)
+    return _short([turns])[:INPUT_DIGITS] + _short([turns, *rest])[INPUT_DIGITS:]
+
+
+def preference_hash(pair: Preference) -> str:
+    """16 hex digits: `INPUT_DIGITS` over the input, the others over both answers as well."""
+    turns: list[JsonValue] = [[*_turn(turn), turn.weight] for turn in pair.messages]
+    rest: list[JsonValue] = [pair.chosen, pair.rejected, list(pair.tools)]
     return _short([turns])[:INPUT_DIGITS] + _short([turns, *rest])[INPUT_DIGITS:]
 
 

@@ -5,8 +5,9 @@ the loop.
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from tunewise.contenders.few_shot import shown_examples
 from tunewise.data.chat import ChatTokenizer
@@ -16,6 +17,11 @@ from tunewise.data.read import read_data, read_texts
 from tunewise.data.sources import find_parts
 from tunewise.data.units import normalised_input
 from tunewise.errors import UserError
+from tunewise.evaluation.own_metric import own_metric_file
+from tunewise.files import file_sha256
+from tunewise.fingerprints import content_hash, preference_hash
+from tunewise.made_from import SEALED, Item, MadeFrom, text_hash
+from tunewise.models.adapters import adapter_hash
 from tunewise.models.catalog import LocalModel
 from tunewise.project import Project
 from tunewise.retrieval.documents import look_at_documents, whole_text
@@ -30,8 +36,8 @@ from tunewise.training.prepare_rows import (
     unpaired_rows,
 )
 from tunewise.training.recipe import Method
-from tunewise.training.rows import Row
-from tunewise.types import Example, Message, Text
+from tunewise.training.rows import Row, hash_rows
+from tunewise.types import Example, Message, Preference, Text
 
 DEV_SHARE = 0.1
 """Of pairs and documents, which have no split of their own."""
@@ -53,6 +59,8 @@ class Lesson:
     """Judged by answers: its dev split. None: by likelihood."""
     replay: Sequence[Row]
     notes: tuple[str, ...]
+    items: Mapping[str, Sequence[Item]]
+    """Name of a file or folder -> the rows, pairs or documents in it."""
 
 
 def lesson_for(project: Project, model: LocalModel, tokenizer: ChatTokenizer) -> Lesson:
@@ -62,17 +70,57 @@ def lesson_for(project: Project, model: LocalModel, tokenizer: ChatTokenizer) ->
         UserError: the data are missing, cannot be read, or do not go with the method.
     """
     replay: list[Row] = []
+    replayed: dict[str, list[Item]] = {}
     if project.data.replay is not None:
         found = read_data(Data(examples=project.data.replay))
-        replay = example_rows(tokenizer, [e for part in found.values() for e in part.examples])
+        general = [e for part in found.values() for e in part.examples]
+        replay = example_rows(tokenizer, general)
+        items = [Item(e.id, content_hash(e), "replay") for e in general]
+        replayed[f"data.replay ({_names(project.data.replay)})"] = items
     method = project.training.method
     match method:
         case "dpo" | "kto":
-            return _pairs(project, model, tokenizer, method, replay)
+            lesson = _pairs(project, model, tokenizer, method, replay)
         case "cpt":
-            return _documents(project, model, tokenizer, replay)
+            lesson = _documents(project, model, tokenizer, replay)
         case _:
-            return _examples(project, model, tokenizer, replay)
+            lesson = _examples(project, model, tokenizer, replay)
+    return replace(lesson, items={**lesson.items, **replayed})
+
+
+def made_from(lesson: Lesson, project: Project, model: LocalModel) -> MadeFrom:
+    """All that decides what the training of a lesson comes to, beside its settings."""
+    start, metric = project.training.start, None
+    if lesson.prepared is not None:
+        metric = own_metric_file(str(lesson.prepared.project.task.metric), project.root)
+    unit = {"cpt": "document", "dpo": "pair", "kto": "pair"}.get(lesson.method)
+    return MadeFrom(
+        files={
+            "the base model": model.sha256,
+            **({"the adapter of training.start": adapter_hash(start)} if start else {}),
+            **({metric.name: file_sha256(metric)} if metric else {}),
+        },
+        read_as=hash_rows([*lesson.train, *lesson.replay]),
+        items=lesson.items,
+        unit={name: unit for name in lesson.items if unit and "data.replay" not in name},
+    )
+
+
+def _names(sources: Sources) -> str:
+    """The names of files as a person knows them."""
+    return ", ".join(Path(source).name for source in sources)
+
+
+def _example_items(prepared: Prepared) -> dict[str, list[Item]]:
+    """By file, in the order of each side."""
+    splits = prepared.splits
+    sides = {"train": splits.train, "dev": splits.dev, SEALED: (*splits.test, *splits.reserved)}
+    items: dict[str, list[Item]] = {}
+    for side, examples in sides.items():
+        for example in examples:
+            file = Path(prepared.places[example.id].rpartition(":")[0]).name
+            items.setdefault(file, []).append(Item(example.id, content_hash(example), side))
+    return items
 
 
 def _examples(
@@ -86,7 +134,13 @@ def _examples(
         judging = f"{len(prepared.splits.dev)} judge, {len(prepared.splits.test)} stay sealed"
         notes = (*notes, f"{len(rows)} rows are learnt from, {judging}.")
         return Lesson(
-            method="sft", train=rows, dev=(), prepared=prepared, replay=replay, notes=notes
+            method="sft",
+            train=rows,
+            dev=(),
+            prepared=prepared,
+            replay=replay,
+            notes=notes,
+            items=_example_items(prepared),
         )
     embedder, missing = embedder_or_note()
     prompts = _teacher_prompts(train, prepared.project.task.instruction, embedder)
@@ -98,7 +152,13 @@ def _examples(
         "of train in its prompt.",
     )
     return Lesson(
-        method="distill", train=rows, dev=(), prepared=prepared, replay=replay, notes=notes
+        method="distill",
+        train=rows,
+        dev=(),
+        prepared=prepared,
+        replay=replay,
+        notes=notes,
+        items=_example_items(prepared),
     )
 
 
@@ -153,7 +213,19 @@ def _pairs(
     if method == "kto":
         rows = unpaired_rows(rows, context_tokens=model.context_tokens)
     notes = (*found.notes, f"{len(train)} pairs are learnt from, {len(dev)} judge.")
-    return Lesson(method=method, train=rows, dev=held, prepared=None, replay=replay, notes=notes)
+    return Lesson(
+        method=method,
+        train=rows,
+        dev=held,
+        prepared=None,
+        replay=replay,
+        notes=notes,
+        items={_names(sources): [*_pair_items(train, "train"), *_pair_items(dev, "dev")]},
+    )
+
+
+def _pair_items(pairs: Sequence[Preference], side: str) -> list[Item]:
+    return [Item(pair.id, preference_hash(pair), side) for pair in pairs]
 
 
 def _documents(
@@ -187,7 +259,22 @@ def _documents(
         *about,
         f"{len(ranked) - size} documents are learnt from; {size} judge: {held}.",
     )
-    return Lesson(method="cpt", train=train, dev=dev, prepared=None, replay=replay, notes=notes)
+    sides = {"dev": ranked[:size], "train": ranked[size:]}
+    return Lesson(
+        method="cpt",
+        train=train,
+        dev=dev,
+        prepared=None,
+        replay=replay,
+        notes=notes,
+        items={
+            _names(data.documents or data.examples or ()): [
+                Item(text.id, text_hash(text.text), side)
+                for side, some in sides.items()
+                for text in some
+            ]
+        },
+    )
 
 
 def _dev_size(count: int) -> int:

@@ -104,21 +104,29 @@ _TEXT_KEYS = {
 }
 
 
-def load_project(path: Path, overrides: Sequence[str] = ()) -> Project:
+def load_project(
+    path: Path, overrides: Sequence[str] = (), *, options: Mapping[str, str] | None = None
+) -> Project:
     """Reads and checks a project.
 
     Args:
         path: a folder with `tunewise.toml`, that file, or a data file (all else is inferred).
         overrides: `key=value` with a TOML value, such as `training.epochs=2`; what is no TOML
             value is taken as text. Paths among them start from the current folder.
+        options: name of an option, such as `--seed` -> what it stands for, written likewise. An
+            override of the same key wins.
 
     Raises:
         UserError: with every fault, one a line, `file:line: key: what is wrong. What to do.`
     """
     source, text, values = read_project_file(path)
     faults = Faults(source, text)
+    for option, override in (options or {}).items():
+        apply_override(override, values, faults, _TEXT_KEYS)
+        faults.options[_key(override)] = option
     for override in overrides:
         apply_override(override, values, faults, _TEXT_KEYS)
+        faults.options.pop(_key(override), None)
     top = Table(values, (), source.parent.absolute(), faults)
     root = top.place("root") or Path(os.path.abspath(source.parent))
     sections = {name: _section(top, name, root) for name in _SECTIONS}
@@ -138,6 +146,10 @@ def load_project(path: Path, overrides: Sequence[str] = ()) -> Project:
         table.close()
     faults.raise_any()
     return project
+
+
+def _key(override: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in override.partition("=")[0].split("."))
 
 
 def _section(top: Table, name: str, root: Path) -> Table:

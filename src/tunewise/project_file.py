@@ -34,6 +34,8 @@ class Faults:
         self.source = source
         self.lines = _key_lines(text)
         self.overridden: set[Key] = set()
+        self.options: dict[Key, str] = {}
+        """Of those, the ones that an option of the command gave -> its name, as in `--seed`."""
         self._found: list[tuple[int, str]] = []
 
     def add(self, key: Key, what: str) -> None:
@@ -42,7 +44,9 @@ class Faults:
         inside = any(key[:n] in self.overridden for n in range(1, len(key) + 1))
         around = any(other[: len(key)] == key for other in self.overridden)
         if inside or (around and key not in self.lines):
-            self._found.append((0, f"--set {name}: {what}"))
+            option = self.options.get(key)
+            said = f"{option} ({name})" if option else f"--set {name}"
+            self._found.append((0, f"{said}: {what}"))
             return
         known = (key[:n] for n in range(len(key), 0, -1) if key[:n] in self.lines)
         line = self.lines.get(next(known, ()), 1)

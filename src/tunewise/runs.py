@@ -3,6 +3,7 @@
 Knows nothing of contenders or verdicts.
 """
 
+import calendar
 import json
 import os
 import platform
@@ -10,22 +11,25 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from filelock import FileLock, Timeout
 
 from tunewise import __version__
 from tunewise.errors import UserError
-from tunewise.files import append_lines, write_json, write_lines, write_text
+from tunewise.files import append_lines, read_lines, write_json, write_lines, write_text
 from tunewise.fingerprints import content_hash
+from tunewise.made_from import MADE_FROM, Item, MadeFrom, changed_items, changed_settings
 from tunewise.project import Project, resolved_toml
 from tunewise.types import Example, Splits
 
 RUNS = "runs"
+_STAMP = "%Y-%m-%dT%H:%M:%SZ"
 _FIRST_FILES = {".lock", "project.toml", "environment.json", "test.jsonl"}
 """What a run writes before splits.json makes it one that can be resumed."""
 _LIBRARIES = ("torch", "transformers", "peft", "openvino", "openvino-genai", "numpy", "scipy")
@@ -50,8 +54,58 @@ class RunFolder:
 
     def event(self, kind: str, **fields: object) -> None:
         """Appends one line to events.jsonl."""
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        stamp = time.strftime(_STAMP, time.gmtime())
         append_lines(self.file("events.jsonl"), [{"time": stamp, "event": kind, **fields}])
+
+    @contextmanager
+    def timed(self, contender: str) -> Generator[None]:
+        """Writes down how long a fit takes in this sitting, even one that is stopped."""
+        began = time.perf_counter()
+        self.event("fitting", contender=contender)
+        try:
+            yield
+        finally:
+            seconds = round(time.perf_counter() - began, 3)
+            self.event("fit ended", contender=contender, seconds=seconds)
+
+    def seconds(self) -> dict[str, float]:
+        """Contender -> what its fit took in all sittings, but for what a kill left unsaid."""
+        found: dict[str, float] = {}
+        for line in _events(self.path):
+            if line["event"] == "fit ended":
+                name = str(line["contender"])
+                found[name] = found.get(name, 0.0) + float(line["seconds"])
+        return found
+
+    def close_sitting(self) -> None:
+        """Writes down the fit in which the sitting before was killed: to the last file it wrote."""
+        # Opening the lock, which is hidden, counts as writing it.
+        files = [f for f in self.path.rglob("*") if f.is_file() and not f.name.startswith(".")]
+        last = max(file.stat().st_mtime for file in files)
+        fits = [
+            line
+            for line in read_lines(self.file("events.jsonl"))
+            if line["event"] in ("fitting", "fit ended")
+        ]
+        if fits and fits[-1]["event"] == "fitting":
+            began = calendar.timegm(time.strptime(fits[-1]["time"], _STAMP))
+            seconds = max(0.0, round(last - began, 3))
+            self.event("fit ended", contender=fits[-1]["contender"], seconds=seconds)
+
+    def keep(self, made_from: MadeFrom) -> None:
+        """Writes down what the run reads beside its rows, at its first sitting.
+
+        Raises:
+            UserError: it was written down before, and is not what it was.
+        """
+        if not self.file(MADE_FROM).exists():
+            made_from.write(self.path)
+        elif changes := made_from.changes_since(self.path):
+            raise UserError(
+                f"{self.path}: since this run began, something beside its examples changed: "
+                f"{'; '.join(changes)}. Put that back to go on with it, or run without --resume "
+                "to start a new one."
+            )
 
     def release(self) -> None:
         """Lets another process have it."""
@@ -98,7 +152,9 @@ def open_run(project: Project, splits: Splits, *, out: Path | None, resume: bool
             "Name a folder you may write to with --out."
         ) from error
     run = RunFolder(path=path, project=project, lock=lock)
-    if not run.file("splits.json").exists():
+    if run.file("splits.json").exists():
+        run.close_sitting()
+    else:
         write_text(run.file("project.toml"), resolved_toml(project))
         write_json(run.file("environment.json"), _environment())
         write_lines(run.file("test.jsonl"), [_shown(example) for example in splits.test])
@@ -141,30 +197,48 @@ def _only_begun(path: Path) -> bool:
 
 def _resumable(project: Project, splits: Splits, paths: Sequence[Path]) -> Path | None:
     """The newest interrupted run of the same settings and data, else the newest finished one."""
-    wanted = _wherever_it_lies(resolved_toml(project))
     begun = [path for path in reversed(paths) if (path / "splits.json").is_file()]
     finished: Path | None = None
     for path in begun:
-        known = cast("dict[str, Any]", json.loads((path / "splits.json").read_text("utf-8")))
-        same_data = known.get("fingerprint") == splits.fingerprint
-        settings = _wherever_it_lies((path / "project.toml").read_text("utf-8"))
-        if not same_data or settings != wanted:
+        if _changes(path, project, splits):
             continue
         if not (path / "verdict.json").exists():
             return path
         finished = finished or path
     if begun and finished is None:
+        changes = "; ".join(_changes(begun[0], project, splits))
         raise UserError(
-            "There is no run of this project with the same settings and data to resume. "
-            "Run without --resume to start a new one."
+            "There is no run of this project with the same settings and data to resume. Since "
+            f"{begun[0].name} began: {changes}. Run without --resume to start a new one."
         )
     return finished
 
 
-def _wherever_it_lies(toml: str) -> str:
-    """A resolved project with the paths below its root made relative: its folder may have moved."""
-    root = toml.partition("\n")[0].removeprefix('root = "').removesuffix('"')
-    return toml.replace(f'"{root}/', '"').replace(f'"{root}"', '"."')
+def _changes(path: Path, project: Project, splits: Splits) -> list[str]:
+    """What is not as it was when a run began, as half sentences."""
+    known = cast("dict[str, Any]", json.loads((path / "splits.json").read_text("utf-8")))
+    found: list[str] = []
+    if known.get("fingerprint") != splits.fingerprint:
+        data = project.data
+        sources = data.examples or (*(data.train or ()), *(data.dev or ()), *(data.test or ()))
+        name = ", ".join(dict.fromkeys(Path(source).name for source in sources))
+        contents = cast("dict[str, list[str]]", known.get("contents", {}))
+        before = [
+            Item(*row, part)
+            for part, of_part in contents.items()
+            for row in zip(known[part], of_part, strict=True)
+        ]
+        now = [
+            Item(row.id, content_hash(row), part)
+            for part, rows in _parts(splits).items()
+            for row in rows
+        ]
+        found = changed_items({name: before}, {name: now})
+        found = found or [f"{name}: a group, an id or another column is not as it was"]
+    return [
+        *found,
+        *changed_settings((path / "project.toml").read_text("utf-8"), resolved_toml(project)),
+    ]
 
 
 def _shown(example: Example) -> dict[str, Any]:
@@ -181,23 +255,93 @@ def _environment() -> dict[str, object]:
     }
 
 
+State = Literal["finished", "running", "interrupted"]
+TRAINED = "training.json"
+"""What a finished `tunewise train` leaves."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listed:
-    """A run as a list shows it."""
+    """A run or a training as a list shows it."""
 
     id: str
     path: Path
     outcome: str | None
-    """None: interrupted, or still going on."""
+    """Of the verdict; None: there is none."""
+    command: Literal["decide", "train"]
+    state: State
+    since: str
+    """When its last sitting began, local time; empty where nothing says it."""
 
 
 def list_runs(project: Path) -> list[Listed]:
-    """The runs under a project folder, the newest first."""
-    paths = sorted((project / RUNS).glob("*/splits.json"), reverse=True)
+    """The runs and trainings under a project folder, the newest first.
+
+    Args:
+        project: the folder, its tunewise.toml, or the folder of its runs.
+    """
+    folder = project.parent if project.is_file() else project
+    if folder.name == RUNS and not (folder / RUNS).is_dir():
+        folder = folder.parent
+    paths = [path for path in (folder / RUNS).glob("*") if _is_run(path) or _is_training(path)]
     return [
-        Listed(id=path.parent.name, path=path.parent, outcome=_outcome(path.parent))
-        for path in paths
+        Listed(
+            id=path.name,
+            path=path,
+            outcome=_outcome(path),
+            command="decide" if _is_run(path) else "train",
+            state=state_of(path),
+            since=_since(path),
+        )
+        for path in sorted(paths, key=_age, reverse=True)
     ]
+
+
+def state_of(path: Path) -> State:
+    """Whether a run or training is over, at work in some process, or neither."""
+    if (path / "verdict.json").is_file() or (path / TRAINED).is_file():
+        return "finished"
+    try:
+        if (path / ".lock").exists():
+            with FileLock(path / ".lock", blocking=False):
+                pass
+    except Timeout:
+        return "running"
+    except OSError:
+        pass  # a folder that cannot be written to: nobody works there
+    return "interrupted"
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "splits.json").is_file()
+
+
+def _is_training(path: Path) -> bool:
+    return (path / MADE_FROM).is_file() and (path / "project.toml").is_file() and not _is_run(path)
+
+
+def _age(path: Path) -> tuple[str, str]:
+    """By the time in its name, whatever stands before it."""
+    return path.name.removeprefix("train-"), path.name
+
+
+def _since(path: Path) -> str:
+    """Trainings tell time as seconds, runs as UTC."""
+    for line in reversed(_events(path)):
+        if line.get("event") in ("start", "resumed"):
+            told = line.get("time")
+            seconds = (
+                calendar.timegm(time.strptime(told, _STAMP)) if isinstance(told, str) else told
+            )
+            return time.strftime("%Y-%m-%d %H:%M", time.localtime(cast("float", seconds)))
+    return ""
+
+
+def _events(path: Path) -> list[dict[str, Any]]:
+    """Read only: the process that is at work may be writing the last line."""
+    file = path / "events.jsonl"
+    lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
+    return [cast("dict[str, Any]", json.loads(line)) for line in lines if line]
 
 
 def remove_run(path: Path) -> None:
@@ -206,7 +350,7 @@ def remove_run(path: Path) -> None:
     Raises:
         UserError: it is no run folder, or another process works in it.
     """
-    if not (path / "splits.json").is_file():
+    if not _is_run(path) and not _is_training(path):
         raise UserError(f"{path} is no run folder. `tunewise runs list PROJECT` shows them.")
     try:
         with FileLock(path / ".lock", blocking=False):

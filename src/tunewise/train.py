@@ -16,7 +16,7 @@ from tunewise.contenders.fine_tune import dev_points
 from tunewise.data.checks.findings import plural
 from tunewise.files import write_json, write_text
 from tunewise.judging import Judge, Judgement, judge_for
-from tunewise.lessons import Lesson, lesson_for
+from tunewise.lessons import Lesson, lesson_for, made_from
 from tunewise.models.adapters import is_whole_model
 from tunewise.models.catalog import LocalModel, open_model
 from tunewise.models.hub import load_tokenizer
@@ -93,7 +93,14 @@ def run_train(
         if rows:
             check_rows(rows, context_tokens=model.context_tokens)
     with ExitStack() as stack:
-        folder = open_folder(project, out, resume=resume, processes=processes, stack=stack)
+        folder = open_folder(
+            project,
+            made_from(lesson, project, model),
+            out,
+            resume=resume,
+            processes=processes,
+            stack=stack,
+        )
         if (folder / RESULT).exists():
             progress.note("This training is finished: its result is shown again.")
         else:

@@ -17,6 +17,8 @@ from tunewise.contenders.rag import Library, Rag
 from tunewise.contenders.zero_shot import ZeroShot
 from tunewise.data.pairs import read_pairs
 from tunewise.evaluation.scorers import Metric
+from tunewise.fingerprints import preference_hash
+from tunewise.made_from import Item, text_hash
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engine import Engine
 from tunewise.models.hub import load_tokenizer
@@ -56,6 +58,10 @@ class LineUp:
     skipped: Mapping[str, str]
     """Contenders that cannot even be built -> why."""
     notes: tuple[str, ...]
+    items: Mapping[str, Sequence[Item]]
+    """Name of a file or folder -> the documents or pairs of answers read there."""
+    units: Mapping[str, str]
+    """The same name -> what they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,10 +121,19 @@ def line_up(
             f"Passages are found by words alone: most documents are in {library.unread} script, "
             f"which {MODEL} cannot read.",
         )
+    texts = [whole_text(document) for document in documents or ()]
+    read, units = dict[str, list[Item]](), dict[str, str]()
+    if documents:
+        name = ", ".join(place.name for place in project.data.documents or ())
+        read[name] = [Item(text.id, text_hash(text.text)) for text in texts]
+        units[name] = "document"
     pairs: tuple[Preference, ...] = ()
     if project.data.preferences is not None and "fine_tune_dpo" in use:
         found = read_pairs(project.data.preferences, project.data, held_out=held_out)
         pairs, notes = found.pairs, (*notes, *found.notes)
+        name = ", ".join(Path(source).name for source in project.data.preferences)
+        read[name] = [Item(pair.id, preference_hash(pair)) for pair in pairs]
+        units[name] = "pair"
     build = _untrained(project, means, embedder, library)
     untrained = {name: build[name]() for name in use if name in build}
     untrained |= {
@@ -145,7 +160,7 @@ def line_up(
                 progress=means.progress,
                 way=_WAYS[name],
                 library=library,
-                documents=[whole_text(document) for document in documents],
+                documents=texts,
                 preferences=pairs,
                 base_seed=project.data.seed,
                 places=means.places,
@@ -156,6 +171,8 @@ def line_up(
         ceilings={one.name: one.candidate for one in project.contenders.endpoints},
         skipped=skipped,
         notes=notes,
+        items=read,
+        units=units,
     )
 
 

@@ -104,6 +104,12 @@ def own_metric_function(name: str, folder: Path | None = None) -> OwnMetric:
     return OwnMetric(name=name, function=function)
 
 
+def own_metric_file(name: str, folder: Path) -> Path | None:
+    """The project's file that "module:function" names; None: it is installed, or no such metric."""
+    file = folder / f"{name.partition(':')[0]}.py"
+    return file if ":" in name and file.is_file() else None
+
+
 def _module(name: str, folder: Path | None) -> ModuleType:
     path = None if folder is None else folder / f"{name}.py"
     if path is None or not path.is_file():

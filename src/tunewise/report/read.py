@@ -28,6 +28,7 @@ from tunewise.report.run import (
     SplitSizes,
     Tokens,
 )
+from tunewise.runs import state_of
 from tunewise.types import Answer, Comparison, Constraint, JsonValue, Score, Usage
 
 _Record = TypeVar("_Record")
@@ -41,6 +42,11 @@ def read_run(folder: Path) -> Run:
     """
     path = folder / "verdict.json"
     if not path.is_file():
+        if (folder / ".lock").exists() and state_of(folder) == "running":
+            raise UserError(
+                f"{folder}: this run is still going on in another process, and has no verdict "
+                "yet. Wait for it to end."
+            )
         raise UserError(
             f"{folder} holds no verdict.json, so it is no finished run. Name a folder such as "
             "runs/<id>, or finish the run with `tunewise decide PROJECT --resume`."

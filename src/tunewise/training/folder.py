@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from tunewise.errors import UserError
 from tunewise.files import write_text
+from tunewise.made_from import MadeFrom, changed_settings, when_begun
 from tunewise.project import Project, resolved_toml
 from tunewise.runs import RUNS
 from tunewise.training.loop import CHECKPOINTS
@@ -26,12 +27,19 @@ _SETTINGS, _LOCK = "project.toml", ".lock"
 
 
 def open_folder(
-    project: Project, out: Path | None, *, resume: bool, processes: Processes, stack: ExitStack
+    project: Project,
+    made_from: MadeFrom,
+    out: Path | None,
+    *,
+    resume: bool,
+    processes: Processes,
+    stack: ExitStack,
 ) -> Path:
     """The folder of this training, held by this process (the first one, under torchrun).
 
     Args:
         project: its settings are kept in the folder, and have to be those kept there before.
+        made_from: what it reads; the same holds of that.
         out: the folder; None: a new one in the project's runs.
         resume: whether a training that lies there is gone on with; without `out` the newest one.
         processes: all that take part.
@@ -40,7 +48,7 @@ def open_folder(
     Raises:
         UserError: it is taken, holds another training, or cannot be written to.
     """
-    folder = _chosen(project, out, resume=resume, processes=processes)
+    folder = _chosen(project, made_from, out, resume=resume, processes=processes)
     if not processes.is_first:
         processes.wait()
         return folder
@@ -51,9 +59,11 @@ def open_folder(
                 f"{folder}: a training lies here already. Add --resume to go on with it, or name "
                 "another folder with --out."
             )
-        if known.exists() and known.read_text("utf-8") != text:
+        if known.exists() and (changes := _changes(folder, text, made_from)):
             raise UserError(
-                f"{folder}: the training here has other settings. Name another folder with --out."
+                f"{folder}: the training here has other settings or rows. {_since(folder)}"
+                f"{'; '.join(changes)}. Put that back to go on with it, or name another folder "
+                "with --out."
             )
         folder.mkdir(parents=True, exist_ok=True)
         # Hidden files do not count: a process killed right here leaves the lock, and a half-written
@@ -63,7 +73,9 @@ def open_folder(
         lock = FileLock(folder / _LOCK)
         lock.acquire(blocking=False)
         stack.callback(lock.release)
-        write_text(known, text)
+        if not known.exists():
+            made_from.write(folder)
+            write_text(known, text)
     except Timeout:
         raise UserError(
             "Another process is working in this folder. Wait for it, or end it."
@@ -77,19 +89,41 @@ def open_folder(
     return folder
 
 
-def _chosen(project: Project, out: Path | None, *, resume: bool, processes: Processes) -> Path:
+def _changes(folder: Path, toml: str, made_from: MadeFrom) -> list[str]:
+    """What is not as it was when the training in a folder began."""
+    rows = made_from.changes_since(folder)
+    settings = changed_settings((folder / _SETTINGS).read_text("utf-8"), toml)
+    return [*rows, *settings]
+
+
+def _since(folder: Path) -> str:
+    begun = when_begun(folder)
+    return f"Since it began ({begun}): " if begun else ""
+
+
+def _chosen(
+    project: Project,
+    made_from: MadeFrom,
+    out: Path | None,
+    *,
+    resume: bool,
+    processes: Processes,
+) -> Path:
     if out is not None:
         return out
     if processes.count > 1:
         raise UserError("Under torchrun every process needs the same folder: name it with --out.")
     runs, text = project.root / RUNS, resolved_toml(project)
     if resume:
-        begun = sorted(runs.glob(f"{PREFIX}*/{_SETTINGS}"), reverse=True)
-        same = [file.parent for file in begun if file.read_text("utf-8") == text]
+        begun = [f.parent for f in sorted(runs.glob(f"{PREFIX}*/{_SETTINGS}"), reverse=True)]
+        same = [one for one in begun if not _changes(one, text, made_from)]
         if begun and not same:
+            newest = begun[0]
             raise UserError(
-                "There is no training of this project with the same settings to resume. Run "
-                "without --resume to start a new one."
+                "There is no training of this project with the same settings and rows to resume. "
+                f"{_since(newest).replace('it began', f'{newest.name} began')}"
+                f"{'; '.join(_changes(newest, text, made_from))}. Run without --resume to start a "
+                "new one."
             )
         unfinished = [one for one in same if not (one / RESULT).exists()]
         if same:
