@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -151,10 +152,13 @@ def test_a_run_is_shown_again(finished: Path) -> None:
 def test_runs_are_listed_with_their_outcome(finished: Path) -> None:
     assert "first  undecided" in tunewise("runs", "list", finished).out
     (listed,) = json.loads(tunewise("runs", "list", finished, "--json").out)
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d", listed.pop("since"))
     assert listed == {
         "id": "first",
         "path": str(finished / "runs" / "first"),
         "outcome": "undecided",
+        "command": "decide",
+        "state": "finished",
     }
 
 
