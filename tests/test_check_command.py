@@ -272,3 +272,16 @@ def test_inputs_that_the_sentence_model_cannot_read_are_said(tmp_path: Path) -> 
     found = document(write_rows(tmp_path / "a.jsonl", rows))
     (note,) = [one for one in found["notes"] if one["rule"] == "script"]
     assert "in Thai script" in note["message"]
+
+
+def test_answers_with_thoughts_are_named_where_the_model_is_not_to_think(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {**row, "label": f"<think>case {n}</think>{row['label']}"}
+        for n, row in enumerate(labelled(60))
+    ]
+    off = write_project(tmp_path / "off", rows, f"{SCRIPTED}thinking = false\n")
+    told = document(off)
+    assert told["counts"]["thoughts"] == 60
+    assert told["task"]["kind"] == "classification"
+    auto = document(write_project(tmp_path / "auto", rows, SCRIPTED))
+    assert "thoughts" not in auto["counts"]

@@ -68,7 +68,8 @@ def test_cached_tokens_cost_what_they_cost_as_served(
     engine = Caching(right_when(lambda request: 0.5))
     verdict = verdict_of(tmp_path, engine, monkeypatch, labelled(60), f"{USE}[prices]\n{prices}\n")
     found = by_name(verdict)["zero_shot"]
-    assert found["tokens"] == {"prompt": 4.0, "cached": 2.0, "completion": 1.0}
+    tokens = {"prompt": 4.0, "cached": 2.0, "completion": 1.0, "thinking": 0.0}
+    assert found["tokens"] == tokens
     assert found["cost"] == {"per_1000_requests": pytest.approx(cost / 1000), "currency": "USD"}
 
 
@@ -170,3 +171,22 @@ def test_what_was_not_measured_is_said(tmp_path: Path, monkeypatch: pytest.Monke
     assert "Retention" in notes
     assert "Cost over time was not measured" in notes
     assert (verdict["retention"], verdict["economics"], verdict["learning_curve"]) == ({}, {}, {})
+
+
+def test_thoughts_are_counted_apart_and_answers_cut_in_them_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = iter(range(10**6))
+
+    def thinks(request: Request) -> str:
+        return "<think>a or b" if next(asked) % 3 == 0 else "<think>a or b</think> a"
+
+    verdict = verdict_of(tmp_path, ScriptedEngine(thinks), monkeypatch, labelled(60), USE)
+    zero_shot = by_name(verdict)["zero_shot"]
+    assert zero_shot["tokens"]["thinking"] == 3
+    assert 0 < zero_shot["cut_in_thoughts"] < verdict["n_test"]
+    assert by_name(verdict)["constant"]["tokens"]["thinking"] == 0
+    told = [note for note in verdict["notes"] if "thought" in note]
+    assert told[0].startswith("zero_shot thinks: 3 of the ")
+    assert told[1].endswith("count as wrong. More room for them: model.thinking_tokens.")
+    assert len(told) == 2

@@ -377,3 +377,34 @@ def test_long_answers_without_spaces_are_no_short_ones(write: Write) -> None:
     folder = write('[data]\nexamples="examples.jsonl"\n')
     project = load_project(folder, ["data.documents=docs"])
     assert infer_task(project, examples(answers)).project.task.kind == "generation"
+
+
+# --- thinking
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("true", True), ("false", False), ('"auto"', "auto")]
+)
+def test_thinking_is_true_false_or_auto(tmp_path: Path, written: str, read: object) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"input": "a", "output": "b"}\n')
+    project = load_project(file, [f"model.thinking={written}", "model.thinking_tokens=64"])
+    assert (project.model.thinking, project.model.thinking_tokens) == (read, 64)
+    with pytest.raises(UserError, match=r'must be true, false or "auto", not "yes"'):
+        load_project(file, ["model.thinking=yes"])
+
+
+def test_answers_with_thoughts_turn_thinking_on_and_are_inferred_by_what_follows(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"input": "a", "output": "b"}\n')
+    project = load_project(file)
+    thought = [f"<think>case {n}</think>\n{'yes' if n % 2 else 'no'}" for n in range(20)]
+    inferred = infer_task(project, examples(thought)).project
+    assert (inferred.task.kind, inferred.task.labels) == ("classification", ("no", "yes"))
+    assert inferred.model.thinking is True
+    plain = infer_task(project, examples(["yes", "no"] * 10)).project
+    assert plain.model.thinking == "auto"
+    off = load_project(file, ["model.thinking=false"])
+    assert infer_task(off, examples(thought)).project.model.thinking is False

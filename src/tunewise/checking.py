@@ -43,13 +43,16 @@ from tunewise.data.checks.sizes import (
     check_sizes,
     check_special_tokens,
     check_targets,
+    check_thoughts,
 )
 from tunewise.data.checks.survey import Survey
 from tunewise.data.checks.tokens import ModelTokenizer, check_tokens, sampled
 from tunewise.data.language import SAMPLE, language_note
 from tunewise.data.near_duplicates import Indices
+from tunewise.data.rendering import set_thinking
 from tunewise.data.sources import find_parts
 from tunewise.data.units import comparable_text
+from tunewise.evaluation.answer_text import target_proper
 from tunewise.models.tokenizers import FoundTokenizer, find_tokenizer
 from tunewise.progress import Progress
 from tunewise.project import Project, Task, infer_task
@@ -179,7 +182,11 @@ def _judged(
     survey, seed, answered = read.survey, project.data.seed, read.kind != "texts"
     found = read.found
     look_at = sampled(len(survey), seed)
-    inference = infer_task(project, survey.kept.get(look_at) if answered else ())
+    looked_at = survey.kept.get(look_at) if answered else ()
+    inference = infer_task(project, looked_at)
+    thinking = inference.project.model.thinking is True
+    if model.tokenizer is not None:
+        set_thinking(model.tokenizer, thinking=thinking)
     task = _completed(inference.project.task, project.task, survey) if answered else Task()
     declared = replace(task, labels=project.task.labels)
     check_sizes(read.rows, found)
@@ -200,6 +207,12 @@ def _judged(
         _check_script(survey, look_at, found)
     check_special_tokens(survey, found)
     check_arguments(survey, found)
+    thought = [
+        int(row)
+        for row, one in zip(look_at, looked_at, strict=False)
+        if target_proper(one.target) != one.target
+    ]
+    check_thoughts(survey, thought, found, thinking=thinking)
     check_personal_data(survey, found)
     counted_with = _model(model)
     judging = task.kind == "classification" and bool(survey.labels)

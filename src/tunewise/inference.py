@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 import regex
 
-from tunewise.settings import DEFAULT_METRICS, Project
+from tunewise.evaluation.answer_text import target_proper
+from tunewise.settings import AUTO, DEFAULT_METRICS, Project
 from tunewise.text.comparison import comparable, label_form
 from tunewise.text.label_sets import as_sets, set_elements
 from tunewise.text.labels import spelled_alike
@@ -34,7 +35,7 @@ class Inference:
 def infer_task(
     project: Project, examples: Sequence[Example], *, judged: Sequence[str] = ()
 ) -> Inference:
-    """Fills the task's kind, labels and metric where the project leaves them open.
+    """Fills the task's kind, labels and metric, and thinking, where the project leaves them open.
 
     Args:
         project: as loaded; what it says stays.
@@ -42,7 +43,9 @@ def infer_task(
         judged: further answers that the metric must be able to judge; nothing else is read of them.
     """
     task = project.task
-    targets = [example.target.strip() for example in examples]
+    # What follows an answer's thoughts is the answer.
+    targets = [target_proper(example.target).strip() for example in examples]
+    thought = sum(target_proper(one.target) != one.target for one in examples)
     kind, why = task.kind, ""
     if kind is None:
         kind, why = _infer_kind(targets, task.labels, documents=project.data.documents is not None)
@@ -54,10 +57,14 @@ def infer_task(
         labels = tuple(sorted(set(spelled_alike(targets).values())))
     metric = task.metric
     if metric is None:
-        metric, because = _suited_metric(kind, targets, judged)
+        metric, because = _suited_metric(kind, targets, [target_proper(text) for text in judged])
         why += f"{'; ' if why else ''}metric {metric}, {because}"
     complete = replace(task, kind=kind, labels=labels, metric=metric)
-    return Inference(project=replace(project, task=complete), reason=why)
+    model = project.model
+    if model.thinking == AUTO and model.engine != "openai" and 2 * thought > len(targets):
+        model = replace(model, thinking=True)
+        why += f"{'; ' if why else ''}thinking on, because {thought} of {len(targets)} answers do"
+    return Inference(project=replace(project, task=complete, model=model), reason=why)
 
 
 def _infer_kind(

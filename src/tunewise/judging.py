@@ -100,7 +100,7 @@ def judge_for(
         stack: closes the engine.
     """
     if lesson.prepared is not None:
-        opened = open_engine(project.model, progress=progress)
+        opened = open_engine(lesson.prepared.project.model, progress=progress)
         stack.callback(opened.engine.close)
         return _by_answers(lesson.prepared, opened.engine, project.training.start, progress)
     return _by_perplexity(lesson) if lesson.method == "cpt" else _by_preference(lesson, training)

@@ -14,6 +14,7 @@ from tunewise.data.chat import ChatTokenizer
 from tunewise.data.pairs import read_pairs
 from tunewise.data.prepare import Prepared, prepare
 from tunewise.data.read import read_data, read_texts
+from tunewise.data.rendering import set_thinking
 from tunewise.data.sources import find_parts
 from tunewise.data.units import normalised_input
 from tunewise.errors import UserError
@@ -127,6 +128,7 @@ def _examples(
     project: Project, model: LocalModel, tokenizer: ChatTokenizer, replay: Sequence[Row]
 ) -> Lesson:
     prepared = prepare(project)
+    set_thinking(tokenizer, thinking=prepared.project.model.thinking is True)
     train = prepared.splits.train
     notes = prepared.notes
     if project.training.method == "sft":

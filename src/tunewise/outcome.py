@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any
 
+from tunewise.evaluation.answer_text import split_thoughts
 from tunewise.evaluation.latency import Latency
 from tunewise.evaluation.scorers import Metric, quality, side_metrics
 from tunewise.plan import Measured, Plan
@@ -107,7 +108,7 @@ def document(run: Finished) -> dict[str, Any]:
         "economics": {},
         "learning_curve": {},
         "examples_needed": verdict.examples_needed,
-        "notes": [*run.notes, *NOT_MEASURED],
+        "notes": [*run.notes, *_about_thoughts(run.entries), *NOT_MEASURED],
         "reproduce": run.reproduce,
     }
 
@@ -137,6 +138,7 @@ def _contender(entry: Entry, run: Finished) -> dict[str, Any]:
         "prompt": fmean(answer.usage.prompt_tokens for answer in answers),
         "cached": entry.latency.cached_tokens,
         "completion": fmean(answer.usage.completion_tokens for answer in answers),
+        "thinking": fmean(answer.usage.thinking_tokens for answer in answers),
     }
     targets = [example.target for example in run.splits.test]
     kind: Kind = run.project.task.kind or "generation"
@@ -154,6 +156,7 @@ def _contender(entry: Entry, run: Finished) -> dict[str, Any]:
         },
         "errors": errors,
         "without_errors": answered,
+        "cut_in_thoughts": _cut_in_thoughts(answers),
         "secondary": {
             side.name: quality(side, [answer.text for answer in answers], targets)
             for side in side_metrics(kind, run.metric)
@@ -177,6 +180,31 @@ def _contender(entry: Entry, run: Finished) -> dict[str, Any]:
             "trials": [dict(trial) for trial in entry.fit.trials],
         },
     }
+
+
+def _cut_in_thoughts(answers: Sequence[Answer]) -> int:
+    """Answers whose thoughts have no end, so that there is no answer."""
+    return sum(split_thoughts(answer.text or "").answer is None for answer in answers)
+
+
+def _about_thoughts(entries: Sequence[Entry]) -> list[str]:
+    """What thinking took, and where it took all; nothing where nobody thought."""
+    notes: list[str] = []
+    for entry in entries:
+        answers = entry.answers[entry.shipped_seed]
+        thought = fmean(answer.usage.thinking_tokens for answer in answers)
+        if thought:
+            written = fmean(answer.usage.completion_tokens for answer in answers)
+            notes.append(
+                f"{entry.name} thinks: {thought:.0f} of the {written:.0f} tokens that it generates "
+                "for an answer are thoughts."
+            )
+        if cut := _cut_in_thoughts(answers):
+            notes.append(
+                f"{cut} of {len(answers)} answers of {entry.name} were cut in their thoughts and "
+                "count as wrong. More room for them: model.thinking_tokens."
+            )
+    return notes
 
 
 def _cost(tokens: Mapping[str, float], prices: Prices) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from tunewise.settings import (
     PREFERENCE_LOSSES,
     SCHEDULES,
     STARTER_MODEL,
+    THINKING_TOKENS,
     TRACKERS,
     USUAL_CONTENDERS,
     Auto,
@@ -247,6 +248,8 @@ def _read_model(table: Table) -> Model:
         base_url=_read_url(table),
         api_key_env=_read_key_name(table),
         concurrency=table.integer("concurrency", 1, 256) or 4,
+        thinking=table.flag_or_auto("thinking"),
+        thinking_tokens=table.integer("thinking_tokens", 16, 10**6) or THINKING_TOKENS,
     )
 
 
@@ -322,6 +325,8 @@ def _read_endpoint(parent: Table, name: str, values: Mapping[str, object]) -> En
         candidate=table.flag("candidate"),
         api_key_env=_read_key_name(table),
         concurrency=table.integer("concurrency", 1, 256) or 4,
+        thinking=table.flag_or_auto("thinking"),
+        thinking_tokens=table.integer("thinking_tokens", 16, 10**6) or THINKING_TOKENS,
     )
     table.close()
     return endpoint

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from tunewise.errors import UserError
-from tunewise.settings import AUTO, Sources
+from tunewise.settings import AUTO, Auto, Sources
 
 FILE_NAME = "tunewise.toml"
 _MISSING = object()
@@ -134,6 +134,16 @@ class Table:
             return value is True
         self.fault(key, f"must be true or false, not {_shown(value)}. Write it without quotes.")
         return False
+
+    def flag_or_auto(self, key: str) -> bool | Auto:
+        """True, false or "auto"; nothing is "auto"."""
+        value = self._get(key)
+        if value is _MISSING or value == AUTO:
+            return AUTO
+        if isinstance(value, bool):
+            return value
+        self.fault(key, f'must be true, false or "auto", not {_shown(value)}.')
+        return AUTO
 
     def texts(self, key: str) -> tuple[str, ...] | None:
         """A list of texts, none blank and none twice."""

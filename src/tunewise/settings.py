@@ -55,6 +55,7 @@ DEFAULT_METRICS: Mapping[Kind, str] = {
 }
 STARTER_MODEL = "smollm2-135m-instruct"
 OPENAI_URL = "https://api.openai.com/v1"
+THINKING_TOKENS = 1024
 AUTO: Literal["auto"] = "auto"
 
 Auto = Literal["auto"]
@@ -137,6 +138,11 @@ class Model:
     """Name of the environment variable that holds the key."""
     concurrency: int = 4
     """Requests in flight at most."""
+    thinking: bool | Auto = AUTO
+    """Whether a model that can think is asked to. auto: if the answers in the data hold thoughts
+    (`infer_task`), else not; an endpoint decides by itself."""
+    thinking_tokens: int = THINKING_TOKENS
+    """Tokens that an answer may spend on thoughts, where the model thinks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,6 +159,10 @@ class Endpoint:
     """Name of the environment variable that holds the key."""
     concurrency: int = 4
     """Requests in flight at most."""
+    thinking: bool | Auto = AUTO
+    """Whether the model is asked to think; auto: the endpoint decides."""
+    thinking_tokens: int = THINKING_TOKENS
+    """Tokens that an answer may spend on thoughts, where the model thinks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -86,7 +86,9 @@ def run_train(
     if not processes.is_first:
         progress = Silent()
     model = open_model(project.model.base, progress=progress)
-    lesson = lesson_for(project, model, load_tokenizer(model.folder))
+    lesson = lesson_for(
+        project, model, load_tokenizer(model.folder, thinking=project.model.thinking is True)
+    )
     for note in lesson.notes:
         progress.note(note)
     for rows in (lesson.train, lesson.dev, lesson.replay):

@@ -147,12 +147,15 @@ class Usage:
     """Prompt tokens that the engine took from its prefix cache."""
     completion_tokens: int = 0
     """Tokens generated, the end token not counted."""
+    thinking_tokens: int = 0
+    """Those of them that were thoughts before the answer."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
+            thinking_tokens=self.thinking_tokens + other.thinking_tokens,
         )
 
     @property

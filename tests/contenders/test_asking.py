@@ -160,3 +160,38 @@ def test_tokens_spent_are_those_of_all_answers() -> None:
         for n in range(3)
     ]
     assert spent(answers) == {"prefilled": 30, "generated": 3, "trained": 0}
+
+
+# --- thinking
+
+
+def test_an_answer_may_spend_more_tokens_where_the_model_thinks() -> None:
+    train = [row(0, "a", "<think>one two three</think> a b")]
+    assert answer_limit(ScriptedEngine({}), train) == 15
+    assert answer_limit(ScriptedEngine({}, thinking_tokens=100), train) == 11 + 100
+    small = ScriptedEngine({}, thinking_tokens=100, context_tokens=200)
+    assert answer_limit(small, train) == 11 + 50
+
+
+def test_thoughts_are_kept_with_the_answer_and_counted_apart() -> None:
+    thinker = ScriptedEngine(lambda request: "<think>p or q</think> b")
+    asking = Asking(prompts=bare, max_tokens=10)
+    (answer,) = asking.ask(thinker, "c", [row(0, "a", "b").input], seed=0)
+    assert answer.text == "<think>p or q</think> b"
+    assert answer.usage.thinking_tokens == 3
+    metric = metric_named("accuracy", ["a", "b"])
+    assert dev_scores(metric, [answer], [row(0, "a", "b")]) == (1.0,)
+
+
+def test_a_call_that_is_only_thought_of_is_not_made() -> None:
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+    call, other = (f'{{"name": "f", "arguments": {{"a": {n}}}}}' for n in (1, 2))
+    item = Input(id="1", messages=(Message(role="user", content="x"),), tools=(tool,))
+
+    def prompts(inputs: list[Input]) -> list[Prompt]:
+        return [Prompt(messages=one.messages, tools=one.tools) for one in inputs]
+
+    said = f"<think>{other}</think><tool_call>{call}</tool_call>"
+    asking = Asking(prompts=prompts, max_tokens=99)
+    (answer,) = asking.ask(ScriptedEngine(lambda request: said), "c", [item], seed=0)
+    assert answer.text == call

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -100,3 +101,15 @@ def test_an_answer_comes_back_from_the_file_with_all_it_holds(tmp_path: Path) ->
     read = AnswerFile(file)
     assert read.get("c", 2, "e0") == whole
     assert read.get("c", 2, "e1") == crashed
+
+
+def test_answers_written_before_thoughts_were_counted_can_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    ask(Contender(), file, count=3)
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    for record in records:
+        del record["usage"]["thinking_tokens"]
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    read = AnswerFile(file).get("c", 0, "e1")
+    assert read is not None
+    assert (read.text, read.usage) == ("1 by 0", Usage())

@@ -1,3 +1,4 @@
+import json
 import threading
 import time
 
@@ -5,6 +6,7 @@ import pytest
 from chat_endpoint import Endpoint, Reply, ask, completion, engine, only, refusal
 
 from tunewise.errors import UserError
+from tunewise.evaluation.answer_text import split_thoughts
 from tunewise.models.engine import Request
 from tunewise.models.openai import OpenAIEngine
 from tunewise.types import Failure, Generation, Message, ToolCall
@@ -381,3 +383,96 @@ def test_a_check_of_something_else_than_an_api_says_so(endpoint: Endpoint) -> No
     endpoint.reply = lambda asked: (200, {"Content-Type": "text/html"}, "<html>")
     with pytest.raises(UserError, match="the answer is no chat completion"):
         engine(endpoint).check()
+
+
+# --- thinking
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+def test_a_server_of_open_models_is_told_through_the_chat_template(
+    endpoint: Endpoint, thinking: bool
+) -> None:
+    engine(endpoint, thinking=thinking).generate([ask()])
+    (sent,) = endpoint.bodies
+    assert sent["chat_template_kwargs"] == {"enable_thinking": thinking, "thinking": thinking}
+    assert sent.get("reasoning_effort") == (None if thinking else "none")
+
+
+def test_nothing_is_said_of_thinking_where_nothing_is_set(endpoint: Endpoint) -> None:
+    engine(endpoint).generate([ask()])
+    assert not {"chat_template_kwargs", "reasoning_effort"} & endpoint.bodies[0].keys()
+    assert engine(endpoint).thinking_tokens == 0
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_switch_that_is_refused_gives_way_to_the_other(endpoint: Endpoint, status: int) -> None:
+    def reply(asked: dict) -> Reply:
+        known = "chat_template_kwargs" not in asked
+        return completion() if known else refusal(status, "unknown field chat_template_kwargs")
+
+    endpoint.reply = reply
+    thinker = engine(endpoint, thinking=True)
+    thinker.check()
+    assert isinstance(only(thinker.generate([ask()])), Generation)
+    assert [sent.get("reasoning_effort") for sent in endpoint.bodies] == [None, "medium", "medium"]
+
+
+def test_a_model_that_cannot_stop_thinking_thinks_as_little_as_it_can(endpoint: Endpoint) -> None:
+    def reply(asked: dict) -> Reply:
+        if "chat_template_kwargs" in asked:
+            return refusal(400, "Unknown parameter: 'chat_template_kwargs'.")
+        if asked.get("reasoning_effort") in ("none", "minimal"):
+            return refusal(400, "Unsupported value: 'reasoning_effort' does not support it.")
+        return completion()
+
+    endpoint.reply = reply
+    assert isinstance(only(engine(endpoint, thinking=False).generate([ask()])), Generation)
+    assert endpoint.bodies[-1]["reasoning_effort"] == "low"
+
+
+def test_an_endpoint_that_cannot_be_asked_to_think_is_named_before_any_work(
+    endpoint: Endpoint,
+) -> None:
+    def reply(asked: dict) -> Reply:
+        for name in ("chat_template_kwargs", "reasoning_effort"):
+            if name in asked:
+                return refusal(400, f"Unrecognized request argument supplied: {name}")
+        return completion()
+
+    endpoint.reply = reply
+    engine(endpoint, thinking=False).check()
+    with pytest.raises(UserError, match=r'cannot be asked to think. Write thinking = "auto"'):
+        engine(endpoint, thinking=True).check()
+
+
+def with_thoughts(field: str, text: str | None, finish: str = "stop", **more: object) -> Reply:
+    status, headers, body = completion(text, finish, **more)
+    record = json.loads(body)
+    record["choices"][0]["message"][field] = "Could be a delivery."
+    return status, headers, json.dumps(record)
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_what_stands_beside_thoughts_is_the_answer_and_thoughts_are_counted(
+    endpoint: Endpoint, field: str
+) -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 24, "total_tokens": 33}
+    endpoint.reply = lambda asked: with_thoughts(field, "refund", usage=usage)
+    made = only(engine(endpoint).generate([ask()]))
+    assert isinstance(made, Generation)
+    assert made.text == "refund"
+    assert 12 < made.usage.thinking_tokens < made.usage.completion_tokens == 24
+    counted = {**usage, "completion_tokens_details": {"reasoning_tokens": 20}}
+    endpoint.reply = lambda asked: with_thoughts(field, "refund", usage=counted)
+    made = only(engine(endpoint).generate([ask()]))
+    assert isinstance(made, Generation)
+    assert made.usage.thinking_tokens == 20
+
+
+def test_thoughts_that_use_up_what_was_set_for_them_are_no_answer(endpoint: Endpoint) -> None:
+    endpoint.reply = lambda asked: with_thoughts("reasoning", "", "length")
+    made = only(engine(endpoint, thinking=True, thinking_tokens=64).generate([ask()]))
+    assert isinstance(made, Generation)
+    assert made.text == "<think>\nCould be a delivery."
+    assert split_thoughts(made.text).answer is None
+    assert len(endpoint.bodies) == 1

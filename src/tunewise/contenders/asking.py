@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tunewise.data.tools import canonical_answer
+from tunewise.evaluation.answer_text import split_thoughts, target_proper
 from tunewise.evaluation.scorers import Metric
 from tunewise.models.engine import Engine, Request, Sampling
 from tunewise.types import Answer, Example, Failure, Fit, Generation, Input, Message, Tool, Usage
@@ -87,13 +88,21 @@ class Asking:
             example_id=item.id,
             contender=contender,
             seed=seed,
-            text=None if failed else self.read(canonical_answer(result.text, prompt.tools)),
+            text=None if failed else self._said(result.text, prompt.tools),
             error=result.message if failed else None,
             usage=Usage() if failed else result.usage,
             seconds=result.seconds,
             seconds_to_first_token=None if failed else result.seconds_to_first_token,
             passages=prompt.passages,
         )
+
+    def _said(self, text: str, tools: Sequence[Tool]) -> str:
+        """The answer as it is kept: its thoughts stay, but for those before a call."""
+        answer = split_thoughts(text).answer
+        if answer is None:
+            return text.strip()
+        called = canonical_answer(answer, tools)
+        return self.read(text if called == answer else called)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,9 +139,15 @@ def reworded(turns: tuple[Message, ...], wording: Callable[[str], str]) -> tuple
 
 
 def answer_limit(engine: Engine, train: Sequence[Example]) -> int:
-    """Tokens an answer may have: a quarter more than the longest target of train, and 8."""
-    longest = max((engine.count_answer_tokens(example.target) for example in train), default=64)
-    return min(ANSWER_CEILING, math.ceil(1.25 * longest) + 8)
+    """Tokens an answer may have: a quarter more than the longest target of train, and 8.
+
+    A model that thinks may spend `Engine.thinking_tokens` more before it, but no more than a
+    quarter of the context.
+    """
+    thoughts = min(engine.thinking_tokens, engine.context_tokens // 4)
+    targets = [target_proper(one.target) if thoughts else one.target for one in train]
+    longest = max((engine.count_answer_tokens(target) for target in targets), default=64)
+    return min(ANSWER_CEILING, math.ceil(1.25 * longest) + 8) + thoughts
 
 
 def dev_scores(

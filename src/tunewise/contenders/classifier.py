@@ -19,6 +19,7 @@ from sklearn.linear_model import (  # pyright: ignore[reportMissingTypeStubs]
 
 from tunewise.contenders.base import NotApplicable
 from tunewise.errors import UserError
+from tunewise.evaluation.answer_text import target_proper
 from tunewise.evaluation.json_answers import parse_object
 from tunewise.evaluation.scorers import Metric, quality
 from tunewise.retrieval.embed import Embedder, WordEmbedder, load_embedder, unread_script
@@ -113,7 +114,7 @@ class Classifier:
             NotApplicable: the answers are not from a closed set, or the extra `dense` is missing.
         """
         began = self.clock()
-        targets = [example.target for example in train]
+        targets = [target_proper(example.target) for example in train]
         columns = (
             set_columns(targets, self.labels)
             if self.sets

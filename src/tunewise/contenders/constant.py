@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tunewise.contenders.base import NotApplicable
+from tunewise.evaluation.answer_text import target_proper
 from tunewise.evaluation.json_answers import parse_object
 from tunewise.evaluation.scorers import Metric
 from tunewise.text.label_sets import form_of, set_elements, write_set
@@ -61,7 +62,7 @@ class Constant:
         if not train:
             raise NotApplicable("there are no training examples")
         began = self.clock()
-        targets = [example.target for example in train]
+        targets = [target_proper(example.target) for example in train]
         if self.labels and not _of_sets(self.metric):
             right = spelled_alike(targets, self.labels)
             targets = [right[target] for target in targets]

@@ -146,7 +146,7 @@ def line_up(
         why = f"the engine {means.engine.name} runs no model that can be trained here"
         skipped = dict.fromkeys(tunes, why)
     else:
-        tokenizer = load_tokenizer(means.model.folder)
+        tokenizer = load_tokenizer(means.model.folder, thinking=project.model.thinking is True)
         for name in tunes:
             trained[name] = FineTune(
                 name=name,

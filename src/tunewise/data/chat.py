@@ -15,7 +15,16 @@ from typing import NamedTuple
 from tunewise.data.rendering import ChatTokenizer, render, render_prompt, speaks_tools, template_of
 from tunewise.data.tools import as_plain, read_answer
 from tunewise.errors import UserError
+from tunewise.evaluation.answer_text import (
+    is_empty_thought,
+    opened_thought,
+    split_thoughts,
+    usual_form,
+)
 from tunewise.types import Message, Tool
+
+LONGEST_OPENING = 24
+"""Tokens that a tag which opens thoughts has at most, where it is no token of its own."""
 
 __all__ = [
     "ChatTokenizer",
@@ -24,6 +33,7 @@ __all__ = [
     "answer_tokens",
     "prompt_tokens",
     "render_prompt",
+    "said_after",
 ]
 
 
@@ -59,6 +69,23 @@ def prompt_tokens(
     return tuple(
         tokenizer.encode(render_prompt(tokenizer, messages, tools), add_special_tokens=False)
     )
+
+
+class Said(NamedTuple):
+    """What a model generated, as text."""
+
+    text: str
+    """With the tag before it that opens its thoughts, where the prompt ended with that."""
+    thinking_tokens: int
+
+
+def said_after(tokenizer: ChatTokenizer, prompt: Sequence[int], generated: Sequence[int]) -> Said:
+    """The text of generated tokens, and how many of them were thoughts."""
+    opened = opened_thought(str(tokenizer.decode(list(prompt[-LONGEST_OPENING:]))))
+    text = opened + str(tokenizer.decode(list(generated)))
+    thoughts = split_thoughts(text).thoughts
+    counted = len(_encoded(tokenizer, thoughts)) if thoughts else 0
+    return Said(text, min(counted, len(generated)))
 
 
 def answer_tokens(
@@ -123,14 +150,18 @@ def _forms(
         return _forms_of_calls(rest, turn, frame.end.strip())
     # Some templates trim what they are given.
     said = (turn.content, turn.content.strip(), turn.content.lstrip(), turn.content.rstrip())
-    return [f"{frame.lead}{form}{frame.end}" for form in said]
+    forms = [f"{frame.lead}{form}{frame.end}" for form in said]
+    if thought := usual_form(turn.content):  # Stands where the template would write an empty one.
+        opened = opened_thought(before)
+        forms += [f"{form.removeprefix(opened)}{frame.end}" for form in (*said, thought)]
+    return forms
 
 
 class _Frame(NamedTuple):
     """What a template writes around an answer."""
 
     lead: str
-    """White space before it that the prompt does not hold."""
+    """White space (or an empty thought) before it that the prompt does not hold."""
     end: str
     """All after it, up to and with the end-of-turn token."""
 
@@ -146,7 +177,8 @@ def _frame(
     lead, answer, after = answered.removeprefix(before).partition("Yes.")
     if not answer:
         raise _answer_differs()
-    if lead.strip():  # Or `before` is no beginning of it.
+    # Or `before` is no beginning of it. An empty thought is learnt with an answer that has none.
+    if lead.strip() and not is_empty_thought(opened_thought(before) + lead):
         raise _prompt_differs()
     return _Frame(lead, _up_to_added_token(tokenizer, after))
 

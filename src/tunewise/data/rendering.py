@@ -18,6 +18,7 @@ import jinja2
 
 from tunewise.data.tools import answered_calls, as_plain
 from tunewise.errors import UserError
+from tunewise.evaluation.answer_text import close_thought
 from tunewise.types import Message, Tool, ToolCall
 
 _TODAY = datetime(2024, 7, 26)
@@ -73,6 +74,7 @@ class ChatTokenizer(Protocol):
         tokenize: bool,
         add_generation_prompt: bool,
         enable_thinking: bool,
+        thinking: bool,
         chat_template: str | None,
         date_string: str,
     ) -> object:
@@ -98,12 +100,26 @@ def template_of(tokenizer: ChatTokenizer) -> str:
     return str(getattr(tokenizer, "chat_template", None) or "")
 
 
+def set_thinking(tokenizer: ChatTokenizer, *, thinking: bool) -> ChatTokenizer:
+    """Decides whether conversations are rendered so that the model thinks before it answers."""
+    tokenizer.__dict__["tunewise_thinking"] = thinking
+    return tokenizer
+
+
+def thinks(tokenizer: ChatTokenizer) -> bool:
+    """What `set_thinking` decided; without it, the model is asked not to think."""
+    return getattr(tokenizer, "tunewise_thinking", False) is True
+
+
 def render_prompt(
     tokenizer: ChatTokenizer, messages: Sequence[Message], tools: Sequence[Tool] = ()
 ) -> str:
     """The conversation as text, up to where the assistant's answer begins.
 
     Special tokens are part of the text: encode it with `add_special_tokens=False`.
+
+    A model that is not to think is told so in the way of its template (Qwen3's `enable_thinking`).
+    Where the template opens a thought all the same (DeepSeek-R1), it is closed, empty.
 
     Args:
         tokenizer: the model's.
@@ -132,7 +148,8 @@ def _rendered(
         blocks = [f"{turn.role.capitalize()}: {turn.content}" for turn in messages]
         return _opening(tokenizer) + "\n\n".join([*blocks, "Assistant:"] if prompt else blocks)
     try:
-        return _through_template(tokenizer, messages, tools, prompt=prompt)
+        text = _through_template(tokenizer, messages, tools, prompt=prompt)
+        return close_thought(text) if prompt and not thinks(tokenizer) else text
     except (jinja2.TemplateError, TypeError) as error:
         roles = ", ".join(turn.role for turn in messages)
         raise UserError(
@@ -171,9 +188,9 @@ def _through_template(
             tools=list(tools) or None,
             tokenize=False,
             add_generation_prompt=prompt,
-            # Examples hold answers, no thoughts: a model that could think is asked not to, in
-            # training and afterwards (Qwen3).
-            enable_thinking=False,
+            # The names of one switch: Qwen3's, and DeepSeek-V3.1's and Granite's.
+            enable_thinking=thinks(tokenizer),
+            thinking=thinks(tokenizer),
             # Llama 3.2, Granite, SmolLM3 and others write the day on which they are rendered.
             date_string=f"{_TODAY:%d %b %Y}",
             chat_template=_SAME_DAY + template if "strftime_now" in template else None,

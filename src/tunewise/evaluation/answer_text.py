@@ -125,6 +125,52 @@ def _split_channels(text: str) -> Split:
     return Split("\n".join(parts.get("analysis", [])), said[-1] if said else None)
 
 
+_OPENED = re.compile(rf"{_OPENING.pattern}\s*$", re.IGNORECASE)
+_CLOSED_BY = {
+    "[think]": "[/THINK]",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+    "<|start_thinking|>": "<|END_THINKING|>",
+    "◁think▷": "◁/think▷",
+    "<|channel>thought": "<channel|>",
+    "<unused94>": "<unused95>",
+}
+
+
+def opened_thought(prompt: str) -> str:
+    """The tag (with white space after it) that opens a thought at the end of a prompt; or ""."""
+    opened = _OPENED.search(prompt)
+    return opened.group() if opened else ""
+
+
+def close_thought(prompt: str) -> str:
+    """A prompt whose end opens a thought with that thought closed, empty; any other as it is."""
+    opened = opened_thought(prompt)
+    if not opened:
+        return prompt
+    tag = opened.strip()
+    begun = prompt.removesuffix(opened)
+    token = _CLOSED_BY.get(tag.lower())
+    if token:
+        return f"{begun}{tag}{token}"
+    name = re.split(r"[\s>]", tag[1:], maxsplit=1)[0]
+    return f"{begun}{tag}\n\n</{name}>\n\n"
+
+
+def is_empty_thought(text: str) -> bool:
+    """Whether a text is a thought of white space alone, and nothing else."""
+    found = _BLOCK.fullmatch(text.strip())
+    return found is not None and not _inside(found).strip()
+
+
+def usual_form(text: str) -> str | None:
+    """A text that begins with a thought as Qwen3's template would write it; None: it has none."""
+    block = _BLOCK.match(text.strip())
+    if not block:
+        return None
+    rest = text.strip()[block.end() :]
+    return f"<think>\n{_inside(block).strip()}\n</think>\n\n{rest.lstrip()}"
+
+
 def _inside(block: re.Match[str]) -> str:
     return next(text for n in range(len(_PAIRS)) if (text := block.group(f"inside{n}")) is not None)
 

@@ -19,6 +19,7 @@ from tunewise.models.transformers import TransformersEngine
 from tunewise.progress import Progress
 from tunewise.project import Endpoint
 from tunewise.project import Model as Settings
+from tunewise.settings import AUTO, THINKING_TOKENS, Auto
 
 if TYPE_CHECKING:
     from tunewise.models.openai import OpenAIEngine
@@ -48,27 +49,39 @@ def open_engine(settings: Settings, *, progress: Progress) -> Opened:
             base_url=settings.base_url,
             api_key_env=settings.api_key_env,
             concurrency=settings.concurrency,
+            thinking=settings.thinking,
+            thinking_tokens=settings.thinking_tokens,
         )
         why = "; ".join(filter(None, [f"set in [model]: {settings.base_url}", engine.caveat]))
         return Opened(engine=engine, model=None, why=why)
     if settings.engine == "scripted":
         return Opened(engine=ScriptedEngine(_echo), model=None, why="set in [model]")
     model = open_model(settings.base, progress=progress)
+    thoughts = settings.thinking_tokens if settings.thinking is True else 0
+
+    def transformers(why: str) -> Opened:
+        engine = TransformersEngine(model, thinking_tokens=thoughts)
+        return Opened(engine=engine, model=model, why=why)
+
+    def openvino(why: str) -> Opened:
+        engine = OpenVinoEngine(model, thinking_tokens=thoughts)
+        return Opened(engine=engine, model=model, why=why)
+
     if settings.engine == "transformers":
-        return Opened(engine=TransformersEngine(model), model=model, why="set in [model]")
+        return transformers("set in [model]")
     if settings.engine == "openvino":
         if model.gguf is None:
             raise UserError(
                 f"model.engine: openvino cannot run {settings.base}: {model.no_gguf}. "
                 'Use engine = "transformers" or "auto".'
             )
-        return Opened(engine=OpenVinoEngine(model), model=model, why="set in [model]")
+        return openvino("set in [model]")
     if torch.cuda.is_available():
-        return Opened(engine=TransformersEngine(model), model=model, why="a GPU is there")
+        return transformers("a GPU is there")
     if model.gguf is None:
-        return Opened(engine=TransformersEngine(model), model=model, why=str(model.no_gguf))
+        return transformers(str(model.no_gguf))
     why = f"no GPU, and its GGUF reader knows the family {model.family}"
-    return Opened(engine=OpenVinoEngine(model), model=model, why=why)
+    return openvino(why)
 
 
 def open_ceiling(endpoint: Endpoint) -> "OpenAIEngine":
@@ -82,11 +95,19 @@ def open_ceiling(endpoint: Endpoint) -> "OpenAIEngine":
         base_url=endpoint.base_url,
         api_key_env=endpoint.api_key_env,
         concurrency=endpoint.concurrency,
+        thinking=endpoint.thinking,
+        thinking_tokens=endpoint.thinking_tokens,
     )
 
 
 def open_endpoint(
-    *, model: str, base_url: str, api_key_env: str, concurrency: int
+    *,
+    model: str,
+    base_url: str,
+    api_key_env: str,
+    concurrency: int,
+    thinking: bool | Auto = AUTO,
+    thinking_tokens: int = THINKING_TOKENS,
 ) -> "OpenAIEngine":
     """An OpenAI-compatible endpoint, tried with one request."""
     if importlib.util.find_spec("openai") is None:
@@ -94,7 +115,12 @@ def open_endpoint(
     from tunewise.models.openai import OpenAIEngine  # noqa: PLC0415 - the extra's gate
 
     engine = OpenAIEngine(
-        model=model, base_url=base_url, key_variable=api_key_env, concurrency=concurrency
+        model=model,
+        base_url=base_url,
+        key_variable=api_key_env,
+        concurrency=concurrency,
+        thinking=None if thinking == AUTO else thinking,
+        thinking_tokens=thinking_tokens,
     )
     engine.check()
     return engine

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, cast
 
 from tunewise.data.tools import answer_with_calls
+from tunewise.evaluation.answer_text import split_thoughts
 from tunewise.types import ToolCall, Usage
 
 if TYPE_CHECKING:
@@ -87,16 +88,32 @@ def _calls(said: "ChatCompletionMessage") -> tuple[list[ToolCall], list[str]]:
     return calls, broken
 
 
+def thoughts_of(said: "ChatCompletionMessage") -> str:
+    """What was thought before: in a field of its own, or in tags within the content; or ""."""
+    for name in ("reasoning_content", "reasoning"):
+        given: object = getattr(said, name, None)
+        if isinstance(given, str) and given.strip():
+            return given.strip()
+    return split_thoughts(text_of(said) or "").thoughts
+
+
 def usage_of(completion: "ChatCompletion", estimate: Usage) -> Usage:
-    """The endpoint's own counts; the estimate for those it does not give."""
+    """The endpoint's own counts; the estimate for those it does not give.
+
+    Few endpoints count thoughts: their share of what was written, in the estimate, is taken then.
+    """
     usage = completion.usage
     if usage is None:
         return estimate
     details = usage.prompt_tokens_details
+    written = _count(usage.completion_tokens, estimate.completion_tokens)
+    share = estimate.thinking_tokens / max(1, estimate.completion_tokens)
+    spent: object = getattr(usage.completion_tokens_details, "reasoning_tokens", None)
     return Usage(
         prompt_tokens=_count(usage.prompt_tokens, estimate.prompt_tokens),
         cached_tokens=_count(details.cached_tokens, 0) if details else 0,
-        completion_tokens=_count(usage.completion_tokens, estimate.completion_tokens),
+        completion_tokens=written,
+        thinking_tokens=min(written, _count(spent or None, round(share * written))),
     )
 
 

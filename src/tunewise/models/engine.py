@@ -44,6 +44,8 @@ class Engine(Protocol):
     """`openvino`, `transformers`, `openai` or `scripted`."""
     context_tokens: int
     """The context window: prompt and completion together."""
+    thinking_tokens: int
+    """Tokens that an answer may spend on thoughts before it; 0: the model is asked not to think."""
 
     def generate(self, requests: Sequence[Request]) -> list[Generation | Failure]:
         """Answers every request as one batch, in the order given."""

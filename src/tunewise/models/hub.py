@@ -14,6 +14,7 @@ import torch
 import transformers
 
 from tunewise.data.chat import ChatTokenizer
+from tunewise.data.rendering import set_thinking
 
 # PEFT imports bitsandbytes where it is, which warns that a package is missing that would fetch
 # compiled code from the hub.
@@ -72,14 +73,22 @@ def _keep_trainable(model: Any) -> None:
             layer.support_avx512bf16_for_cpu = False
 
 
-def load_tokenizer(folder: Path, *, gguf: str | None = None) -> ChatTokenizer:
-    """The tokenizer in `folder`, or in its GGUF file `gguf`."""
+def load_tokenizer(
+    folder: Path, *, gguf: str | None = None, thinking: bool = False
+) -> ChatTokenizer:
+    """The tokenizer in `folder`, or in its GGUF file `gguf`.
+
+    Args:
+        folder: in the hub's layout.
+        gguf: name of a GGUF file in the folder.
+        thinking: whether its chat template asks the model to think (`rendering.thinks`).
+    """
     load = cast(
         "Callable[..., ChatTokenizer]",
         transformers.AutoTokenizer.from_pretrained,  # pyright: ignore[reportUnknownMemberType]
     )
     source: dict[str, Any] = {"gguf_file": gguf} if gguf else {}
-    return load(str(folder), trust_remote_code=False, **source)
+    return set_thinking(load(str(folder), trust_remote_code=False, **source), thinking=thinking)
 
 
 def hidden_width(folder: Path) -> int:

@@ -29,6 +29,7 @@ class JournalEngine:
     def __init__(self, engine: Engine, file: Path) -> None:
         self.name = engine.name
         self.context_tokens = engine.context_tokens
+        self.thinking_tokens = engine.thinking_tokens
         self._engine = engine
         self._file = file
         self._known = {record["key"]: record for record in read_lines(file)}

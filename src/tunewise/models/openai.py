@@ -10,13 +10,14 @@ import ipaddress
 import os
 import re
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from tunewise.data.tools import answered_calls
 from tunewise.errors import UserError
+from tunewise.evaluation.answer_text import split_thoughts
 from tunewise.models.completions import (
     broke_off,
     estimated_tokens,
@@ -24,9 +25,11 @@ from tunewise.models.completions import (
     most_tokens,
     said_in,
     text_of,
+    thoughts_of,
     usage_of,
 )
 from tunewise.models.engine import Request, Sampling
+from tunewise.settings import THINKING_TOKENS
 from tunewise.types import Failure, Generation, Message, Usage
 
 if TYPE_CHECKING:
@@ -44,6 +47,7 @@ ROOM_TO_THINK = 4096
 _UNKNOWN_PARAMETER = re.compile(r"unsupported|unknown|unrecogni|extra|not permitted", re.IGNORECASE)
 
 Limit = Literal["max_tokens", "max_completion_tokens"]
+Effort = Literal["none", "minimal", "low", "medium"]
 
 
 class _Form(NamedTuple):
@@ -54,6 +58,10 @@ class _Form(NamedTuple):
     """Whether it is sent; without it answers are not greedy."""
     room: int = 0
     """Tokens beyond the answer's, for thoughts."""
+    template: bool = False
+    """Whether thinking is switched by `chat_template_kwargs` (vLLM, SGLang, llama.cpp)."""
+    effort: Effort | None = None
+    """`reasoning_effort` (OpenAI, Ollama, gateways); None: not sent."""
 
 
 class OpenAIEngine:
@@ -75,6 +83,8 @@ class OpenAIEngine:
         concurrency: requests under way at a time.
         max_retries: how often one request is tried again.
         timeout_seconds: how long one attempt may take.
+        thinking: whether the model is asked to think; None: as the endpoint has it.
+        thinking_tokens: what an answer may spend on thoughts, where it is asked to.
         clock: seconds, monotonic.
 
     Raises:
@@ -91,6 +101,8 @@ class OpenAIEngine:
         concurrency: int = 8,
         max_retries: int = 5,
         timeout_seconds: float = 120.0,
+        thinking: bool | None = None,
+        thinking_tokens: int = THINKING_TOKENS,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         try:
@@ -103,6 +115,8 @@ class OpenAIEngine:
         self.model = model
         self.base_url = base_url
         self.context_tokens = context_tokens
+        self.thinking_tokens = thinking_tokens if thinking else 0
+        self._thinking = thinking
         self._sdk = openai
         self._key_variable = key_variable
         self._concurrency = concurrency
@@ -123,7 +137,12 @@ class OpenAIEngine:
             ),
         )
         official = host == urlsplit(OFFICIAL).hostname
-        self._form = _Form("max_completion_tokens" if official else "max_tokens", temperature=True)
+        self._form = _Form(
+            "max_completion_tokens" if official else "max_tokens",
+            temperature=True,
+            template=thinking is not None and not official,
+            effort="none" if thinking is False else "medium" if thinking and official else None,
+        )
 
     @property
     def caveat(self) -> str | None:
@@ -151,6 +170,11 @@ class OpenAIEngine:
                 f"{self.model} at {self.base_url}: the answer is no chat completion. "
                 "Check that base_url is that of an OpenAI-compatible API, with /v1."
             ) from error
+        if self._thinking and not (self._form.template or self._form.effort):
+            raise UserError(
+                f"{self.model} at {self.base_url}: takes neither chat_template_kwargs nor "
+                'reasoning_effort, so it cannot be asked to think. Write thinking = "auto".'
+            )
         if isinstance(made, Failure):
             raise UserError(
                 f"{self.model} at {self.base_url}: {made.message}. "
@@ -211,7 +235,7 @@ class OpenAIEngine:
     def _ask(self, request: Request, began: float) -> Generation | Failure:
         form = self._form
         made = self._read(self._send(request, form), request, began)
-        if made is None and not form.room:
+        if made is None and not form.room and self._thinking is not False:
             self._form = self._form._replace(room=ROOM_TO_THINK)
             made = self._read(self._send(request, self._form), request, began)
         return made or Failure(
@@ -225,13 +249,13 @@ class OpenAIEngine:
         while True:
             try:
                 completion = self._complete(request, form)
-            except self._sdk.BadRequestError as error:
-                form = _otherwise(form, error)
+            except (self._sdk.BadRequestError, self._sdk.UnprocessableEntityError) as error:
+                form = _otherwise(form, error, thinking=self._thinking)
                 if form in tried:
                     raise
                 tried.add(form)
             else:
-                self._form = self._form._replace(limit=form.limit, temperature=form.temperature)
+                self._form = form._replace(room=self._form.room)
                 return completion
 
     def _complete(self, request: Request, form: _Form) -> "ChatCompletion":
@@ -240,6 +264,7 @@ class OpenAIEngine:
         if form.room:
             free = self.context_tokens - self.count_tokens(request.messages)
             limit = max(limit, min(limit + form.room, free))
+        switches = {"enable_thinking": self._thinking, "thinking": self._thinking}
         return self._client.chat.completions.create(
             model=self.model,
             messages=_turns(request.messages),
@@ -248,6 +273,8 @@ class OpenAIEngine:
             max_completion_tokens=limit if form.limit != "max_tokens" else omit,
             temperature=sampling.temperature if form.temperature else omit,
             seed=sampling.seed if sampling.temperature > 0 else omit,
+            reasoning_effort=form.effort or omit,
+            extra_body={"chat_template_kwargs": switches} if form.template else None,
         )
 
     def _read(
@@ -261,13 +288,17 @@ class OpenAIEngine:
         text = text_of(choice.message)
         if choice.finish_reason == "content_filter":
             return Failure(message="the endpoint's content filter withheld it", seconds=seconds)
+        thoughts = thoughts_of(choice.message)
         if choice.finish_reason == "length" and _only_thoughts(text):
-            return None
+            if not self.thinking_tokens:
+                return None
+            text = f"<think>\n{thoughts}"  # what was allowed for thoughts is spent: no answer
         if text is None:
             return Failure(message="the endpoint answered without a text", seconds=seconds)
         estimate = Usage(
             prompt_tokens=self.count_tokens(request.messages),
-            completion_tokens=estimated_tokens(text),
+            completion_tokens=estimated_tokens(text if thoughts in text else thoughts + text),
+            thinking_tokens=estimated_tokens(thoughts),
         )
         return Generation(
             text=text,
@@ -309,7 +340,7 @@ def _said(error: Exception) -> str:
     return said_in(getattr(error, "body", None)) or str(error)
 
 
-def _otherwise(form: _Form, error: Exception) -> _Form:
+def _otherwise(form: _Form, error: Exception, *, thinking: bool | None) -> _Form:
     """The request written as the refusal wants it; the same form if it says nothing of that."""
     said = f"{_said(error)} {getattr(error, 'param', None) or ''}"
     # Newer models know only one name for the limit, older servers only the other.
@@ -318,13 +349,18 @@ def _otherwise(form: _Form, error: Exception) -> _Form:
         return form._replace(limit=other)
     if form.temperature and "temperature" in said:
         return form._replace(temperature=False)
+    if form.template and "chat_template_kwargs" in said:
+        return form._replace(template=False, effort="medium" if thinking else form.effort)
+    if form.effort and "reasoning_effort" in said:
+        # Older models think a little at least. One that refuses the parameter does not think.
+        less: Mapping[Effort, Effort] = {"none": "minimal", "minimal": "low"}
+        return form._replace(effort=None if form.template else less.get(form.effort))
     return form
 
 
 def _only_thoughts(text: str | None) -> bool:
     """Whether a text that was cut holds no answer yet."""
-    said = (text or "").strip()
-    return not said or (said.startswith("<think>") and "</think>" not in said)
+    return not (split_thoughts(text or "").answer or "").strip()
 
 
 def _turns(messages: Sequence[Message]) -> "list[ChatCompletionMessageParam]":

@@ -17,7 +17,7 @@ import numpy as np
 import openvino
 import openvino_genai
 
-from tunewise.data.chat import prompt_tokens
+from tunewise.data.chat import prompt_tokens, said_after
 from tunewise.models import hub
 from tunewise.models.adapters import adapter_hash, merge_into_gguf
 from tunewise.models.catalog import LocalModel
@@ -45,6 +45,7 @@ class OpenVinoEngine:
 
     Args:
         model: must have a GGUF file.
+        thinking_tokens: see `Engine.thinking_tokens`.
 
     Raises:
         ValueError: `model.gguf` is None.
@@ -52,13 +53,14 @@ class OpenVinoEngine:
 
     name = "openvino"
 
-    def __init__(self, model: LocalModel) -> None:
+    def __init__(self, model: LocalModel, *, thinking_tokens: int = 0) -> None:
         if model.gguf is None:
             raise ValueError(f"{model.name} has no GGUF file: {model.no_gguf}")
         self.context_tokens = model.context_tokens
         self._model = model
         self._gguf = model.gguf
-        self._tokenizer = hub.load_tokenizer(model.folder)
+        self.thinking_tokens = thinking_tokens
+        self._tokenizer = hub.load_tokenizer(model.folder, thinking=thinking_tokens > 0)
         self._ends = hub.end_token_ids(model.folder, self._tokenizer)
         self._merged = tempfile.TemporaryDirectory(prefix="tunewise-merged-")
         self._pipelines: OrderedDict[tuple[str, bool], _Pipeline] = OrderedDict()
@@ -118,7 +120,7 @@ class OpenVinoEngine:
             outputs = pipeline.generate([prompts[i] for i in fits], [requests[i] for i in fits])
             seconds = time.perf_counter() - started
             done = {
-                i: self._generation(output, len(prompts[i]), seconds, alone=len(fits) == 1)
+                i: self._generation(output, prompts[i], seconds, alone=len(fits) == 1)
                 for i, output in zip(fits, outputs, strict=True)
             }
         return [
@@ -132,17 +134,20 @@ class OpenVinoEngine:
         ]
 
     def _generation(
-        self, output: "_Output", prompt: int, seconds: float, *, alone: bool
+        self, output: "_Output", prompt: Sequence[int], seconds: float, *, alone: bool
     ) -> Generation:
         ids = list(output.token_ids)
         stopped = bool(ids) and ids[-1] in self._ends
         if stopped:
             ids.pop()
-        text = self._tokenizer.decode(ids)
+        said = said_after(self._tokenizer, prompt, ids)
         return Generation(
-            text=str(text),
+            text=said.text,
             usage=Usage(
-                prompt_tokens=prompt, cached_tokens=output.cached, completion_tokens=len(ids)
+                prompt_tokens=len(prompt),
+                cached_tokens=output.cached,
+                completion_tokens=len(ids),
+                thinking_tokens=said.thinking_tokens,
             ),
             finish_reason="stop" if stopped else "length",
             seconds=seconds,

@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TypeAlias
 
+from tunewise.evaluation.answer_text import split_thoughts
 from tunewise.models.engine import Request
 from tunewise.types import Failure, Generation, Message, Usage
 
@@ -25,6 +26,7 @@ class ScriptedEngine:
         context_tokens: a request whose prompt words and `max_tokens` exceed it is a `Failure`.
         failures: text of the last turn -> message of the `Failure` to give instead of an answer.
         seconds: what every generation says it took.
+        thinking_tokens: see `Engine.thinking_tokens`.
 
     Attributes:
         requests: every request so far, in order.
@@ -37,8 +39,10 @@ class ScriptedEngine:
         context_tokens: int = 8192,
         failures: Mapping[str, str] | None = None,
         seconds: float = 0.0,
+        thinking_tokens: int = 0,
     ) -> None:
         self.name = "scripted"
+        self.thinking_tokens = thinking_tokens
         self.context_tokens = context_tokens
         self.requests: list[Request] = []
         self._script = script
@@ -90,9 +94,14 @@ class ScriptedEngine:
             return text
         words = text.split()
         cut = len(words) > limit
+        said = " ".join(words[:limit]) if cut else text
         return Generation(
-            text=" ".join(words[:limit]) if cut else text,
-            usage=Usage(prompt_tokens=prompt, completion_tokens=min(len(words), limit)),
+            text=said,
+            usage=Usage(
+                prompt_tokens=prompt,
+                completion_tokens=min(len(words), limit),
+                thinking_tokens=len(split_thoughts(said).thoughts.split()),
+            ),
             finish_reason="length" if cut else "stop",
             seconds=self._seconds,
             seconds_to_first_token=self._seconds,

@@ -49,7 +49,7 @@ def find_tokenizer(settings: Model, *, cache: Path | None = None) -> FoundTokeni
     if folder is None:
         return FoundTokenizer(name=name, why_not=f"the model {name} is not on this machine yet")
     try:
-        tokenizer = hub.load_tokenizer(folder)
+        tokenizer = hub.load_tokenizer(folder, thinking=settings.thinking is True)
         config = cast("dict[str, object]", json.loads((folder / "config.json").read_text("utf-8")))
     except (OSError, ValueError, LookupError, TypeError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]

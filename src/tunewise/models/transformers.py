@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 import transformers
 
-from tunewise.data.chat import prompt_tokens
+from tunewise.data.chat import prompt_tokens, said_after
 from tunewise.models import hub
 from tunewise.models.adapters import (
     adapter_hash,
@@ -36,17 +36,21 @@ class TransformersEngine:
 
     Args:
         model: any causal language model that transformers knows.
+        thinking_tokens: see `Engine.thinking_tokens`.
         device: `cpu`, `cuda`, ...; None: CUDA where there is one, in bfloat16, else the CPU.
     """
 
     name = "transformers"
 
-    def __init__(self, model: LocalModel, *, device: str | None = None) -> None:
+    def __init__(
+        self, model: LocalModel, *, thinking_tokens: int = 0, device: str | None = None
+    ) -> None:
         self.context_tokens = model.context_tokens
         self._model = model
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._base = self._opened(model.folder)
-        self._tokenizer = hub.load_tokenizer(model.folder)
+        self.thinking_tokens = thinking_tokens
+        self._tokenizer = hub.load_tokenizer(model.folder, thinking=thinking_tokens > 0)
         self._ends = hub.end_token_ids(model.folder, self._tokenizer)
         self._shares_prefixes = _sees_everything(self._base.config)
         self._adapted: Any = None
@@ -139,9 +143,7 @@ class TransformersEngine:
         else:
             rows = self._tokens(chosen, sampling, prompts)
         seconds = time.perf_counter() - started
-        return [
-            self._generation(row, len(p), seconds) for row, p in zip(rows, prompts, strict=True)
-        ]
+        return [self._generation(row, p, seconds) for row, p in zip(rows, prompts, strict=True)]
 
     def _tokens(
         self, model: Any, sampling: Sampling, prompts: Sequence[Sequence[int]]
@@ -177,12 +179,17 @@ class TransformersEngine:
         out = model.generate(input_ids=ids, attention_mask=mask, **settings)
         return cast("list[list[int]]", out[:, longest:].tolist())
 
-    def _generation(self, row: list[int], prompt: int, seconds: float) -> Generation:
+    def _generation(self, row: list[int], prompt: Sequence[int], seconds: float) -> Generation:
         end = next((n for n, token in enumerate(row) if token in self._ends), None)
         kept = row if end is None else row[:end]
+        said = said_after(self._tokenizer, prompt, kept)
         return Generation(
-            text=str(self._tokenizer.decode(kept)),
-            usage=Usage(prompt_tokens=prompt, completion_tokens=len(kept)),
+            text=said.text,
+            usage=Usage(
+                prompt_tokens=len(prompt),
+                completion_tokens=len(kept),
+                thinking_tokens=said.thinking_tokens,
+            ),
             finish_reason="length" if end is None else "stop",
             seconds=seconds,
         )

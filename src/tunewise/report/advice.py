@@ -60,6 +60,10 @@ RULES = {
     "imbalance": Advice(
         "One label for nearly all rows", "Add rows of the others, or judge by macro_f1."
     ),
+    "thoughts": Advice(
+        "Answers with thoughts, for a model that is not to think",
+        "Set model.thinking = true, or take the thoughts out.",
+    ),
     "too_long": Advice(
         "Rows longer than the context", "Shorten them, or choose a model with a longer context."
     ),

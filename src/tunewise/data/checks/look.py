@@ -26,6 +26,7 @@ from tunewise.data.tool_arguments import ArgumentFault, argument_faults
 from tunewise.data.tools import written_in
 from tunewise.data.units import comparable_text, normalised_input, own_unit
 from tunewise.data.words import Hashes, Runs, Vocabulary, runs
+from tunewise.evaluation.answer_text import target_proper
 from tunewise.text.comparison import comparable
 from tunewise.types import Example
 
@@ -159,7 +160,7 @@ class Looker:
     def _special_tokens(self, examples: Sequence[Example]) -> list[tuple[int, str]]:
         found: list[tuple[int, str]] = []
         for row, example in enumerate(examples):
-            token = self._special.first_in("\n".join(_texts(example)))
+            token = self._special.first_in("\n".join(_texts(example, thoughts=False)))
             if token is not None:
                 found.append((row, token))
         return found
@@ -207,8 +208,9 @@ def _hashed(texts: Sequence[str]) -> Hashes:
     return np.array([short_hash(text) for text in texts], dtype=np.uint64)
 
 
-def _texts(example: Example) -> list[str]:
-    return [*(turn.content for turn in example.messages), example.target]
+def _texts(example: Example, *, thoughts: bool = True) -> list[str]:
+    target = example.target if thoughts else target_proper(example.target)
+    return [*(turn.content for turn in example.messages), target]
 
 
 def _personal(examples: Sequence[Example]) -> list[tuple[int, Match]]:

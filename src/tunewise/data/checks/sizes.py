@@ -1,6 +1,6 @@
 """Whether there are rows enough, and what is wrong with single rows by themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -69,6 +69,27 @@ def check_arguments(survey: Survey, found: Found) -> None:
             [hit for hit in survey.arguments if hit[1].rule == rule],
             lambda hit: (survey.where(hit[0]), hit[1].message),
         )
+
+
+def check_thoughts(survey: Survey, rows: Sequence[int], found: Found, *, thinking: bool) -> None:
+    """Rows whose answer begins with thoughts, where the model is trained and asked without.
+
+    Args:
+        survey: of all rows.
+        rows: those with thoughts.
+        found: gets the findings.
+        thinking: whether the model is to think; nothing is wrong then.
+    """
+    found.each(
+        "warning",
+        "thoughts",
+        [] if thinking else rows,
+        lambda row: (
+            survey.where(row),
+            "The answer begins with thoughts, and the model is trained and asked without: set "
+            "model.thinking = true, or take the thoughts out. What follows them is the answer.",
+        ),
+    )
 
 
 def check_personal_data(survey: Survey, found: Found) -> None:

@@ -25,6 +25,7 @@ from tunewise.data.near_duplicates import (
 from tunewise.data.tool_arguments import ArgumentFault
 from tunewise.data.units import comparable_text
 from tunewise.data.words import Hashes
+from tunewise.evaluation.answer_text import target_proper
 from tunewise.text.labels import spelled_alike
 from tunewise.types import Example
 
@@ -139,7 +140,7 @@ class Surveyor:
         self._part.append(len(self._parts) - 1)
         self._file.append(self._files.setdefault(file, len(self._files)))
         self._line.append(line)
-        self._spelling.append(self._spelling_of(example.target.strip()))
+        self._spelling.append(self._spelling_of(target_proper(example.target).strip()))
         record = packed(example)
         self._batch.append(record)
         room = min(_BATCH, self._boilerplate.next_stop - self._sent)
