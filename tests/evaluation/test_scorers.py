@@ -76,6 +76,24 @@ def test_a_label_inside_a_longer_label_or_word_is_not_named() -> None:
     assert read_label("my card_payment_fees", ("card_payment", "card_payment_fee")) is None
 
 
+@pytest.mark.parametrize(
+    ("answer", "label"),
+    [
+        ("1.0", "1"),
+        ("The answer is 1.0.", "1"),
+        ("It is -1.0", "-1"),
+        ("I say 10", "10"),
+        ("It is 1.5", None),
+        ("It is 1.05", None),
+        ("3.1", None),
+    ],
+)
+def test_a_whole_number_is_its_value_and_no_part_of_another(answer: str, label: str | None) -> None:
+    assert read_label(answer, ("-1", "0", "1", "10")) == label
+    assert metric_named("accuracy").score("1.00", "1").value == 1.0
+    assert metric_named("accuracy").score("1.10", "1.1").value == 0.0
+
+
 def test_labels_made_of_signs_alone_are_read_as_they_are() -> None:
     assert value("accuracy", "?", "?", ("?", "!")) == 1
     assert value("accuracy", "!", "?", ("?", "!")) == 0

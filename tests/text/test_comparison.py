@@ -52,7 +52,31 @@ def test_labels_are_one_but_for_case_spacing_and_a_full_stop() -> None:
     assert label_form("...") == "..."
 
 
-@given(st.text())
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [
+        ("1.0", "1"),
+        ("1.00", "1"),
+        ("1.", "1"),
+        ("-1.0", "-1"),
+        ("−2.0", "-2"),
+        ("-0.0", "0"),
+        ("１０.０", "10"),
+        ("1.10", "1.10"),
+        ("1.1", "1.1"),
+        ("1.05", "1.05"),
+        ("1.0.0", "1.0.0"),
+        ("01", "01"),
+        ("01.0", "01.0"),
+        ("v1.0", "v1.0"),
+        ("1,0", "1,0"),
+    ],
+)
+def test_of_numbers_only_whole_ones_are_their_value_as_labels(written: str, form: str) -> None:
+    assert label_form(written) == form
+
+
+@given(st.from_regex(r"-?[0-9]{1,3}(\.[0-9]{1,3})?", fullmatch=True) | st.text())
 def test_the_forms_are_idempotent_and_the_same_for_nfc_and_nfd(text: str) -> None:
     for form in (comparable, caseless, label_form):
         assert form(form(text)) == form(text)

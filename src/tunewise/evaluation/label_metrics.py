@@ -32,7 +32,7 @@ def read_label(answer: str, labels: tuple[str, ...] | None = None) -> str | None
     """
     line = next((line for line in answer.splitlines() if line.strip()), "")
     if labels is None:
-        return _clean_label(line) or None
+        return label_form(_clean_label(line)) or None
     known = _known(labels)
     if (label := known.label(line)) is not None:
         return label
@@ -43,7 +43,8 @@ def read_label(answer: str, labels: tuple[str, ...] | None = None) -> str | None
 def mentioned(text: str, labels: tuple[str, ...]) -> set[str]:
     """The forms of all labels that a text names as words of their own."""
     known = _known(labels)
-    return {known.of[found] for found in known.mention.findall(caseless(text))}
+    found = known.mention.findall(caseless(text))
+    return {known.of.get(said) or known.of[label_form(said)] for said in found}
 
 
 def _clean_label(text: str) -> str:
@@ -86,10 +87,18 @@ def _known(labels: tuple[str, ...]) -> _Labels:
 
 
 def _alone(said: str) -> str:
-    """A pattern for a label as a word of its own, as far as its script has such."""
+    """A pattern for a label as a word of its own, as far as its script has such.
+
+    A number is no part of another (`1` of `1.5`), and a whole one may end in `.0`.
+    """
     before = "" if is_unspaced(said[0]) else rf"(?<!{_LETTER})"
     joined = is_unspaced(said[-1]) or "\uac00" <= said[-1] <= "\ud7a3"
-    return before + regex.escape(said) + ("" if joined else rf"(?!{_LETTER})")
+    after = "" if joined else rf"(?!{_LETTER})"
+    if said[0].isdecimal():
+        before += r"(?<!\d[.,])"
+    if said[-1].isdecimal():
+        after = rf"(?:\.0+)?{after}(?![.,]\d)" if said.lstrip("-").isdecimal() else after
+    return before + regex.escape(said) + after
 
 
 def label_metric(name: str, labels: Sequence[str] | None) -> Metric:
@@ -99,7 +108,7 @@ def label_metric(name: str, labels: Sequence[str] | None) -> Metric:
 
     def meant(target: str) -> str:
         if closed is None:
-            return _clean_label(target)
+            return label_form(_clean_label(target))
         return closed.label(target) or label_form(target)
 
     def score(answer: str, target: str) -> Judgement:

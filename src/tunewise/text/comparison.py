@@ -6,6 +6,7 @@ characters only those are folded that are another drawing of the same sign (full
 ligatures, Arabic presentation forms, radicals), so that x² stays apart from x2.
 """
 
+import re
 import unicodedata
 from functools import lru_cache
 
@@ -27,6 +28,9 @@ _REDRAWN = (
 # direction, variation selectors, the byte-order mark. Spaces that only look empty (Hangul fillers)
 # belong to them by the Unicode standard.
 _INVISIBLE = regex.compile(r"\p{Default_Ignorable_Code_Point}+")
+
+
+_WHOLE_NUMBER = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.0+)?")
 
 
 def _folding() -> dict[int, str]:
@@ -71,7 +75,13 @@ def caseless(text: str) -> str:
 def label_form(label: str) -> str:
     """The form under which two labels are one: without regard to case, spacing or a full stop.
 
-    Only what cannot change the meaning goes: `C#` stays apart from `C`, and `no!` from `no`.
+    Only what cannot change the meaning goes: `C#` stays apart from `C`, and `no!` from `no`. A
+    whole number is its value, since tables write 1 as 1.0 where a cell of the column is empty;
+    other decimals are as they are written, so that version 1.10 stays apart from 1.1.
     """
     form = caseless(label)
-    return form.rstrip(".。 ") or form
+    form = form.rstrip(".。 ") or form
+    if (number := _WHOLE_NUMBER.fullmatch(form)) is None:
+        return form
+    sign, digits = number.groups()
+    return digits if digits == "0" else sign + digits
