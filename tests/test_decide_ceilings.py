@@ -104,7 +104,8 @@ def test_an_endpoint_is_shown_as_a_ceiling_and_not_recommended(
     assert verdict["outcome"] != "big"
     assert verdict["recommended"] != "big"
     assert verdict["plan"]["incumbent"] != "big"
-    assert big["tokens"] == {"prompt": 50.0, "cached": 0.0, "completion": 1.0}
+    tokens = {"prompt": 50.0, "cached": 0.0, "completion": 1.0, "thinking": 0.0}
+    assert big["tokens"] == tokens
 
 
 def test_an_endpoint_marked_as_a_candidate_may_be_recommended(

@@ -22,7 +22,7 @@ from tunewise.report.findings import HOLDS, documents_sentence, lengths_sentence
 from tunewise.report.pages import Clip, clip, page_template, with_code
 from tunewise.wording import in_points
 
-_FULL_BYTES = 1_000
+_FULL_BYTES = 900
 """Escaped bytes of one text in its details: up to two hundred texts keep 1 MB."""
 _MOST_LABELS = 25
 _MOST_GROUPS, _MOST_OF_GROUP = 8, 3
