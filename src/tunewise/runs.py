@@ -29,6 +29,7 @@ from tunewise.project import Project, resolved_toml
 from tunewise.types import Example, Splits
 
 RUNS = "runs"
+_SITTINGS = "fit-seconds.jsonl"
 _STAMP = "%Y-%m-%dT%H:%M:%SZ"
 _FIRST_FILES = {".lock", "project.toml", "environment.json", "test.jsonl"}
 """What a run writes before splits.json makes it one that can be resumed."""
@@ -60,19 +61,19 @@ class RunFolder:
     @contextmanager
     def timed(self, contender: str) -> Generator[None]:
         """Writes down how long a fit takes in this sitting, even one that is stopped."""
-        began = time.perf_counter()
-        self.event("fitting", contender=contender)
+        file, began = self.file(_SITTINGS), time.time()
+        append_lines(file, [{"contender": contender, "began": began}])
         try:
             yield
         finally:
-            seconds = round(time.perf_counter() - began, 3)
-            self.event("fit ended", contender=contender, seconds=seconds)
+            seconds = round(time.time() - began, 3)
+            append_lines(file, [{"contender": contender, "seconds": seconds}])
 
     def seconds(self) -> dict[str, float]:
-        """Contender -> what its fit took in all sittings, but for what a kill left unsaid."""
+        """Contender -> what its fit took in all sittings."""
         found: dict[str, float] = {}
-        for line in _events(self.path):
-            if line["event"] == "fit ended":
+        for line in read_lines(self.file(_SITTINGS)):
+            if "seconds" in line:
                 name = str(line["contender"])
                 found[name] = found.get(name, 0.0) + float(line["seconds"])
         return found
@@ -82,15 +83,11 @@ class RunFolder:
         # Opening the lock, which is hidden, counts as writing it.
         files = [f for f in self.path.rglob("*") if f.is_file() and not f.name.startswith(".")]
         last = max(file.stat().st_mtime for file in files)
-        fits = [
-            line
-            for line in read_lines(self.file("events.jsonl"))
-            if line["event"] in ("fitting", "fit ended")
-        ]
-        if fits and fits[-1]["event"] == "fitting":
-            began = calendar.timegm(time.strptime(fits[-1]["time"], _STAMP))
-            seconds = max(0.0, round(last - began, 3))
-            self.event("fit ended", contender=fits[-1]["contender"], seconds=seconds)
+        fits = read_lines(self.file(_SITTINGS))
+        if fits and "began" in fits[-1]:
+            seconds = max(0.0, round(last - float(fits[-1]["began"]), 3))
+            closed = {"contender": fits[-1]["contender"], "seconds": seconds}
+            append_lines(self.file(_SITTINGS), [closed])
 
     def keep(self, made_from: MadeFrom) -> None:
         """Writes down what the run reads beside its rows, at its first sitting.
