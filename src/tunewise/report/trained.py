@@ -46,14 +46,12 @@ def render_trained(folder: Path, console: Console) -> None:
     console.print(table)
     console.print(Text(_judged(dev)), soft_wrap=True)
     pace = sorted(step["tokens_per_second"] for step in steps)
-    share = sorted(step["share_of_peak"] for step in steps)
     if steps:
-        middle = len(steps) // 2
         console.print(
             Text(
                 f"{plural(result['steps'], 'step')}, {result['tokens']:,} tokens in "
-                f"{numbers.duration(result['seconds'])}; a step's median: {pace[middle]:,.0f} "
-                f"tokens/s, {share[middle]:.0%} of the machine's own matrix-multiply peak."
+                f"{numbers.duration(result['seconds'])}; in the middle step "
+                f"{pace[len(steps) // 2]:,.0f} tokens a second."
             ),
             soft_wrap=True,
         )
