@@ -190,7 +190,7 @@ def test_a_metric_of_ones_own_that_is_not_there_is_refused(project: Path) -> Non
 
 def test_a_metric_that_cannot_judge_these_answers_is_refused(project: Path) -> None:
     done = tunewise("decide", project, "--set", "task.metric=json_fields")
-    refused(done, "json_fields needs targets that are JSON objects")
+    refused(done, "examples.jsonl:1: ", "is no JSON object, which json_fields needs", "\n40 more")
 
 
 @pytest.mark.parametrize("words", [("report",), ("runs", "show"), ("runs", "rm")])

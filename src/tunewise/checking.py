@@ -115,7 +115,7 @@ def run_check(
     try:
         if fix is not None and read.cut_short:
             faults = read.found.report().errors
-            lines = [f"{fault.where}: {fault.message}" for fault in faults]
+            lines = [str(fault) for fault in faults]
             raise UnreadableRowsError(faults, "\n".join([*lines, _NO_COPY]))
         checked = _judged(project, source, read, found_tokenizer, progress, started)
         checked = replace(checked, documents=counts)
@@ -167,7 +167,7 @@ def _with_documents(
     found = Found()
     judge_documents(documents, found)
     faults = found.report().errors
-    lines = [f"{fault.where}: {fault.message}" for fault in faults]
+    lines = [str(fault) for fault in faults]
     return UnreadableRowsError([*error.findings, *faults], "\n".join([str(error), *lines]))
 
 

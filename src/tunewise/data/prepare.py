@@ -57,7 +57,7 @@ def prepare(project: Project) -> Prepared:
     declared = replace(inference.project.task, labels=project.task.labels)
     report = check_data(parts, declared, folder=project.root)
     if report.errors:
-        raise UserError.together([f"{f.where}: {f.message}" for f in report.errors])
+        raise UserError.together([str(f) for f in report.errors])
     inferred = (inference.reason,) if inference.reason else ()
     limited = project.contenders.limit is not None
     labelled = inference.project.task.kind == "classification"

@@ -178,10 +178,10 @@ def _no_row(cells: list[str], header: _Header, delimiter: str, *, is_last: bool)
 
 
 def _is_total(said: list[str]) -> bool:
-    first, *others = said
+    others = said[1:]
     return (
         len(others) > 0
-        and _TOTAL.fullmatch(first.strip().rstrip(":")) is not None
+        and _TOTAL.fullmatch(said[0].strip().rstrip(":")) is not None
         and all(_NUMBER.fullmatch(cell.strip()) for cell in others)
     )
 

@@ -26,6 +26,9 @@ class Finding:
     message: str
     """What is wrong, and what to do."""
 
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
