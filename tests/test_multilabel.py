@@ -81,6 +81,9 @@ def test_check_counts_labels_and_not_combinations(folder: Path) -> None:
     document = json.loads(done.out)
     assert not [one for one in document["warnings"] if one["rule"] == "contradiction"]
     assert document["task"]["kind"] == "multilabel"
+    assert document["labels"] == {label: {"examples": 28} for label in ("nose", "tail", "wing")}
+    assert tunewise("check", folder / "rows.jsonl").code == 0
+    assert "Rows by label" in next(folder.rglob("check.html")).read_text("utf-8")
 
 
 def test_the_classifier_says_every_label_that_applies() -> None:

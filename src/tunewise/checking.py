@@ -21,8 +21,9 @@ from tunewise.data.checks.fix import refuse_taken, write_fixed
 from tunewise.data.checks.gather import Gathered, UnreadableRowsError, gather
 from tunewise.data.checks.judgeable import check_judgeable
 from tunewise.data.checks.label_sets import check_label_sets
-from tunewise.data.checks.labels import check_labels, foreign_rows, meant_targets
+from tunewise.data.checks.labels import check_labels, foreign_rows
 from tunewise.data.checks.leaks import check_leaks
+from tunewise.data.checks.meant import meant_targets
 from tunewise.data.checks.mistakes import FOLDS, Doubts, check_mistakes
 from tunewise.data.checks.outlook import outlook
 from tunewise.data.checks.repeats import (

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunewise.data.checks.findings import Found
-from tunewise.data.checks.labels import label_counts, meant_targets
+from tunewise.data.checks.labels import label_counts
 from tunewise.data.checks.leaks import check_leaks
 from tunewise.data.checks.look import Scope
+from tunewise.data.checks.meant import meant_targets
 from tunewise.data.checks.repeats import check_contradictions, check_duplicates
 from tunewise.data.checks.survey import Survey, Surveyor
 from tunewise.data.split import split_examples

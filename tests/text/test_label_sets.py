@@ -7,6 +7,7 @@ from tunewise.text.label_sets import (
     SEPARATORS,
     as_sets,
     how_to_answer,
+    respelled,
     set_elements,
     set_form,
     write_set,
@@ -41,6 +42,30 @@ def test_a_known_label_that_holds_a_separator_is_not_taken_apart() -> None:
     known = ("food, drink", "food", "books")
     assert set_elements("books, food, drink", known) == ("books", "food, drink")
     assert set_elements("food; books", known) == ("food", "books")
+
+
+RIGHT = {"Wing": "wing", "wing.": "wing", "tial": "tail", "Food, Drink": "food, drink"}
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        ("Wing, tial", "wing, tail"),
+        ("tial;Wing", "tail;wing"),
+        ("tail |  wing.", "tail |  wing"),
+        ("- Wing\n- nose", "- wing\n- nose"),
+        ("1. nose\n2. tial", "1. nose\n2. tail"),
+        ('"Wing", `nose`', '"wing", `nose`'),
+        ("nose, Food, Drink, tial", "nose, food, drink, tail"),
+        ('["Wing","nose"]', '["wing","nose"]'),
+        ('[ "no\\u0073e", "tial", 1.0]', '[ "no\\u0073e", "tail", 1.0]'),
+        ("Wing、nose", "wing、nose"),
+        ("wing, nose,", "wing, nose,"),
+        ("Wingspan", "Wingspan"),
+    ],
+)
+def test_labels_are_spelled_right_and_all_else_stays(written: str, right: str) -> None:
+    assert respelled(written, RIGHT, ("food, drink", "nose")) == right
 
 
 LABELS = st.lists(st.sampled_from(["wing", "tail fin", "nose", "C#", "cabin"]), min_size=1)

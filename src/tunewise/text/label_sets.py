@@ -5,7 +5,7 @@ Their order and repetition count nothing. It knows nothing of rows or tasks.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
@@ -22,6 +22,7 @@ SHORTEST_SHARE = 0.15
 """Of the rows have to hold several labels, where answers are to be taken for sets."""
 _LONGEST, _MOST_WORDS = 40, 5
 _SPLIT = regex.compile(r"\s*[,;|\n，；、｜]\s*")
+_JSON_TEXT = regex.compile(r'"(?:[^"\\]|\\.)*"')
 _BULLET = regex.compile(r"^(?:[-*•]\s+|\d{1,2}[.)]\s+)+")
 _AROUND = "\"'`“”„‘’«»*[]{}()"
 
@@ -58,6 +59,25 @@ def set_elements(text: str, labels: tuple[str, ...] = ()) -> tuple[str, ...]:
 def set_form(text: str, labels: tuple[str, ...] = ()) -> frozenset[str]:
     """What two answers share when they are the same set: the forms of their labels."""
     return frozenset(label_form(one) for one in set_elements(text, labels))
+
+
+def respelled(text: str, right: Mapping[str, str], labels: tuple[str, ...] = ()) -> str:
+    """The answer with each label spelled as `right` says; all else stays as it is written.
+
+    Args:
+        text: an answer, as `set_elements` reads it.
+        right: label as written -> how it is to be written.
+        labels: the labels that are known.
+    """
+    if _json_list(text) is not None:
+        return _JSON_TEXT.sub(lambda found: _respelled_text(found.group(), right), text)
+    text, written, done = text.strip(), "", 0
+    for start, stop in _spans(text, labels):
+        label = _bare(text[start:stop], labels)
+        begin = text.rfind(label, start, stop)
+        written += text[done:begin] + right.get(label, label)
+        done = begin + len(label)
+    return written + text[done:]
 
 
 def write_set(labels: Sequence[str], form: str) -> str:
@@ -132,6 +152,12 @@ def _json_list(text: str) -> list[str] | None:
     return [_written(item) for item in items]
 
 
+def _respelled_text(literal: str, right: Mapping[str, str]) -> str:
+    label = cast(str, json.loads(literal)).strip()
+    new = right.get(label, label)
+    return literal if new == label else json.dumps(new, ensure_ascii=False)
+
+
 def _written(item: object) -> str:
     """A label; of numbers 1 and 1.0 are one."""
     whole = isinstance(item, float) and item.is_integer()
@@ -139,30 +165,33 @@ def _written(item: object) -> str:
 
 
 def _parts(text: str, labels: tuple[str, ...]) -> list[str]:
+    text = text.strip()
+    return [_bare(text[start:stop], labels) for start, stop in _spans(text, labels)]
+
+
+def _spans(text: str, labels: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Where the labels of a text begin and end, with what stands around their words."""
+    between = [found.span() for found in _SPLIT.finditer(text)]
+    starts = [0, *(end for _, end in between)]
+    stops = [*(start for start, _ in between), len(text)]
     joined = {label_form(label) for label in labels if _SPLIT.search(label)}
-    pieces = [_bare(piece, labels) for piece in _SPLIT.split(text.strip())]
-    if not joined:
-        return pieces
-    ends = [found.span() for found in _SPLIT.finditer(text.strip())]
-    starts = [0, *(end for _, end in ends)]
-    stops = [*(start for start, _ in ends), len(text.strip())]
-    parts: list[str] = []
+    spans: list[tuple[int, int]] = []
     at = 0
-    while at < len(pieces):
-        whole = _longest(text.strip(), starts, stops, at, joined)
-        parts.append(pieces[at] if whole is None else text.strip()[starts[at] : stops[whole]])
-        at = at + 1 if whole is None else whole + 1
-    return parts
+    while at < len(starts):
+        last = _longest(text, starts, stops, at, joined) if joined else at
+        spans.append((starts[at], stops[last]))
+        at = last + 1
+    return spans
 
 
 def _longest(
     text: str, starts: Sequence[int], stops: Sequence[int], at: int, joined: set[str]
-) -> int | None:
-    """The last piece of the longest known label that begins with piece `at`."""
+) -> int:
+    """The last piece of the longest known label that begins with piece `at`, or `at`."""
     for last in range(len(stops) - 1, at, -1):
         if label_form(text[starts[at] : stops[last]]) in joined:
             return last
-    return None
+    return at
 
 
 def _bare(piece: str, labels: tuple[str, ...]) -> str:

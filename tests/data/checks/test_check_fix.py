@@ -24,7 +24,7 @@ def jsonl(rows: list[object]) -> str:
 
 
 def fixed(path: Path, out: Path, *settings: str) -> Checked:
-    project = load_project(path, ["model.base=./none", *settings] if settings else [])
+    project = load_project(path, list(settings))
     return run_check(project, source=str(path), progress=Silent(), fix=out)
 
 
@@ -269,3 +269,40 @@ def test_declared_labels_are_written_and_typos_of_them_mended(tmp_path: Path) ->
     assert checked.fixed is not None
     assert checked.fixed.changes == {"label_spelling": 12, "label_typo": 1}
     assert [f.where.rpartition(":")[2] for f in checked.report.errors] == ["25"]
+
+
+SETS = ["Wing, tail", "tail;wing", "Wing | nose", "nose", '["Wing", "nose"]', "- tail\n- NOSE."]
+MENDED = ["Wing, tail", "tail;Wing", "Wing | nose", "nose", '["Wing", "nose"]', "- tail\n- nose"]
+
+
+def test_each_label_of_a_set_is_written_in_one_way_and_the_rest_of_the_row_stays(
+    tmp_path: Path,
+) -> None:
+    rows = [{"text": f"message {n}", "label": SETS[n % 6]} for n in range(36)]
+    odd = {"text": "message 36", "label": "tail, winng, Nose"}
+    (tmp_path / "a.jsonl").write_text(jsonl([*rows, odd]))
+    checked = fixed(tmp_path / "a.jsonl", tmp_path / "out")
+    assert checked.task.kind == "multilabel"
+    assert checked.fixed is not None
+    assert checked.fixed.changes == {"label_spelling": 12, "label_typo": 1}
+    right = [{"text": f"message {n}", "label": MENDED[n % 6]} for n in range(36)]
+    mended = {"text": "message 36", "label": "tail, Wing, nose"}
+    assert rows_of(tmp_path / "out" / "examples.jsonl") == [*right, mended]
+    assert log_of(tmp_path / "out")[-1].endswith(
+        'a.jsonl:37: label_typo: "winng" corrected to "Wing"; "Nose" corrected to "nose"'
+    )
+    copy = load_project(tmp_path / "out" / "examples.jsonl", [])
+    again = run_check(copy, source="the copy", progress=Silent())
+    assert not {"label_spelling", "label_typo"} & again.report.counts.keys()
+
+
+def test_lists_of_labels_stay_lists_and_declared_labels_decide(tmp_path: Path) -> None:
+    lists = [["Wing", "tail"], ["TAIL"], ["tail", "wing", "nose"], ["nose"]]
+    rows = [{"text": f"message {n}", "label": lists[n % 4]} for n in range(24)]
+    (tmp_path / "a.jsonl").write_text(jsonl([*rows, {"text": "last", "label": ["winng", "tip"]}]))
+    settings = ['task.labels=["wing", "tail", "nose"]', 'task.kind="multilabel"']
+    checked = fixed(tmp_path / "a.jsonl", tmp_path / "out", *settings)
+    written = [row["label"] for row in rows_of(tmp_path / "out" / "examples.jsonl")]
+    right = [["wing", "tail"], ["tail"], ["tail", "wing", "nose"], ["nose"]]
+    assert written == [*(right[n % 4] for n in range(24)), ["wing", "tip"]]
+    assert [f.where.rpartition(":")[2] for f in checked.report.errors] == ["25", "25"]

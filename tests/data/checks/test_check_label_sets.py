@@ -2,7 +2,8 @@ from survey_rows import example, of, surveyed
 
 from tunewise.data.checks.findings import Found
 from tunewise.data.checks.label_sets import check_label_sets
-from tunewise.data.checks.labels import LabelCount, foreign_rows, meant_targets
+from tunewise.data.checks.labels import LabelCount, foreign_rows
+from tunewise.data.checks.meant import meant_targets
 from tunewise.data.checks.repeats import check_contradictions, check_duplicates
 from tunewise.project import Task
 
@@ -41,6 +42,73 @@ def test_an_undeclared_label_of_a_set_is_an_error_and_its_order_is_none() -> Non
     assert unknown.where == "examples.jsonl:41"
     assert '"rocket" is not among [task] labels' in unknown.message
     assert foreign_rows(survey, declared).tolist() == [40]
+
+
+SPELLED = [
+    *(example(f"first {n}", "Wing, tail") for n in range(6)),
+    *(example(f"second {n}", "tail; wing") for n in range(3)),
+    example("third", "TAIL."),
+    example("fourth", '["tail", "Wing "]'),
+]
+
+
+def test_spellings_in_sets_are_named_once_with_their_rows_and_the_first_place() -> None:
+    found = Found()
+    counts = check_label_sets(surveyed({"examples": SPELLED}), OPEN, found)
+    assert [(count.label, count.total) for count in counts] == [("tail", 11), ("Wing", 10)]
+    (finding,) = of("label_spelling", found)
+    assert finding.where == "examples.jsonl:7"
+    assert '"Wing" is also written "wing" (3 rows, first examples.jsonl:7)' in finding.message
+    assert '"tail" is also written "TAIL." (1 row, first examples.jsonl:10)' in finding.message
+    assert "--fix" in finding.message
+    assert not of("label_typo", found)
+
+
+def test_declared_labels_accept_other_spellings_in_sets_and_decide_the_right_one() -> None:
+    declared = Task(kind="multilabel", labels=("WING", "tail"))
+    survey, found = surveyed({"examples": SPELLED}), Found()
+    check_label_sets(survey, declared, found)
+    assert foreign_rows(survey, declared).tolist() == []
+    assert not of("unknown_label", found)
+    (finding,) = of("label_spelling", found)
+    assert '"WING" is also written "Wing" (7 rows, first examples.jsonl:1)' in finding.message
+
+
+def test_an_unknown_label_of_a_set_that_fix_can_mend_says_so() -> None:
+    declared = Task(kind="multilabel", labels=("wing", "tail", "nose"))
+    rows = [*ROWS, example("odd", "winng, tail, rocket")]
+    found = Found()
+    check_label_sets(surveyed({"examples": rows}), declared, found)
+    typo, other = of("unknown_label", found)
+    assert 'Did you mean "wing"? `tunewise check --fix OUT` writes that.' in typo.message
+    assert '"rocket"' in other.message
+    assert "--fix" not in other.message
+
+
+def test_a_label_that_only_sets_of_test_have_is_named_with_its_first_row() -> None:
+    test = [example("a", "wing"), example("b", "tail, Rocket"), example("c", "rocket, rocket")]
+    found = Found()
+    counts = check_label_sets(surveyed({"train": ROWS, "test": test}), OPEN, found)
+    assert counts[-1] == LabelCount(label="Rocket", rows={"test": 2, "train": 0})
+    (alone,) = of("label_only_in_test", found)
+    assert alone.where == "test.jsonl:2"
+
+
+def test_the_same_set_in_every_row_is_nothing_to_learn() -> None:
+    rows = [example(f"row {n}", ("wing, tail", "Tail; wing")[n % 2]) for n in range(20)]
+    found = Found()
+    check_label_sets(surveyed({"examples": rows}), OPEN, found)
+    assert len(of("one_answer", found)) == 1
+
+
+def test_a_typo_in_a_set_contradicts_nobody_and_repeats_the_right_one() -> None:
+    rows = [*ROWS, example("row 0", "winng, tail")]
+    survey, found = surveyed({"examples": rows}), Found()
+    meant = meant_targets(survey, OPEN)
+    check_contradictions(survey, meant, found)
+    check_duplicates(survey, meant, found)
+    assert not of("contradiction", found)
+    assert [finding.where for finding in of("duplicate", found)] == ["examples.jsonl:41"]
 
 
 def test_another_order_is_no_contradiction_but_a_repetition() -> None:

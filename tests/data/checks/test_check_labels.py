@@ -8,9 +8,9 @@ from tunewise.data.checks.labels import (
     label_counts,
     likely_typos,
     meant_label,
-    meant_targets,
     right_spellings,
 )
+from tunewise.data.checks.meant import meant_targets
 from tunewise.data.checks.repeats import check_contradictions, check_duplicates
 from tunewise.data.checks.survey import Survey
 from tunewise.project import Task

@@ -19,8 +19,10 @@ from typing import NamedTuple, TextIO, cast
 
 import numpy as np
 
-from tunewise.data.checks.labels import likely_typos, meant_targets, right_spellings
+from tunewise.data.checks.label_sets import label_sets
+from tunewise.data.checks.labels import likely_typos, right_spellings
 from tunewise.data.checks.leaks import same_inputs
+from tunewise.data.checks.meant import meant_targets
 from tunewise.data.checks.repeats import first_equal
 from tunewise.data.checks.survey import Survey
 from tunewise.data.faults import FileError, Reading, RowError
@@ -32,6 +34,7 @@ from tunewise.data.sources import Part
 from tunewise.errors import UserError
 from tunewise.project import Data, Task
 from tunewise.text.comparison import label_form
+from tunewise.text.label_sets import respelled
 from tunewise.text.labels import visible
 
 LOG = "changes.log"
@@ -138,7 +141,9 @@ def _planned(survey: Survey, task: Task) -> dict[tuple[str, int], _Fix]:
     """(file, line) -> what is done there."""
     planned: dict[int, _Fix] = {}
     if task.kind == "classification" and survey.labels:
-        planned |= _respelled(survey, task)
+        planned |= _rewritten(survey, _respelled(survey, task))
+    if task.kind == "multilabel" and survey.spellings:
+        planned |= _rewritten(survey, _respelled_sets(survey, task))
     test = set(_numbers(survey.rows_of("test")))
     for pair in same_inputs(survey, ["train", "dev"], ["test"]):
         where = survey.where(pair.other)
@@ -157,8 +162,8 @@ def _planned(survey: Survey, task: Task) -> dict[tuple[str, int], _Fix]:
     }
 
 
-def _respelled(survey: Survey, task: Task) -> dict[int, _Fix]:
-    """Row -> the answer as it should be written: a typo corrected, one spelling of each label."""
+def _respelled(survey: Survey, task: Task) -> dict[str, _Fix]:
+    """Answer -> as it should be written: a typo corrected, one spelling of each label."""
     right = right_spellings(survey, task)
     typos = likely_typos(survey, task.labels)
     fixes: dict[str, _Fix] = {}
@@ -167,9 +172,31 @@ def _respelled(survey: Survey, task: Task) -> dict[int, _Fix]:
         typo = next((label for label in typos if label_form(label) == form), None)
         new = right[written] if typo is None else typos[typo]
         if new != written:
-            done = f'"{visible(written)}" corrected to "{visible(new)}"'
             rule = "label_spelling" if typo is None else "label_typo"
-            fixes[written] = _Fix(rule, done, written, new)
+            fixes[written] = _Fix(rule, _corrected(written, new), written, new)
+    return fixes
+
+
+def _respelled_sets(survey: Survey, task: Task) -> dict[str, _Fix]:
+    """The same for each label of a set; how they stand together stays."""
+    held = label_sets(survey, task)
+    right = {written: held.mended(written) for written in held.right}
+    fixes: dict[str, _Fix] = {}
+    for answer, elements in zip(survey.spellings, held.sets, strict=True):
+        new = respelled(answer, right, task.labels or ())
+        if new != answer:
+            typo = any(held.right[one] in held.meant for one in elements)
+            done = "; ".join(_corrected(one, right[one]) for one in elements if right[one] != one)
+            fixes[answer] = _Fix("label_typo" if typo else "label_spelling", done, answer, new)
+    return fixes
+
+
+def _corrected(written: str, new: str) -> str:
+    return f'"{visible(written)}" corrected to "{visible(new)}"'
+
+
+def _rewritten(survey: Survey, fixes: Mapping[str, _Fix]) -> dict[int, _Fix]:
+    """Row -> what is done to its answer."""
     odd = np.array([written in fixes for written in survey.spellings], dtype=np.bool_)
     return {
         row: fixes[survey.spellings[int(survey.spelling[row])]]
@@ -295,9 +322,15 @@ def _with_value(row: object, old: str, new: str, names: Sequence[str]) -> object
     if not isinstance(row, dict):
         return None
     values = cast("dict[str, object]", row)
-    holding = [name for name in names if _is_text(values.get(name), old)]
-    return {**values, holding[0]: new} if len(holding) == 1 else None
+    holding = [name for name in names if _is_answer(values.get(name), old)]
+    if len(holding) != 1:
+        return None
+    is_text = isinstance(values[holding[0]], str)
+    return {**values, holding[0]: new if is_text else json.loads(new)}
 
 
-def _is_text(value: object, text: str) -> bool:
+def _is_answer(value: object, text: str) -> bool:
+    """Whether a cell is read as this answer: a text, or a list of labels as its JSON."""
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False) == text
     return isinstance(value, str) and value.strip() == text

@@ -5,14 +5,14 @@ once. It knows nothing of files.
 """
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import regex
+from numpy.typing import NDArray
 
 from tunewise.data.checks.findings import Found, listed, plural
-from tunewise.data.checks.look import short_hash
 from tunewise.data.checks.survey import Survey
 from tunewise.data.near_duplicates import Indices
 from tunewise.data.words import Hashes
@@ -54,7 +54,30 @@ def check_labels(survey: Survey, task: Task, found: Found) -> list[LabelCount]:
         The labels with their rows, the most frequent first; empty where answers are no labels.
     """
     closed = task.kind == "classification" and bool(survey.labels)
-    answers = survey.label if closed else survey.columns.target
+    check_one_answer(survey, survey.label if closed else survey.columns.target, found)
+    if not closed:
+        return []
+    _foreign(survey, task, found)
+    right = right_spellings(survey, task)
+    others = {
+        written: np.flatnonzero(survey.spelling == number)
+        for number, written in enumerate(survey.spellings)
+        if written and right[written] != written
+    }
+    check_spellings(survey, others, right, found)
+    counts = label_counts(survey)
+    _lopsided(survey, counts, found)
+    if task.labels is None:
+        _typos(survey, found)
+    numbers = {label: number for number, label in enumerate(survey.labels)}
+    check_only_in_test(
+        survey, counts, lambda label: np.flatnonzero(survey.label == numbers[label]), found
+    )
+    return counts
+
+
+def check_one_answer(survey: Survey, answers: Hashes | NDArray[np.int32], found: Found) -> None:
+    """Whether there is more than one answer, (rows,) equal where answers are."""
     if len(survey) > 1 and len(np.unique(answers)) == 1:
         found.add(
             "warning",
@@ -63,16 +86,6 @@ def check_labels(survey: Survey, task: Task, found: Found) -> list[LabelCount]:
             "All rows have the same answer: there is nothing to learn. "
             "Check that the right column is read as the answer.",
         )
-    if not closed:
-        return []
-    _foreign(survey, task, found)
-    _spelled_otherwise(survey, task, found)
-    counts = label_counts(survey)
-    _lopsided(survey, counts, found)
-    if task.labels is None:
-        _typos(survey, found)
-    _only_in_test(survey, counts, found)
-    return counts
 
 
 def label_counts(survey: Survey) -> list[LabelCount]:
@@ -151,20 +164,6 @@ def right_spellings(survey: Survey, task: Task) -> dict[str, str]:
     return spelled_alike(written, task.labels or ()) if survey.spellings else {}
 
 
-def meant_targets(survey: Survey, task: Task) -> Hashes:
-    """(rows,) hashes of the answers, equal for the spellings of a label and for its typos."""
-    targets = survey.columns.target
-    if task.kind == "multilabel" and survey.spellings:
-        sets = [set_form(answer, task.labels or ()) for answer in survey.spellings]
-        hashes = [short_hash("\n".join(sorted(one))) for one in sets]
-        return np.array(hashes, dtype=np.uint64)[survey.spelling]
-    if task.kind != "classification" or not survey.labels:
-        return targets
-    typos = likely_typos(survey, task.labels)
-    meant = [short_hash(label_form(typos.get(label, label))) for label in survey.labels]
-    return np.array(meant, dtype=np.uint64)[survey.label]
-
-
 def foreign_rows(survey: Survey, task: Task) -> Indices:
     """The rows whose answer is not among the labels that the project declares."""
     if task.labels is None or not survey.labels:
@@ -185,41 +184,56 @@ def _foreign(survey: Survey, task: Task, found: Found) -> None:
 
     def describe(row: int) -> tuple[str, str]:
         answer = survey.labels[int(survey.label[row])]
-        near = difflib.get_close_matches(answer, labels, n=1, cutoff=0.7)
-        if answer in meant:
-            hint = f'Did you mean "{meant[answer]}"? `tunewise check --fix OUT` writes that.'
-        else:
-            hint = f'Did you mean "{near[0]}"?' if near else "Correct it, or add it to labels."
-        return survey.where(row), f'"{visible(answer[:60])}" is not among [task] labels. {hint}'
+        return survey.where(row), unknown_label(answer, meant.get(answer), labels)
 
     rows = [int(row) for row in foreign_rows(survey, task)]
     found.each("error", "unknown_label", rows, describe)
 
 
-def _spelled_otherwise(survey: Survey, task: Task, found: Found) -> None:
-    """One warning for all labels together: how they are written, how often, and where first."""
-    right = right_spellings(survey, task)
-    others: dict[str, list[str]] = {}
-    for number, written in enumerate(survey.spellings):
-        if written and right[written] != written:
-            rows = np.flatnonzero(survey.spelling == number)
-            seen = f"{plural(len(rows), 'row')}, first {survey.where(int(rows[0]))}"
-            way = f'"{visible(written[:60])}" ({seen})'
-            others.setdefault(right[written], []).append(way)
+def unknown_label(label: str, meant: str | None, known: Collection[str]) -> str:
+    """That a label is not among those declared, and what to do.
+
+    Args:
+        label: as it is written.
+        meant: the one that it is certainly a typo of.
+        known: those declared.
+    """
+    near = difflib.get_close_matches(label, known, n=1, cutoff=0.7)
+    if meant is not None:
+        hint = f'Did you mean "{meant}"? `tunewise check --fix OUT` writes that.'
+    else:
+        hint = f'Did you mean "{near[0]}"?' if near else "Correct it, or add it to labels."
+    return f'"{visible(label[:60])}" is not among [task] labels. {hint}'
+
+
+def check_spellings(
+    survey: Survey, others: Mapping[str, Indices], right: Mapping[str, str], found: Found
+) -> None:
+    """One warning for all labels together: how they are written, how often, and where first.
+
+    Args:
+        survey: of all rows.
+        others: each way of writing a label that is not its spelling -> the rows with it.
+        right: how its label is spelled.
+        found: gets the finding.
+    """
     if not others:
         return
-    odd = np.array([bool(one) and right[one] != one for one in survey.spellings])
+    ways: dict[str, list[str]] = {}
+    for written, rows in others.items():
+        seen = f"{plural(len(rows), 'row')}, first {survey.where(int(rows[0]))}"
+        ways.setdefault(right[written], []).append(f'"{visible(written[:60])}" ({seen})')
     shown = [
-        f'"{label[:60]}" is also written {listed(ways, most=5)}'
-        for label, ways in list(others.items())[:_SHOWN_LABELS]
+        f'"{label[:60]}" is also written {listed(of_label, most=5)}'
+        for label, of_label in list(ways.items())[:_SHOWN_LABELS]
     ]
-    more = len(others) - _SHOWN_LABELS
+    more = len(ways) - _SHOWN_LABELS
     if more > 0:
         shown.append(f"and so are {plural(more, 'other label')}")
     found.add(
         "warning",
         "label_spelling",
-        survey.where(int(np.flatnonzero(odd[survey.spelling])[0])),
+        survey.where(min(int(rows[0]) for rows in others.values())),
         f"{'; '.join(shown)}. They are read as one label each. A model learns what it is shown: "
         "`tunewise check --fix OUT` writes one spelling.",
     )
@@ -255,18 +269,29 @@ def _typos(survey: Survey, found: Found) -> None:
     found.each("warning", "label_typo", [int(row) for row in typos], describe)
 
 
-def _only_in_test(survey: Survey, counts: list[LabelCount], found: Found) -> None:
+def check_only_in_test(
+    survey: Survey,
+    counts: Sequence[LabelCount],
+    rows_with: Callable[[str], Indices],
+    found: Found,
+) -> None:
+    """Labels that nobody can learn.
+
+    Args:
+        survey: of all rows.
+        counts: the labels with their rows.
+        rows_with: label -> the rows that have it.
+        found: gets the findings.
+    """
     if "test" not in survey.parts:
         return
     alone = [count for count in counts if count.total == count.rows.get("test", 0)]
-    first = {int(survey.label[row]): int(row) for row in survey.rows_of("test")[::-1]}
-    number = {label: k for k, label in enumerate(survey.labels)}
     found.each(
         "warning",
         "label_only_in_test",
         alone,
         lambda count: (
-            survey.where(first[number[count.label]]),
+            survey.where(int(rows_with(count.label)[0])),
             f'"{count.label[:60]}" is the answer of {plural(count.total, "test row")} and of no '
             "other: nobody can learn it. Move rows of it to train, or remove them.",
         ),

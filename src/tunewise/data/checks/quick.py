@@ -6,9 +6,10 @@ from pathlib import Path
 from tunewise.data.checks.findings import Found, Report
 from tunewise.data.checks.judgeable import check_judgeable
 from tunewise.data.checks.label_sets import check_label_sets
-from tunewise.data.checks.labels import check_labels, meant_targets
+from tunewise.data.checks.labels import check_labels
 from tunewise.data.checks.leaks import check_leaks
 from tunewise.data.checks.look import Scope
+from tunewise.data.checks.meant import meant_targets
 from tunewise.data.checks.repeats import (
     check_contradictions,
     check_duplicates,
