@@ -119,6 +119,7 @@ def test_from_an_export_to_a_verdict(folder: Path, monkeypatch: pytest.MonkeyPat
 
     repaired = folder / "repaired"
     fixed = tunewise("check", folder, "--fix", repaired)
+    assert "under [data] of tunewise.toml" in fixed.out
     use_repaired(folder, fixed.out)
     rows = (repaired / "examples.jsonl").read_text("utf-8")
     assert not re.search(r'"(yes|YES|no|NO)"', rows)

@@ -133,9 +133,10 @@ def render_findings(checked: Checked, console: Console | None = None) -> None:
     console.print(Text(verdict(checked), style="bold"), soft_wrap=True)
     if checked.fixed:
         console.print(Text(fixed_sentence(checked.fixed)), soft_wrap=True)
-    if checked.fixed:
+    if checked.fixed and checked.fixed.changes:
         root = (checked.root or Path.cwd()).resolve()
-        console.print("Look at the log, write under [data] of tunewise.toml", soft_wrap=True)
+        line = "Look at the log, write under [data] of tunewise.toml"
+        console.print(Text(line), soft_wrap=True)
         for part, file in checked.fixed.files.items():
             named = shortened(str(file.resolve()), root)
             console.print(
