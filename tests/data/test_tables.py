@@ -110,6 +110,12 @@ def test_a_header_that_begins_with_a_hash_is_one(write: Write, header: str) -> N
     assert rows == [("it leaks", "A"), ("it tears", "B"), ("it rips", "C")]
 
 
+def test_a_header_whose_columns_every_row_has_is_no_title(write: Write) -> None:
+    rows, _, notes = read(write("input,output\n;<,;<\n;,;\n;a,;\n", "a.csv"))
+    assert rows == [(";<", ";<"), (";", ";"), (";a", ";")]
+    assert notes == ["rows read as input -> output."]
+
+
 WITHIN = {
     "the header again": (BARE + HEADER + "\n", "6: repeats the header; passed over."),
     "two exports in one file": (

@@ -126,9 +126,14 @@ def _delimiter(lines: Sequence[str], before: int, *, whole: bool) -> str | None:
 
 
 def _below_titles(lines: Sequence[str], before: int, marks: str, *, whole: bool) -> Start | None:
-    """The table where titles or remarks surely stand above its header."""
-    for mark in marks:
-        records = _records(lines, before, mark, whole=whole)
+    """The table where titles or remarks surely stand above its header.
+
+    A first line that names as many columns as every record below it has is the header itself.
+    """
+    by_mark = {mark: _records(lines, before, mark, whole=whole) for mark in marks}
+    if any(map(_is_even, by_mark.values())):
+        return None
+    for mark, records in by_mark.items():
         if not records or not _may_be_title(records):
             continue
         for place, (line, header) in enumerate(records[:-_FEWEST_BELOW]):
@@ -142,6 +147,14 @@ def _below_titles(lines: Sequence[str], before: int, marks: str, *, whole: bool)
             ):
                 return Start(delimiter=mark, lines_before=line)
     return None
+
+
+def _is_even(records: Sequence[_Record]) -> bool:
+    """Whether the first record could be the header of all that follow."""
+    if len(records) < 2:
+        return False
+    header, *below = (record.cells for record in records)
+    return _are_names(header) and all(len(cells) == len(header) for cells in below)
 
 
 def _may_be_title(records: Sequence[_Record]) -> bool:
