@@ -24,14 +24,14 @@ from pathlib import Path
 
 import numpy as np
 
+from tunewise.data.checks.duplicates import check_duplicates, check_near_duplicates
 from tunewise.data.checks.findings import Found
 from tunewise.data.checks.leaks import check_leaks
-from tunewise.data.checks.look import Scope
-from tunewise.data.checks.repeats import check_duplicates, check_near_duplicates
+from tunewise.data.checks.scan import Scope
 from tunewise.data.checks.survey import Survey, Surveyor
-from tunewise.data.faults import Reading
 from tunewise.data.read import stream_examples
-from tunewise.project import Data
+from tunewise.data.read_log import Reading
+from tunewise.project.load import Data
 
 BUILD = Path("build/checking")
 TOPICS = 24

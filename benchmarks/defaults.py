@@ -87,7 +87,7 @@ def rows_of(name: str, data: Path) -> tuple[list[Any], list[Any]]:
     """(train, dev) of one set: a seeded sample of its training rows alone."""
     from tunewise.data.prepare import prepare
     from tunewise.data.read import read_examples
-    from tunewise.project import load_project
+    from tunewise.project.load import load_project
 
     if name == "support_triage":
         splits = prepare(load_project(ROOT / "examples" / name)).splits
@@ -106,11 +106,11 @@ def rows_of(name: str, data: Path) -> tuple[list[Any], list[Any]]:
 def train_and_score(name: str, arm: str, data: Path) -> tuple[list[float], list[dict[str, Any]]]:
     """Scores of each dev row at the best point, and the points."""
     from tunewise.contenders.fine_tune import FineTune
-    from tunewise.evaluation.scorers import metric_named
-    from tunewise.models.choose import open_engine
-    from tunewise.models.hub import load_tokenizer
+    from tunewise.metrics.by_name import metric_named
+    from tunewise.models.engines.open import open_engine
+    from tunewise.models.loading import load_tokenizer
     from tunewise.progress import Silent
-    from tunewise.settings import Model, Training
+    from tunewise.project.settings import Model, Training
     from tunewise.training.prepare_rows import example_rows
 
     train, dev = rows_of(name, data)

@@ -13,7 +13,7 @@ from typing import Any
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tunewise.models.engine import Request, Sampling
+from tunewise.models.engines.protocol import Request, Sampling
 from tunewise.types import Failure, Generation, Message, Usage
 
 BATCH_ROWS = 16

@@ -42,7 +42,7 @@ def base() -> Any:
     """The starter model."""
     from tunewise.models.catalog import open_model
     from tunewise.progress import Silent
-    from tunewise.project import STARTER_MODEL
+    from tunewise.project.load import STARTER_MODEL
 
     return open_model(STARTER_MODEL, progress=Silent())
 
@@ -77,13 +77,13 @@ def untrained(rows: Sequence[Any], asked: Sequence[Any], folder: Path) -> list[t
 def dpo(data: Path, folder: Path) -> str:
     """Held-out pairs with a higher implicit reward for the chosen answer."""
     from tunewise.data.read import read_preferences
-    from tunewise.models import hub
+    from tunewise.models import loading
     from tunewise.statistics.intervals import clopper_pearson
     from tunewise.training.prepare_rows import pair_rows
     from tunewise.training.rows import Row
 
     model = base()
-    tokenizer = hub.load_tokenizer(model.folder)
+    tokenizer = loading.load_tokenizer(model.folder)
 
     def rows_of(name: str) -> list[Row]:
         pairs = read_preferences([data / "llmbar_pref" / name]).rows
@@ -107,11 +107,11 @@ def dpo(data: Path, folder: Path) -> str:
 
 def cpt(data: Path, folder: Path) -> str:
     """Perplexity of a manual that was left out."""
-    from tunewise.models import hub
-    from tunewise.retrieval.documents import read_documents, whole_text
+    from tunewise.data.documents.read import read_documents, whole_text
+    from tunewise.models import loading
     from tunewise.training.rows import text_rows
 
-    tokenizer: Any = hub.load_tokenizer(base().folder)
+    tokenizer: Any = loading.load_tokenizer(base().folder)
     documents = read_documents(data / "contoso" / "docs")
     texts = {document.name: whole_text(document).text for document in documents}
     lengths = {name: len(text) for name, text in texts.items()}
@@ -140,18 +140,18 @@ def distill(data: Path, folder: Path) -> str:
     """KL of the teacher to the student, a dev row, before and after."""
     import torch
 
+    from tunewise.chat.tokenize import answer_tokens
     from tunewise.contenders.few_shot import shown_examples
-    from tunewise.data.chat import answer_tokens
     from tunewise.data.read import read_examples
-    from tunewise.models import hub
+    from tunewise.models import loading
     from tunewise.retrieval.embed import load_embedder
     from tunewise.retrieval.index import ExampleIndex
-    from tunewise.training.batches import pack
     from tunewise.training.loop import Training
     from tunewise.training.objectives import Distill, totals_of
+    from tunewise.training.packing import pack
     from tunewise.training.rows import Row
 
-    tokenizer = hub.load_tokenizer(base().folder)
+    tokenizer = loading.load_tokenizer(base().folder)
     examples = list(read_examples(data / "snips_json" / "train.jsonl").examples)
     train, dev = examples[:300], examples[300:380]
     index = ExampleIndex(train, load_embedder())

@@ -74,10 +74,10 @@ def prepare(folder: Path, data: Path) -> None:
     import peft
     import torch
 
-    from tunewise.models import hub
+    from tunewise.models import loading
 
     torch.manual_seed(0)
-    model = peft.get_peft_model(hub.load_model(base().folder), lora())
+    model = peft.get_peft_model(loading.load_model(base().folder), lora())
     model.save_pretrained(str(folder / "start"), save_embedding_layers=False)
 
 
@@ -85,7 +85,7 @@ def base() -> Any:
     """The starter model."""
     from tunewise.models.catalog import open_model
     from tunewise.progress import Silent
-    from tunewise.project import STARTER_MODEL
+    from tunewise.project.load import STARTER_MODEL
 
     return open_model(STARTER_MODEL, progress=Silent())
 
@@ -137,13 +137,13 @@ def rows_of(work: str, data: Path) -> Sequence[Any]:
 
 def ours(examples: Sequence[Any], start: Path, folder: Path) -> dict[str, Any]:
     """The loop of this repository, its own order of rows replaced by the given one."""
-    from tunewise.models import hub
+    from tunewise.models import loading
     from tunewise.training import loop
     from tunewise.training.prepare_rows import example_rows
     from tunewise.training.recipe import Recipe
 
     model = base()
-    rows = example_rows(hub.load_tokenizer(model.folder), examples)
+    rows = example_rows(loading.load_tokenizer(model.folder), examples)
     losses: list[float] = []
     shares: list[float] = []
     ends: list[float] = []
@@ -185,7 +185,7 @@ def theirs(examples: Sequence[Any], start: Path, folder: Path, *, best: bool) ->
     from transformers import AutoModelForCausalLM, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    from tunewise.models import hub
+    from tunewise.models import loading
     from tunewise.training.prepare_rows import example_rows
 
     ends: list[float] = []
@@ -203,7 +203,7 @@ def theirs(examples: Sequence[Any], start: Path, folder: Path, *, best: bool) ->
                 losses.append(float(logs["loss"]))
 
     model = base()
-    tokenizer = hub.load_tokenizer(model.folder)
+    tokenizer = loading.load_tokenizer(model.folder)
     rows = example_rows(tokenizer, examples)
     settings: dict[str, Any] = {}
     if best:

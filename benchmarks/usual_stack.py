@@ -20,16 +20,16 @@ from transformers import TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from generate_engine import BATCH_ROWS, DEFAULT, FORMATS, GenerateEngine, Stack, best
-from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit
-from tunewise.contenders.base import Fitted, NotApplicable
-from tunewise.contenders.line_up import Means, documents_to_read, line_up
+from tunewise.contenders.answering import Asked, Asking, Prompt, answer_limit
+from tunewise.contenders.build import Means, documents_to_read, line_up
+from tunewise.contenders.protocol import Fitted, NotApplicable
 from tunewise.data.prepare import Prepared, prepare
 from tunewise.evaluation.latency import measure_latency
-from tunewise.evaluation.scorers import Metric, metric_named, quality
+from tunewise.metrics.by_name import Metric, metric_named, quality
 from tunewise.models.catalog import open_model
-from tunewise.models.engine import Request, Sampling
+from tunewise.models.engines.protocol import Request, Sampling
 from tunewise.progress import Silent
-from tunewise.project import load_project
+from tunewise.project.load import load_project
 from tunewise.types import Example, Fit
 
 PROBE_STEPS = 5

@@ -80,7 +80,7 @@ def test_a_dry_run_says_what_would_be_done_and_opens_nothing(
 ) -> None:
     opened = list[object]()
     for name in ("open_engine", "open_run", "line_up"):
-        monkeypatch.setattr(f"tunewise.decide.{name}", lambda *a, **k: opened.append(a))
+        monkeypatch.setattr(f"tunewise.pipelines.decide.{name}", lambda *a, **k: opened.append(a))
     before = sorted(project.rglob("*"))
     done = tunewise("decide", project, "--dry-run", "--set", "model.base=no-such-model")
     assert done.code == 0

@@ -25,7 +25,7 @@ from tunewise.errors import UserError
 
 if TYPE_CHECKING:
     from tunewise.progress import Progress
-    from tunewise.project import Project
+    from tunewise.project.load import Project
 
 ERROR, INTERRUPTED, TERMINATED = 1, 130, 143
 PATIENCE = 7.0
@@ -76,8 +76,8 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with your files.")],
 ) -> None:
     """Looks at your files and writes a commented tunewise.toml beside them."""
-    from tunewise.report.started import render_started
-    from tunewise.starting.start import start_project
+    from tunewise.pipelines.init.show import render_started
+    from tunewise.pipelines.init.start import start_project
 
     render_started(start_project(folder), folder)
 
@@ -100,15 +100,15 @@ def check(
     settings: Settings = None,
 ) -> None:
     """Finds the faults in your examples, with file and line."""
-    from tunewise.data.checks.gather import UnreadableRowsError
+    from tunewise.data.checks.read_all import UnreadableRowsError
     from tunewise.report.check_page import write_check_page
     from tunewise.report.findings import faults_document, findings_document, render_findings
-    from tunewise.runs import RUNS
+    from tunewise.runs.folder import RUNS
 
     try:
         project = _project(source, settings)
         typer.echo(f"Checking {source} ...", err=True)
-        from tunewise.checking import run_check  # brings torch: a wrong path is told before
+        from tunewise.pipelines.check import run_check  # brings torch: a wrong path is told before
 
         checked = run_check(project, source=str(source), progress=_progress(), fix=fix)
     except UserError as error:
@@ -182,8 +182,11 @@ def train(
     given = {"--method": ("training.method", method), "--seed": ("data.seed", seed)}
     project = _project(source, settings, given)
     typer.echo(f"Reading {source} ...", err=True)
+    from tunewise.pipelines.train import (  # brings torch: a wrong path is told before
+        RESULT,
+        run_train,
+    )
     from tunewise.report.trained import render_trained
-    from tunewise.train import RESULT, run_train  # brings torch: a wrong path is told before
 
     folder = run_train(project, progress=_progress(), out=out, resume=resume)
     if folder is None:
@@ -201,7 +204,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Runs `decide` on the embedded example: the mail of an outdoor shop."""
-    from tunewise.project import demo_folder
+    from tunewise.project.load import demo_folder
 
     _decide(_project(demo_folder(), None), out=out, resume=resume, as_json=as_json)
 
@@ -220,10 +223,10 @@ def report(
     from rich.console import Console
 
     from tunewise.report.html import write_html
-    from tunewise.report.read import read_run
     from tunewise.report.terminal import render_brief, render_verdict
     from tunewise.report.trained import render_trained
-    from tunewise.runs import TRAINED
+    from tunewise.runs.folder import TRAINED
+    from tunewise.runs.read import read_run
 
     if (run / TRAINED).is_file():
         render_trained(run, Console())
@@ -245,7 +248,7 @@ def runs_list(
     as_json: AsJson = False,
 ) -> None:
     """Lists the runs and trainings of a project, the newest first; `runs DIR` does the same."""
-    from tunewise.runs import list_runs
+    from tunewise.runs.folder import list_runs
 
     runs = list_runs(project)
     if as_json:
@@ -268,7 +271,7 @@ def runs_show(run: Annotated[Path, typer.Argument(metavar="RUN")]) -> None:
 @runs_app.command("rm")
 def runs_rm(run: Annotated[Path, typer.Argument(metavar="RUN")]) -> None:
     """Deletes a run folder. How often its test rows were used stays written down."""
-    from tunewise.runs import remove_run
+    from tunewise.runs.folder import remove_run
 
     remove_run(run)
     typer.echo(f"Deleted {run}.")
@@ -327,7 +330,7 @@ def main() -> None:
         with _ends_in_time():
             app()
     except UserError as error:
-        from tunewise.files import shortened
+        from tunewise.storage import shortened
 
         typer.echo(f"error: {shortened(str(error), Path.cwd())}", err=True)
         sys.exit(error.exit_code)
@@ -389,7 +392,7 @@ def _project(
     options: "Mapping[str, tuple[str, Path | str | int | list[str] | None]] | None" = None,
 ) -> "Project":
     """The project, with what options of the command stand for: name -> key and value."""
-    from tunewise.project import load_project
+    from tunewise.project.load import load_project
 
     given = {
         option: f"{key}={_toml(value)}"
@@ -412,9 +415,9 @@ def _progress() -> "Progress":
 def _decide(project: "Project", *, out: Path | None, resume: bool, as_json: bool) -> None:
     from rich.console import Console
 
-    from tunewise.decide import run_decide
-    from tunewise.report.read import read_run
+    from tunewise.pipelines.decide import run_decide
     from tunewise.report.terminal import render_verdict
+    from tunewise.runs.read import read_run
 
     reproduce = shlex.join(["tunewise", *(arg for arg in sys.argv[1:] if arg != "--resume")])
     path = run_decide(project, progress=_progress(), out=out, resume=resume, reproduce=reproduce)
@@ -425,10 +428,10 @@ def _decide(project: "Project", *, out: Path | None, resume: bool, as_json: bool
 
 
 def _describe(project: "Project", *, as_json: bool) -> None:
-    from tunewise.changes import about_earlier_runs
-    from tunewise.contenders.line_up import budget_tokens
-    from tunewise.decide import read_all
-    from tunewise.forecast import NOT_ESTIMATED, forecast
+    from tunewise.contenders.build import budget_tokens
+    from tunewise.pipelines.decide import read_all
+    from tunewise.pipelines.estimate import NOT_ESTIMATED, forecast
+    from tunewise.runs.data_changes import about_earlier_runs
 
     prepared, documents = read_all(project)
     splits, task = prepared.splits, prepared.project.task

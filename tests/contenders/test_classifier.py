@@ -2,20 +2,20 @@ import importlib.util
 import json
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tunewise.contenders.base import NotApplicable
+from places import ROOT
 from tunewise.contenders.classifier import Classifier, closed_columns
+from tunewise.contenders.protocol import NotApplicable
 from tunewise.errors import UserError
-from tunewise.evaluation.scorers import metric_named, quality
+from tunewise.metrics.by_name import metric_named, quality
 from tunewise.retrieval.embed import MODEL, load_embedder
 from tunewise.types import Example, Message, Usage
 
-MAIL = Path(__file__).parents[2] / "examples" / "support_triage" / "examples.jsonl"
+MAIL = ROOT / "examples" / "support_triage" / "examples.jsonl"
 
 
 class WordEmbedder:

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from tunewise.contenders.base import NotApplicable
 from tunewise.contenders.constant import Constant, typical_object
-from tunewise.evaluation.scorers import metric_named
+from tunewise.contenders.protocol import NotApplicable
+from tunewise.metrics.by_name import metric_named
 from tunewise.types import Answer, Example, Fit, Message, Usage
 
 

@@ -3,13 +3,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scripted_rows import Counted, engine, row, rows
 
-from tunewise.contenders.base import NotApplicable
+from scripted_rows import Counted, engine, row, rows
 from tunewise.contenders.few_shot import FewShot
-from tunewise.evaluation.scorers import metric_named
-from tunewise.models.engine import Request
-from tunewise.models.scripted import ScriptedEngine
+from tunewise.contenders.protocol import NotApplicable
+from tunewise.metrics.by_name import metric_named
+from tunewise.models.engines.protocol import Request
+from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.progress import Silent
 from tunewise.retrieval.embed import MODEL
 from tunewise.types import Example, Message

@@ -5,22 +5,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from scripted_rows import Counted, row
 
-from tunewise.contenders.base import NotApplicable
+from scripted_rows import Counted, row
+from tunewise.chat.tokenize import Span, TokenisedExample
 from tunewise.contenders.fine_tune import FineTune, Stage, dev_points
+from tunewise.contenders.protocol import NotApplicable
 from tunewise.contenders.rag import Library
-from tunewise.data.chat import Span, TokenisedExample
+from tunewise.data.documents.read import Block, Document
 from tunewise.errors import UserError
-from tunewise.evaluation.scorers import Judgement, Metric, metric_named
+from tunewise.metrics.by_name import Judgement, Metric, metric_named
 from tunewise.models.adapters import adapter_hash, attach_adapter, check_adapter
 from tunewise.models.catalog import LocalModel
-from tunewise.models.engine import Engine, Request, Sampling
-from tunewise.models.hub import load_model, load_tokenizer
-from tunewise.models.scripted import ScriptedEngine
-from tunewise.models.transformers import TransformersEngine
-from tunewise.project import Training as Settings
-from tunewise.retrieval.documents import Block, Document
+from tunewise.models.engines.protocol import Engine, Request, Sampling
+from tunewise.models.engines.scripted import ScriptedEngine
+from tunewise.models.engines.transformers import TransformersEngine
+from tunewise.models.loading import load_model, load_tokenizer
+from tunewise.project.load import Training as Settings
 from tunewise.training.prepare_rows import pair_rows
 from tunewise.training.reference import row_log_probabilities
 from tunewise.training.rows import Row

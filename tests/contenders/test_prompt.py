@@ -2,12 +2,12 @@ import json
 from typing import get_args
 
 import pytest
-from scripted_rows import Counted, engine, row, rows
 
+from scripted_rows import Counted, engine, row, rows
 from tunewise.contenders.prompt import TunedPrompt, Variant, variants_of
-from tunewise.evaluation.scorers import metric_named
-from tunewise.models.engine import Request
-from tunewise.models.scripted import ScriptedEngine
+from tunewise.metrics.by_name import metric_named
+from tunewise.models.engines.protocol import Request
+from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.types import Example, Kind
 
 INSTRUCTION = "Do the task."

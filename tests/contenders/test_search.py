@@ -1,10 +1,10 @@
 from collections.abc import Sequence
 
 import pytest
-from scripted_rows import rows, says
 
+from scripted_rows import rows, says
 from tunewise.contenders.search import Candidate, Choice, choose, rounds
-from tunewise.evaluation.scorers import metric_named
+from tunewise.metrics.by_name import metric_named
 from tunewise.types import Answer, Example
 
 

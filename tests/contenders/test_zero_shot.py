@@ -1,8 +1,7 @@
 from scripted_rows import Counted, engine, rows
-
 from tunewise.contenders.zero_shot import ZeroShot
-from tunewise.evaluation.scorers import metric_named
-from tunewise.models.scripted import ScriptedEngine
+from tunewise.metrics.by_name import metric_named
+from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.types import Message
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tunewise.data.language import foreign_language, language_note
-from tunewise.settings import STARTER_MODEL
+from tunewise.project.settings import STARTER_MODEL
 
 GERMAN = ["Ich habe die Miete nicht bezahlt, und der Vermieter will es mir auf dem Weg sagen."] * 20
 FRENCH = ["Je ne veux pas de la lettre que le voisin a mis dans une boîte pour vous et moi."] * 20

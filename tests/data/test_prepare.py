@@ -5,7 +5,7 @@ import pytest
 
 from tunewise.data.prepare import prepare
 from tunewise.errors import UserError
-from tunewise.project import Project, load_project
+from tunewise.project.load import Project, load_project
 
 
 def project(folder: Path, rows: list[dict], *overrides: str) -> Project:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from data_files import FORMATS, Write, chat, content, faults, jsonl
-from tunewise.data import bytes as file_bytes
-from tunewise.data.faults import Reading
+from places import ROOT
+from tunewise.data.formats import text_stream as file_bytes
 from tunewise.data.read import read_data, read_examples, stream_examples
+from tunewise.data.read_log import Reading
 from tunewise.errors import UserError
-from tunewise.project import Data
+from tunewise.project.load import Data
 
 OK = chat(("user", "q"), ("assistant", "a"))
 
@@ -228,7 +229,7 @@ def test_ids_differ_between_the_files_of_an_own_split(write: Write) -> None:
     assert parts["test"].places[test.id].endswith("b.jsonl:1")
 
 
-SHARED = Path(os.environ.get("TUNEWISE_DATA", Path(__file__).parents[3] / "shared" / "data"))
+SHARED = Path(os.environ.get("TUNEWISE_DATA", ROOT.parent / "shared" / "data"))
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"no public data sets at {SHARED}")

@@ -9,10 +9,10 @@ import pytest
 
 from command_line import tunewise
 from data_files import Write, chat, content, faults, jsonl, parquet
-from tunewise.data import bytes as file_bytes
+from tunewise.data.formats import text_stream as file_bytes
 from tunewise.data.read import read_data, read_examples
 from tunewise.errors import UserError
-from tunewise.project import Data
+from tunewise.project.load import Data
 from tunewise.types import Message
 
 ROW = {"input": "q", "output": "a"}

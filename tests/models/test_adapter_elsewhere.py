@@ -12,12 +12,12 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from small_models import user
-from tunewise.data.chat import answer_tokens, prompt_tokens
-from tunewise.models import hub
+from tunewise.chat.tokenize import answer_tokens, prompt_tokens
+from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
-from tunewise.models.engine import Request, Sampling
-from tunewise.models.openvino import OpenVinoEngine
-from tunewise.models.transformers import TransformersEngine
+from tunewise.models.engines.openvino import OpenVinoEngine
+from tunewise.models.engines.protocol import Request, Sampling
+from tunewise.models.engines.transformers import TransformersEngine
 from tunewise.training.loop import Training
 from tunewise.training.recipe import Recipe
 from tunewise.training.rows import single_rows
@@ -37,7 +37,7 @@ TOKENS = 8
 
 def plain_answers(model: torch.nn.Module, folder: Path, texts: list[str]) -> list[str]:
     """What a person gets who knows transformers alone: greedy, one by one."""
-    tokenizer = hub.load_tokenizer(folder)
+    tokenizer = loading.load_tokenizer(folder)
     said: list[str] = []
     for text in texts:
         ids = torch.tensor([prompt_tokens(tokenizer, user(text))])
@@ -51,7 +51,7 @@ def plain_answers(model: torch.nn.Module, folder: Path, texts: list[str]) -> lis
 def test_the_adapter_gives_the_answers_that_were_measured_wherever_it_is_loaded(
     initialisation: str, small_llama: LocalModel, tmp_path: Path
 ) -> None:
-    tokenizer = hub.load_tokenizer(small_llama.folder)
+    tokenizer = loading.load_tokenizer(small_llama.folder)
     sequences = [answer_tokens(tokenizer, user(text), said) for text, said in TAUGHT.items()]
     names = [str(n) for n in range(len(TAUGHT))]
     recipe = Recipe(

@@ -8,7 +8,7 @@ from small_models import adapter, merged_folder, tensors, write_small_gguf
 from tunewise.errors import UserError
 from tunewise.models.adapters import adapter_hash, check_adapter, merge_into_gguf
 from tunewise.models.catalog import LocalModel
-from tunewise.models.gguf_files import write_gguf
+from tunewise.models.gguf import write_gguf
 
 KINDS = {
     "lora with alpha / r = 3": {},

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from model_folders import fault, opened, visible
 from safetensors.torch import load_file
 
+from model_folders import fault, opened, visible
 from small_models import build, tensors, user
-from tunewise.data.chat import prompt_tokens
+from tunewise.chat.tokenize import prompt_tokens
 from tunewise.errors import UserError
-from tunewise.models import catalog, hub
+from tunewise.models import catalog, loading
 from tunewise.models.catalog import (
     LocalModel,
     list_models,
@@ -62,7 +62,7 @@ class TestFolder:
             "tokenizer_config.json",
         }
         assert model.gguf == model.folder / "model-q8_0.gguf"
-        first, second = (hub.load_tokenizer(folder) for folder in (source, model.folder))
+        first, second = (loading.load_tokenizer(folder) for folder in (source, model.folder))
         assert prompt_tokens(first, user("Hi é")) == prompt_tokens(second, user("Hi é"))
 
     def test_is_built_once(self, source: Path, cache: Path) -> None:
@@ -209,7 +209,7 @@ class TestGgufFile:
         shutil.copy(small_llama.gguf, beside / "mine.gguf")
         model = opened(beside / "mine.gguf", cache)
         assert model.family == "llama"
-        mine, wanted = (hub.load_tokenizer(m.folder) for m in (model, small_llama))
+        mine, wanted = (loading.load_tokenizer(m.folder) for m in (model, small_llama))
         assert prompt_tokens(mine, user("Hi é")) == prompt_tokens(wanted, user("Hi é"))
 
     @pytest.mark.parametrize("content", [b"", b"GGUF", b"no such thing" * 100])

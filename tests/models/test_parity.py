@@ -13,21 +13,22 @@ import torch
 from gguf import GGMLQuantizationType, quants
 from peft import PeftModel
 
+from places import ROOT
 from small_models import user
-from tunewise.data.chat import answer_tokens
-from tunewise.evaluation.scorers import metric_named
-from tunewise.models import hub
+from tunewise.chat.tokenize import answer_tokens
+from tunewise.metrics.by_name import metric_named
+from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
-from tunewise.models.engine import Engine, Request, Sampling
-from tunewise.models.openvino import OpenVinoEngine
-from tunewise.models.transformers import TransformersEngine
+from tunewise.models.engines.openvino import OpenVinoEngine
+from tunewise.models.engines.protocol import Engine, Request, Sampling
+from tunewise.models.engines.transformers import TransformersEngine
 from tunewise.training.loop import Training
 from tunewise.training.prepare_rows import example_rows
 from tunewise.training.recipe import Recipe
 from tunewise.training.rows import single_rows
 from tunewise.types import Example, Generation, Message
 
-TRIAGE = Path(__file__).parents[2] / "examples" / "support_triage" / "examples.jsonl"
+TRIAGE = ROOT / "examples" / "support_triage" / "examples.jsonl"
 TRAINED, ASKED = 60, 100
 RANK, ALPHA = 8, 24.0
 
@@ -52,7 +53,7 @@ def test_a_small_model_that_learnt_its_rows_says_them_through_both_engines(
     small_llama: LocalModel, tmp_path: Path
 ) -> None:
     pairs = [("zip broke", "defect"), ("where is it", "delivery"), ("money back", "refund")]
-    tokenizer = hub.load_tokenizer(small_llama.folder)
+    tokenizer = loading.load_tokenizer(small_llama.folder)
     sequences = [answer_tokens(tokenizer, user(text), target) for text, target in pairs]
     rows = single_rows(["zip", "where", "money"] * 6, sequences * 6)
     recipe = Recipe(
@@ -99,7 +100,7 @@ def triage(starter: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> Tri
         )
         for record in records
     ]
-    tokenizer = hub.load_tokenizer(starter.folder)
+    tokenizer = loading.load_tokenizer(starter.folder)
     examples.sort(key=lambda e: len(e.messages[0].content))  # the short ones: time is dear
     train, asked = examples[0 : 2 * TRAINED : 2], examples[1 : 2 * ASKED : 2]
     assert not {e.id for e in train} & {e.id for e in asked}
@@ -133,14 +134,16 @@ def scores(engine: Engine, triage: Triage, adapter: Path | None) -> list[float]:
 
 def rounded(base: LocalModel, adapter: Path, folder: Path) -> LocalModel:
     """PEFT's own merge of base and adapter, its matrices rounded to q8_0 by the gguf package."""
-    model = PeftModel.from_pretrained(hub.load_model(base.folder), str(adapter)).merge_and_unload()
+    model = PeftModel.from_pretrained(
+        loading.load_model(base.folder), str(adapter)
+    ).merge_and_unload()
     for weight in model.parameters():
         if weight.ndim == 2:
             blocks = quants.quantize(weight.detach().numpy(), GGMLQuantizationType.Q8_0)
             exact = quants.dequantize(blocks, GGMLQuantizationType.Q8_0)
             weight.data = torch.from_numpy(exact)
-    hub.save(model, folder)
-    hub.copy_tokenizer(base.folder, folder)
+    loading.save(model, folder)
+    loading.copy_tokenizer(base.folder, folder)
     return replace(base, folder=folder)
 
 

@@ -2,10 +2,10 @@ import json
 from pathlib import Path
 
 import pytest
-from model_folders import fault, opened, visible
 
 import fake_hub
-from tunewise.project import STARTER_MODEL
+from model_folders import fault, opened, visible
+from tunewise.project.load import STARTER_MODEL
 
 
 class TestRefused:

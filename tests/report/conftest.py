@@ -3,10 +3,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_run import write_run
 
-from tunewise.report.read import read_run
-from tunewise.report.run import Run
+from example_run import write_run
+from tunewise.runs.read import read_run
+from tunewise.runs.schema import Run
 
 
 @pytest.fixture

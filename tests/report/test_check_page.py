@@ -4,17 +4,18 @@ from xml.etree.ElementTree import fromstring
 
 import numpy as np
 import pytest
-from checked_data import checked, shown
-from test_report_html import HOSTILE, Page, requests_made_by
 
-from tunewise.data.checks.checked import ShownGroup, ShownLeak, ShownMistake
+from checked_data import checked, shown
+from html_pages import HOSTILE, Page, requests_made_by
+from places import ROOT
 from tunewise.data.checks.findings import Found, Report
+from tunewise.data.checks.result import ShownGroup, ShownLeak, ShownMistake
 from tunewise.errors import UserError
 from tunewise.report.advice import RULES, advice_for
 from tunewise.report.bars import BarRow, bars, histogram
 from tunewise.report.check_page import render_check_page, write_check_page
 
-SOURCES = Path(__file__).parents[2] / "src" / "tunewise"
+SOURCES = ROOT / "src" / "tunewise"
 
 
 def test_markup_in_a_row_or_label_shows_as_text() -> None:

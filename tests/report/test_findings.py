@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from checked_data import checked, finding
 from rich.console import Console
 
-from tunewise.data.checks.checked import Checked
+from checked_data import checked, finding
 from tunewise.data.checks.findings import Found, Report
+from tunewise.data.checks.result import Checked
 from tunewise.errors import UserError
 from tunewise.report.findings import (
     faults_document,

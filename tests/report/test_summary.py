@@ -4,13 +4,13 @@ import io
 from collections.abc import Callable
 
 import pytest
-from example_run import RATES
 from rich.console import Console
 
+from example_run import RATES
 from tunewise.report.html import render_html
-from tunewise.report.run import Run
 from tunewise.report.summary import summary
 from tunewise.report.terminal import render_brief
+from tunewise.runs.schema import Run
 
 MakeRun = Callable[..., Run]
 RULES = ["worth_more", "cheaper", "not_worth_it", "cannot_tell", "nothing_learned"]

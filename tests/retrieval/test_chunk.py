@@ -2,8 +2,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from tunewise.data.documents.read import Block, Document, markdown_blocks
 from tunewise.retrieval.chunk import chunk, sentences
-from tunewise.retrieval.documents import Block, Document, markdown_blocks
 
 
 def document(markdown: str, name: str = "tent.md") -> Document:

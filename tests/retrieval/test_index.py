@@ -1,18 +1,18 @@
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from places import ROOT
+from tunewise.data.documents.read import read_documents
 from tunewise.errors import UserError
 from tunewise.retrieval.chunk import Passage, chunk
-from tunewise.retrieval.documents import read_documents
 from tunewise.retrieval.index import ExampleIndex, Index, fused, recall_at_k
 from tunewise.types import Example, Message
 
-MANUALS = Path(__file__).parents[2] / "examples" / "product_manuals"
+MANUALS = ROOT / "examples" / "product_manuals"
 
 
 def passage(number: int, text: str) -> Passage:

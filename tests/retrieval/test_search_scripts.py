@@ -2,16 +2,16 @@
 
 import json
 import unicodedata
-from pathlib import Path
 
 import pytest
 
+from places import ROOT
+from tunewise.data.documents.read import read_documents
 from tunewise.retrieval.chunk import Passage, chunk
-from tunewise.retrieval.documents import read_documents
 from tunewise.retrieval.index import ExampleIndex, Index
 from tunewise.types import Example, Message
 
-CASE = Path(__file__).parents[3] / "shared" / "cases" / "19-scripts-without-spaces"
+CASE = ROOT.parent / "shared" / "cases" / "19-scripts-without-spaces"
 
 # Language -> three documents, and questions in their order.
 TEXTS = {

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from covering import exact_coverage, grouped_cells
 from projects import World, draw, share_fine_tuned
 from promises import GAIN, MOST_FALSE_ADVICE, NO_GAIN, check_promises
-
-from tunewise.plan import futile
+from tunewise.decision.plan import futile
+from tunewise.decision.rule import decide
 from tunewise.types import Verdict
-from tunewise.verdict import decide
 
 
 def always(outcome):

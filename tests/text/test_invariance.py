@@ -5,18 +5,18 @@ import unicodedata
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunewise.data.checks.duplicates import check_contradictions, check_duplicates
 from tunewise.data.checks.findings import Found
+from tunewise.data.checks.label_spelling import meant_targets
 from tunewise.data.checks.labels import label_counts
 from tunewise.data.checks.leaks import check_leaks
-from tunewise.data.checks.look import Scope
-from tunewise.data.checks.meant import meant_targets
-from tunewise.data.checks.repeats import check_contradictions, check_duplicates
+from tunewise.data.checks.scan import Scope
 from tunewise.data.checks.survey import Survey, Surveyor
-from tunewise.data.split import split_examples
-from tunewise.data.units import own_unit
-from tunewise.evaluation.scorers import metric_named
-from tunewise.fingerprints import item_hash
-from tunewise.project import Task
+from tunewise.data.fingerprints import item_hash
+from tunewise.data.splitting.split import split_examples
+from tunewise.data.splitting.units import own_unit
+from tunewise.metrics.by_name import metric_named
+from tunewise.project.load import Task
 from tunewise.retrieval.chunk import Passage
 from tunewise.retrieval.index import Index
 from tunewise.types import Example, Message

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
 from small_models import build
-from tunewise.data.chat import Span, TokenisedExample
-from tunewise.models import hub
+from tunewise.chat.tokenize import Span, TokenisedExample
+from tunewise.models import loading
 from tunewise.training import attention
 from tunewise.training.attention import (
     NAME,
@@ -25,10 +25,10 @@ from tunewise.training.attention import (
     plain_model,
     try_packing,
 )
-from tunewise.training.batches import Batch, micro_batches, pack
 from tunewise.training.low_rank import fuse_adapters
 from tunewise.training.norms import fuse_norms
 from tunewise.training.objectives import answer_logits
+from tunewise.training.packing import Batch, micro_batches, pack
 from tunewise.training.rows import Row, single_rows
 
 WINDOW = 8
@@ -62,7 +62,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def llama(folders: dict[str, Path]) -> Any:
     """Packed already. Read only."""
-    model = hub.load_model(folders["llama"])
+    model = loading.load_model(folders["llama"])
     assert try_packing(model)
     return model
 
@@ -134,7 +134,7 @@ def assert_close(found: torch.Tensor, wanted: torch.Tensor, *, near: float = CLO
 def test_packed_logits_are_those_of_each_row_alone(
     family: str, share: bool, folders: dict[str, Path]
 ) -> None:
-    model = hub.load_model(folders[family])
+    model = loading.load_model(folders[family])
     with torch.no_grad():
         alone = one_by_one(model, SEQUENCES)
         assert try_packing(model)
@@ -146,7 +146,7 @@ def test_packed_logits_are_those_of_each_row_alone(
 def test_packed_gradients_are_those_of_each_row_alone(
     family: str, share: bool, folders: dict[str, Path]
 ) -> None:
-    model = hub.load_model(folders[family])
+    model = loading.load_model(folders[family])
     batch = packed(SEQUENCES, share=share)
     wanted = gradients(model, lambda: one_by_one(model, SEQUENCES), batch.targets)
     assert try_packing(model)
@@ -221,7 +221,7 @@ def test_a_window_hides_what_lies_further_back_even_in_the_shared_beginning(
     folders: dict[str, Path],
 ) -> None:
     """Two layers see 2 (window - 1) tokens back, and no more."""
-    model = hub.load_model(folders["mistral"])
+    model = loading.load_model(folders["mistral"])
     assert try_packing(model)
     rests = [tokens(10, seed=seed) for seed in (10, 11)]
 
@@ -241,7 +241,7 @@ def test_a_window_hides_what_lies_further_back_even_in_the_shared_beginning(
 def test_a_window_begins_to_hide_where_a_row_becomes_longer(
     length: int, folders: dict[str, Path]
 ) -> None:
-    model = hub.load_model(folders["mistral"])
+    model = loading.load_model(folders["mistral"])
     rows = [row(*tokens(length, seed=seed), answer=2) for seed in (12, 13)]
     with torch.no_grad():
         alone = one_by_one(model, rows)
@@ -257,7 +257,7 @@ def test_a_window_begins_to_hide_where_a_row_becomes_longer(
 def test_large_sizes_go_through_the_fused_kernel_with_the_same_logits_and_gradients(
     family: str, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = hub.load_model(folders[family])
+    model = loading.load_model(folders[family])
     batch = packed(SEQUENCES)
     with torch.no_grad():
         logits = one_by_one(model, SEQUENCES)
@@ -314,7 +314,7 @@ def test_activations_computed_a_second_time_give_the_same_gradients(
     found: list[list[torch.Tensor]] = []
     layers: list[int] = []
     for saves_memory in (False, True):
-        model = hub.load_model(folders[family])
+        model = loading.load_model(folders[family])
         assert try_packing(model)
         if saves_memory:
             model.gradient_checkpointing_enable()
@@ -338,7 +338,7 @@ def test_an_adapter_gets_the_gradients_that_plain_transformers_gives(
     for packs in (True, False):
         torch.manual_seed(0)
         config = peft.LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear")
-        model: Any = peft.get_peft_model(hub.load_model(folders["llama"]), config)
+        model: Any = peft.get_peft_model(loading.load_model(folders["llama"]), config)
         for name, weight in model.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.normal_(weight, std=0.05)
@@ -358,7 +358,7 @@ def test_an_adapter_gets_the_gradients_that_plain_transformers_gives(
 
 @pytest.mark.parametrize("family", PACKED)
 def test_in_bfloat16_the_logits_are_close(family: str, folders: dict[str, Path]) -> None:
-    model = hub.load_model(folders[family])
+    model = loading.load_model(folders[family])
     with torch.no_grad():
         wanted = one_by_one(model, SEQUENCES)
         assert try_packing(model)
@@ -371,9 +371,9 @@ def test_in_bfloat16_the_logits_are_close(family: str, folders: dict[str, Path])
 def in_narrow_weights(folder: Path, kind: str) -> Any:
     """A model whose weights, or those that an adapter leaves frozen, are in bfloat16."""
     if kind == "whole":
-        return hub.load_model(folder, dtype=torch.bfloat16)
+        return loading.load_model(folder, dtype=torch.bfloat16)
     config = peft.LoraConfig(target_modules="all-linear", use_dora=kind == "dora")
-    model: Any = peft.get_peft_model(hub.load_model(folder), config)
+    model: Any = peft.get_peft_model(loading.load_model(folder), config)
     for name, weight in model.named_parameters():
         if name.endswith("base_layer.weight"):
             weight.data = weight.data.bfloat16()
@@ -421,7 +421,7 @@ def folders_apart(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(params=APART)
 def apart(request: pytest.FixtureRequest, folders_apart: dict[str, Path]) -> Any:
     """A model with its usual attention, whatever that is."""
-    return hub.load_model(folders_apart[request.param])
+    return loading.load_model(folders_apart[request.param])
 
 
 def test_a_model_that_computes_otherwise_is_left_as_it_was(apart: Any) -> None:
@@ -461,7 +461,7 @@ def test_layers_and_norms_of_a_model_that_cannot_be_packed_are_fused_all_the_sam
     family: str, folders_apart: dict[str, Path]
 ) -> None:
     config = peft.LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear")
-    model: Any = peft.get_peft_model(hub.load_model(folders_apart[family]), config)
+    model: Any = peft.get_peft_model(loading.load_model(folders_apart[family]), config)
     for name, weight in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.05)
@@ -479,7 +479,7 @@ def test_capped_weights_are_noticed_even_where_they_hardly_matter(
 ) -> None:
     """Weights near their random start are so small that a cap of 50 leaves them alone."""
     capped = folder_of(tmp_path_factory, "gemma2", **APART["gemma2"], initializer_range=0.02)
-    assert not try_packing(hub.load_model(capped))
+    assert not try_packing(loading.load_model(capped))
 
 
 def test_without_the_cap_the_same_model_can_be_packed(
@@ -514,7 +514,7 @@ def test_packed_attention_refuses_to_leave_a_cap_out() -> None:
 def test_a_trial_leaves_a_model_in_its_mode_and_without_gradients(
     training: bool, folders: dict[str, Path]
 ) -> None:
-    model = hub.load_model(folders["llama"]).train(training)
+    model = loading.load_model(folders["llama"]).train(training)
     assert not is_packed(model)
     assert try_packing(model)
     assert is_packed(model)
@@ -523,7 +523,7 @@ def test_a_trial_leaves_a_model_in_its_mode_and_without_gradients(
 
 
 def test_a_trial_uses_no_random_numbers(folders: dict[str, Path]) -> None:
-    model = hub.load_model(folders["llama"]).train()
+    model = loading.load_model(folders["llama"]).train()
     torch.manual_seed(0)
     before = torch.get_rng_state()
     try_packing(model)
@@ -531,7 +531,7 @@ def test_a_trial_uses_no_random_numbers(folders: dict[str, Path]) -> None:
 
 
 def test_a_packed_model_is_tried_again_with_the_same_result(folders: dict[str, Path]) -> None:
-    model = hub.load_model(folders["llama"])
+    model = loading.load_model(folders["llama"])
     assert [try_packing(model), try_packing(model)] == [True, True]
 
 

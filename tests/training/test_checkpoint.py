@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import tunewise
+from places import SUPPORT
 from tunewise.errors import UserError
 from tunewise.training.checkpoint import (
     KEPT,
@@ -21,7 +22,7 @@ from tunewise.training.checkpoint import (
     write_checkpoint,
 )
 
-PROCESS = Path(__file__).with_name("checkpoint_process.py")
+PROCESS = SUPPORT / "checkpoint_process.py"
 RENAMES, SYNCS = 1, 6
 """System calls of one checkpoint."""
 

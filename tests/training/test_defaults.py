@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tunewise.data.chat import Span, TokenisedExample
+from tunewise.chat.tokenize import Span, TokenisedExample
 from tunewise.models.catalog import LocalModel
-from tunewise.settings import Training
+from tunewise.project.settings import Training
 from tunewise.training.defaults import (
     default_batch,
     default_epochs,

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from killed_trainings import PLACES, STEPS, shapes
 
 import tunewise
+from killed_trainings import PLACES, STEPS, shapes
+from places import SUPPORT
 from tunewise.models.catalog import LocalModel
 
-SCRIPT = Path(__file__).with_name("killed_trainings.py")
+SCRIPT = SUPPORT / "killed_trainings.py"
 
 
 def run_all(base: LocalModel, out: Path, runs: list[tuple[str, int, str]]) -> list[dict[str, Any]]:

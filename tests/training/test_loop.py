@@ -11,20 +11,20 @@ import peft.utils.save_and_load
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_trainings import PAIRS, RECIPE, rows_of
 
 from small_models import user
-from tunewise.data.chat import Span
+from small_trainings import PAIRS, RECIPE, rows_of
+from tunewise.chat.tokenize import Span
 from tunewise.errors import UserError
-from tunewise.models import hub
+from tunewise.models import loading
 from tunewise.models.adapters import attach_adapter, check_adapter
 from tunewise.models.catalog import LocalModel
-from tunewise.models.engine import Request, Sampling
-from tunewise.models.transformers import TransformersEngine
-from tunewise.training.batches import Batch, micro_batches
-from tunewise.training.events import EVENTS
+from tunewise.models.engines.protocol import Request, Sampling
+from tunewise.models.engines.transformers import TransformersEngine
+from tunewise.runs.events import EVENTS
 from tunewise.training.loop import CHECKPOINTS, Training
 from tunewise.training.objectives import Sft, Totals, totals_of
+from tunewise.training.packing import Batch, micro_batches
 from tunewise.training.rows import Row
 from tunewise.types import Generation
 
@@ -168,7 +168,7 @@ def test_replayed_rows_are_learnt_beside_the_others(
 def loss_of(base: LocalModel, training: Training, rows: list[Row], folder: Path) -> float:
     """Mean negative log-likelihood of the rows' answers with the adapter as it is."""
     training.save(folder / "asked")
-    model = attach_adapter(hub.load_model(base.folder), folder / "asked", base, name="default")
+    model = attach_adapter(loading.load_model(base.folder), folder / "asked", base, name="default")
     with torch.no_grad():
         (batch,) = micro_batches(rows, micro_tokens=10_000, share=False)
         return float(Sft().loss(model, batch, totals_of([batch])[False]))
@@ -335,7 +335,7 @@ def test_the_adapter_says_how_it_is_scaled_and_whose_it_is(
     assert settings["base_model_name_or_path"] == small_llama.name
     assert (settings["r"], settings["lora_alpha"]) == (8, 24)
     loaded = peft.PeftModel.from_pretrained(
-        hub.load_model(small_llama.folder), str(tmp_path / "adapter")
+        loading.load_model(small_llama.folder), str(tmp_path / "adapter")
     )
     scalings = {
         layer.scaling["default"]

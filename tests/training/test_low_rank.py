@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from small_models import build
-from tunewise.models import hub
+from tunewise.models import loading
 from tunewise.training.low_rank import _LowRankLinears, fuse_adapters
 
 LAYERS = 14
@@ -39,7 +39,7 @@ def adapted(folder: Path, **lora: Any) -> Any:
     torch.manual_seed(0)
     settings = {"r": 4, "lora_alpha": 12, "target_modules": "all-linear", **lora}
     model: Any = peft.get_peft_model(
-        hub.load_model(folder), peft.LoraConfig(task_type="CAUSAL_LM", **settings)
+        loading.load_model(folder), peft.LoraConfig(task_type="CAUSAL_LM", **settings)
     )
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -300,7 +300,7 @@ def test_a_layer_with_another_adapter_beside_is_left_alone(folders: dict[str, Pa
 
 
 def test_a_model_without_an_adapter_has_nothing_to_fuse(folders: dict[str, Path]) -> None:
-    assert fuse_adapters(hub.load_model(folders["llama"])) == 0
+    assert fuse_adapters(loading.load_model(folders["llama"])) == 0
 
 
 # PEFT stays the owner.
@@ -308,7 +308,7 @@ def test_a_model_without_an_adapter_has_nothing_to_fuse(folders: dict[str, Path]
 
 @pytest.mark.parametrize("grad", [True, False])
 def test_switched_off_the_adapter_leaves_the_base(grad: bool, folders: dict[str, Path]) -> None:
-    base = hub.load_model(folders["qwen2"])
+    base = loading.load_model(folders["qwen2"])
     _, fused = two(folders["qwen2"])
     with torch.set_grad_enabled(grad):
         before = logits(fused).detach()
@@ -349,7 +349,7 @@ def test_a_fused_adapter_is_saved_and_loaded_like_any(
     weights = [tmp_path / name / "adapter_model.safetensors" for name in ("plain", "fused")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
     loaded = peft.PeftModel.from_pretrained(
-        hub.load_model(folders["llama"]), str(tmp_path / "fused")
+        loading.load_model(folders["llama"]), str(tmp_path / "fused")
     )
     assert_close(logits(loaded), logits(fused))
 

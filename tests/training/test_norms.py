@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from small_models import build
-from tunewise.models import hub
+from tunewise.models import loading
 from tunewise.training.norms import _RootMeanSquareNorm, fuse_norms
 
 IDS = torch.arange(5, 45).view(2, 20) * 7 % 390 + 3
@@ -17,7 +17,7 @@ IDS = torch.arange(5, 45).view(2, 20) * 7 % 390 + 3
 def two(folder: Path, family: str) -> tuple[Any, Any, int]:
     """The same frozen model as transformers has it and fused, with weights unlike one."""
     torch.manual_seed(0)
-    plain: Any = hub.load_model(build(folder / family, family=family))
+    plain: Any = loading.load_model(build(folder / family, family=family))
     for name, weight in plain.named_parameters():
         weight.requires_grad_("embed_tokens" in name)
         if "norm" in name:
@@ -87,7 +87,7 @@ def test_norms_of_another_formula_are_left_alone(family: str, tmp_path: Path) ->
 
 
 def test_norms_that_are_trained_are_left_alone(tmp_path: Path) -> None:
-    assert fuse_norms(hub.load_model(build(tmp_path / "m"))) == 0
+    assert fuse_norms(loading.load_model(build(tmp_path / "m"))) == 0
 
 
 def test_a_copy_computes_with_its_own_weight(tmp_path: Path) -> None:

@@ -10,11 +10,10 @@ import pytest
 import torch
 
 from small_models import adapter, build
-from tunewise.data.chat import ChatTokenizer, Span, TokenisedExample, answer_tokens
-from tunewise.models import hub
+from tunewise.chat.tokenize import ChatTokenizer, Span, TokenisedExample, answer_tokens
+from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
 from tunewise.training.attention import is_packed, plain_model, try_packing
-from tunewise.training.batches import micro_batches
 from tunewise.training.objectives import (
     Distill,
     Dpo,
@@ -24,6 +23,7 @@ from tunewise.training.objectives import (
     _LogProbabilities,
     totals_of,
 )
+from tunewise.training.packing import micro_batches
 from tunewise.training.rows import Row, judged_rows, single_rows, text_rows
 from tunewise.types import Message
 
@@ -99,7 +99,7 @@ def sft_paper(model: Any, rows: Sequence[Row]) -> torch.Tensor:
 
 def cpt_paper(model: Any, rows: Sequence[Row]) -> torch.Tensor:
     del rows  # from the texts themselves
-    tokenizer = hub.load_tokenizer(Path(model.config._name_or_path))
+    tokenizer = loading.load_tokenizer(Path(model.config._name_or_path))
     total, tokens = torch.zeros(()), 0
     for text in TEXTS:
         ids = tokenizer.encode(text, add_special_tokens=False)
@@ -271,7 +271,7 @@ def expected(small_llama: LocalModel, adapter_folder: Path) -> Callable[[str], t
     def of(name: str) -> tuple[list[Row], Step]:
         if name not in found:
             case, model = CASES[name], trained(small_llama, adapter_folder, packs=False)
-            rows = case.rows(hub.load_tokenizer(small_llama.folder))
+            rows = case.rows(loading.load_tokenizer(small_llama.folder))
             if case.objective.needs_reference:
                 rows = with_plain_references(model, rows)
             loss = case.paper(model, rows)
@@ -284,7 +284,7 @@ def expected(small_llama: LocalModel, adapter_folder: Path) -> Callable[[str], t
 
 def trained(base: LocalModel, folder: Path, *, packs: bool) -> Any:
     model = peft.PeftModel.from_pretrained(
-        hub.load_model(base.folder), str(folder), is_trainable=True
+        loading.load_model(base.folder), str(folder), is_trainable=True
     )
     if packs:
         assert try_packing(model)
@@ -354,8 +354,8 @@ def test_the_divergence_of_kto_is_one_that_matters(
 def test_every_weight_of_a_model_with_biases_gets_the_gradient_that_transformers_gives(
     small_qwen: LocalModel,
 ) -> None:
-    rows = answers(hub.load_tokenizer(small_qwen.folder))
-    plain, packed = hub.load_model(small_qwen.folder), hub.load_model(small_qwen.folder)
+    rows = answers(loading.load_tokenizer(small_qwen.folder))
+    plain, packed = loading.load_model(small_qwen.folder), loading.load_model(small_qwen.folder)
     assert try_packing(packed)
     wanted = sft_paper(plain, rows)
     wanted.backward()
@@ -366,8 +366,8 @@ def test_every_weight_of_a_model_with_biases_gets_the_gradient_that_transformers
 def test_a_model_that_scales_its_logits_is_trained_on_the_scaled_ones(
     tmp_path: Path, packs: bool
 ) -> None:
-    loaded = hub.load_model(build(tmp_path / "model", family="granite", logits_scaling=4.0))
-    rows = answers(hub.load_tokenizer(tmp_path / "model"))
+    loaded = loading.load_model(build(tmp_path / "model", family="granite", logits_scaling=4.0))
+    rows = answers(loading.load_tokenizer(tmp_path / "model"))
     wanted = sft_paper(loaded, rows)
     wanted.backward()
     before = Step(float(wanted.detach()), gradients(loaded))
@@ -377,7 +377,7 @@ def test_a_model_that_scales_its_logits_is_trained_on_the_scaled_ones(
 
 
 def test_orpo_stays_finite_for_an_answer_that_is_certain(small_llama: LocalModel) -> None:
-    loaded = hub.load_model(small_llama.folder)
+    loaded = loading.load_model(small_llama.folder)
     prompt = tuple(range(20, 40))
     with torch.no_grad():
         loaded.model.norm.weight.mul_(1000)  # all of the probability goes to one token
@@ -395,7 +395,7 @@ def test_orpo_stays_finite_for_an_answer_that_is_certain(small_llama: LocalModel
 
 
 def test_replayed_rows_are_counted_apart(small_llama: LocalModel) -> None:
-    rows = answers(hub.load_tokenizer(small_llama.folder))
+    rows = answers(loading.load_tokenizer(small_llama.folder))
     mixed = [*rows, replace(rows[0], replayed=True)]
     totals = totals_of(micro_batches(mixed, micro_tokens=100_000))
     assert (totals[False].rows, totals[True].rows) == (5, 1)

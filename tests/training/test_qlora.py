@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+
 from small_trainings import RECIPE as SMALL
 from small_trainings import rows_of
-
 from tunewise.errors import UserError
-from tunewise.models import hub
+from tunewise.models import loading
 from tunewise.models.adapters import attach_adapter
 from tunewise.models.catalog import LocalModel
-from tunewise.training import adapters
+from tunewise.training import peft_model
 from tunewise.training.attention import plain_model, try_packing
-from tunewise.training.batches import micro_batches
 from tunewise.training.loop import Training
 from tunewise.training.objectives import Sft, totals_of
+from tunewise.training.packing import micro_batches
 from tunewise.training.precision import Precision
 from tunewise.training.rows import Row
 
@@ -35,7 +35,7 @@ def weights(training: Training, folder: Path) -> dict[str, torch.Tensor]:
 
 def loss_of(base: LocalModel, adapter: Path | None, rows: list[Row]) -> float:
     """Mean negative log-likelihood of the answers, by the base that nobody quantised."""
-    model = hub.load_model(base.folder)
+    model = loading.load_model(base.folder)
     if adapter is not None:
         model = attach_adapter(model, adapter, base, name="default")
     (batch,) = micro_batches(rows, micro_tokens=10_000, share=False)
@@ -76,10 +76,10 @@ def test_the_adapter_fits_the_base_that_nobody_quantised(
 def test_gradients_are_those_of_the_weights_as_quantised(
     small_llama: LocalModel, rows: list[Row]
 ) -> None:
-    quantised = adapters.adapted_model(small_llama, RECIPE, device="cpu")
+    quantised = peft_model.adapted_model(small_llama, RECIPE, device="cpu")
     try_packing(quantised)  # reads in evaluation mode, as every training does first
-    adapters.keep_in("float32", quantised)
-    plain = adapters.adapted_model(small_llama, replace(RECIPE, adapter="lora"), device="cpu")
+    peft_model.keep_in("float32", quantised)
+    plain = peft_model.adapted_model(small_llama, replace(RECIPE, adapter="lora"), device="cpu")
     dequantise(quantised, into=plain)
     try_packing(plain)
     batches = micro_batches(rows, micro_tokens=10_000, share=True)
@@ -88,8 +88,8 @@ def test_gradients_are_those_of_the_weights_as_quantised(
         for model in (quantised, plain):
             model.train()
             Sft().loss(model, batches[0], totals_of(batches)[False]).backward()
-    wanted = adapters.trained_weights(plain)
-    for name, weight in adapters.trained_weights(quantised).items():
+    wanted = peft_model.trained_weights(plain)
+    for name, weight in peft_model.trained_weights(quantised).items():
         other = wanted[name]
         assert weight.grad is not None
         assert other.grad is not None
@@ -111,7 +111,7 @@ def dequantise(quantised: torch.nn.Module, *, into: torch.nn.Module) -> None:
 def test_linear_layers_are_kept_in_four_bits_and_packing_still_holds(
     small_llama: LocalModel,
 ) -> None:
-    model = adapters.adapted_model(small_llama, RECIPE, device="cpu")
+    model = peft_model.adapted_model(small_llama, RECIPE, device="cpu")
     matrices = [w for name, w in model.named_parameters() if name.endswith("base_layer.weight")]
     assert len(matrices) == 2 * 7
     assert {w.dtype for w in matrices} == {torch.uint8}
@@ -122,9 +122,9 @@ def test_linear_layers_are_kept_in_four_bits_and_packing_still_holds(
 def test_matrices_are_unpacked_into_the_precision_of_the_training(
     small_llama: LocalModel,
 ) -> None:
-    model = adapters.adapted_model(small_llama, RECIPE, device="cpu")
+    model = peft_model.adapted_model(small_llama, RECIPE, device="cpu")
     for precision, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        adapters.keep_in(precision, model)
+        peft_model.keep_in(precision, model)
         found = {one.compute_dtype for one in model.modules() if hasattr(one, "quant_state")}
         assert found == {dtype}
 
@@ -132,11 +132,11 @@ def test_matrices_are_unpacked_into_the_precision_of_the_training(
 def test_a_missing_library_is_one_clear_error(
     small_llama: LocalModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapters.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(peft_model.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
         UserError, match=r"qlora needs bitsandbytes and accelerate\. Install tunewise\[qlora\]"
     ):
-        adapters.adapted_model(small_llama, RECIPE, device="cpu")
+        peft_model.adapted_model(small_llama, RECIPE, device="cpu")
 
 
 @pytest.mark.slow

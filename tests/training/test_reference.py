@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from small_models import user
-from tunewise.data.chat import TokenisedExample, answer_tokens
-from tunewise.models import hub
+from tunewise.chat.tokenize import TokenisedExample, answer_tokens
+from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
 from tunewise.training.attention import try_packing
 from tunewise.training.reference import (
@@ -29,7 +29,7 @@ VALUES = [(-31.859685897827148, -34.1), (-1 / 3, -2e-17), (-82.7, -0.0), (-44.7,
 @pytest.fixture(scope="module")
 def rows(small_llama: LocalModel) -> list[Row]:
     """Short and long ones in turn: batches have them in another order."""
-    tokenizer = hub.load_tokenizer(small_llama.folder)
+    tokenizer = loading.load_tokenizer(small_llama.folder)
     return [
         Row(id=text, sequences=tuple(answer_tokens(tokenizer, user(text), a) for a in answers))
         for text, *answers in (
@@ -43,7 +43,7 @@ def rows(small_llama: LocalModel) -> list[Row]:
 
 @pytest.fixture
 def model(small_llama: LocalModel) -> Any:
-    loaded = hub.load_model(small_llama.folder)
+    loaded = loading.load_model(small_llama.folder)
     assert try_packing(loaded)
     return loaded
 
@@ -51,7 +51,7 @@ def model(small_llama: LocalModel) -> Any:
 @pytest.fixture(scope="module")
 def plain(small_llama: LocalModel, rows: list[Row]) -> list[list[float]]:
     """What a plain forward of one sequence at a time says of each answer."""
-    model = hub.load_model(small_llama.folder)
+    model = loading.load_model(small_llama.folder)
 
     def nats(sequence: TokenisedExample) -> float:
         with torch.no_grad():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewise.data.chat import Span, TokenisedExample
+from tunewise.chat.tokenize import Span, TokenisedExample
 from tunewise.errors import UserError
 from tunewise.training.rows import (
     Row,

@@ -10,11 +10,11 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 from small_models import build
-from tunewise.data.chat import Span, TokenisedExample
-from tunewise.models import hub
+from tunewise.chat.tokenize import Span, TokenisedExample
+from tunewise.models import loading
 from tunewise.training.attention import try_packing
-from tunewise.training.batches import Batch, micro_batches, pack
 from tunewise.training.objectives import Sft, totals_of
+from tunewise.training.packing import Batch, micro_batches, pack
 from tunewise.training.rows import single_rows
 from tunewise.training.speed import Speed, multiply_peak
 
@@ -38,7 +38,7 @@ def untied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def model_of(folder: Path, *, adapter: bool, packs: bool = False) -> Any:
-    model: Any = hub.load_model(folder)
+    model: Any = loading.load_model(folder)
     if adapter:
         model = peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **LORA))
     if packs:

@@ -12,9 +12,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from small_models import user
-from tunewise.data.chat import answer_tokens
+from tunewise.chat.tokenize import answer_tokens
 from tunewise.errors import UserError
-from tunewise.models import hub
+from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
 from tunewise.training import tracking
 from tunewise.training.loop import Training
@@ -132,7 +132,7 @@ def test_another_training_in_the_same_folder_begins_a_curve_of_its_own(tmp_path:
 def test_a_real_training_is_tracked_across_two_processes(
     small_llama: LocalModel, tmp_path: Path
 ) -> None:
-    tokenizer = hub.load_tokenizer(small_llama.folder)
+    tokenizer = loading.load_tokenizer(small_llama.folder)
     sequences = [answer_tokens(tokenizer, user("Where is it?"), "delivery")] * 12
     rows = single_rows([str(n) for n in range(12)], sequences)
     recipe = Recipe(learning_rate=1e-2, epochs=2, batch_tokens=128, seed=1, precision="float32")

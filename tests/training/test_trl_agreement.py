@@ -33,11 +33,10 @@ from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from small_models import adapter, user
-from tunewise.data.chat import Span, TokenisedExample, answer_tokens
-from tunewise.models import hub
+from tunewise.chat.tokenize import Span, TokenisedExample, answer_tokens
+from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
 from tunewise.training.attention import try_packing
-from tunewise.training.batches import Batch, pack
 from tunewise.training.objectives import (
     Distill,
     Dpo,
@@ -47,6 +46,7 @@ from tunewise.training.objectives import (
     Totals,
     totals_of,
 )
+from tunewise.training.packing import Batch, pack
 from tunewise.training.reference import row_log_probabilities
 from tunewise.training.rows import Row
 
@@ -84,13 +84,13 @@ def adapted(small_llama: LocalModel, tmp_path_factory: pytest.TempPathFactory) -
     """Loads the same adapted model anew at every call."""
     folder = adapter(small_llama, tmp_path_factory.mktemp("adapter"))
     return lambda: peft.PeftModel.from_pretrained(
-        hub.load_model(small_llama.folder), str(folder), is_trainable=True
+        loading.load_model(small_llama.folder), str(folder), is_trainable=True
     )
 
 
 @pytest.fixture(scope="module")
 def pairs(small_llama: LocalModel) -> list[Pair]:
-    tokenizer = hub.load_tokenizer(small_llama.folder)
+    tokenizer = loading.load_tokenizer(small_llama.folder)
     return [
         Pair(*(answer_tokens(tokenizer, user(LONG + text), answer) for answer in answers))
         for text, *answers in PAIRS
@@ -121,12 +121,14 @@ def trainers(
     """
 
     def make(kind: type, config: type, row: dict[str, Any], **named: Any) -> Any:
-        reference = {} if kind is ORPOTrainer else {"ref_model": hub.load_model(small_llama.folder)}
+        reference = (
+            {} if kind is ORPOTrainer else {"ref_model": loading.load_model(small_llama.folder)}
+        )
         return kind(
             model=adapted(),
             args=config(**settings, **named),
             train_dataset=Dataset.from_list([row]),
-            processing_class=hub.load_tokenizer(small_llama.folder),
+            processing_class=loading.load_tokenizer(small_llama.folder),
             **reference,
         )
 
@@ -166,7 +168,7 @@ def totals(model: Any, objective: Objective, batch: Batch) -> Totals:
 
 def with_references(base: LocalModel, rows: Sequence[Row]) -> list[Row]:
     """By the base model, as the trainers have it."""
-    model = hub.load_model(base.folder)
+    model = loading.load_model(base.folder)
     assert try_packing(model)
     found = row_log_probabilities(
         model, rows, micro_tokens=100_000, share=True, autocast=nullcontext
@@ -346,7 +348,7 @@ def test_sft_is_that_of_the_sft_trainer(
         model=adapted(),
         args=trl.SFTConfig(**settings),
         train_dataset=Dataset.from_list([{"input_ids": [1, 2, 3]}]),
-        processing_class=hub.load_tokenizer(small_llama.folder),
+        processing_class=loading.load_tokenizer(small_llama.folder),
     )
     inputs = DataCollatorForLanguageModeling(pad_token_id=0)(
         [

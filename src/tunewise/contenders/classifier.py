@@ -17,12 +17,12 @@ from sklearn.linear_model import (  # pyright: ignore[reportMissingTypeStubs]
     LogisticRegression,
 )
 
-from tunewise.contenders.base import NotApplicable
+from tunewise.contenders.protocol import NotApplicable
 from tunewise.errors import UserError
-from tunewise.evaluation.answer_text import target_proper
-from tunewise.evaluation.json_answers import parse_object
-from tunewise.evaluation.scorers import Metric, quality
+from tunewise.metrics.by_name import Metric, quality
+from tunewise.metrics.json_answers import parse_object
 from tunewise.retrieval.embed import Embedder, WordEmbedder, load_embedder, unread_script
+from tunewise.text.answer_text import target_proper
 from tunewise.text.comparison import comparable, label_form
 from tunewise.text.label_sets import form_of, set_elements, write_set
 from tunewise.text.labels import spelled_alike

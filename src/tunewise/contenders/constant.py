@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tunewise.contenders.base import NotApplicable
-from tunewise.evaluation.answer_text import target_proper
-from tunewise.evaluation.json_answers import parse_object
-from tunewise.evaluation.scorers import Metric
+from tunewise.contenders.protocol import NotApplicable
+from tunewise.metrics.by_name import Metric
+from tunewise.metrics.json_answers import parse_object
+from tunewise.text.answer_text import target_proper
 from tunewise.text.label_sets import form_of, set_elements, write_set
 from tunewise.text.labels import spelled_alike
 from tunewise.types import Answer, Example, Fit, Input, JsonValue

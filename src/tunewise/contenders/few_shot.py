@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit, instructed
-from tunewise.contenders.base import NotApplicable
+from tunewise.contenders.answering import Asked, Asking, Prompt, answer_limit, instructed
+from tunewise.contenders.protocol import NotApplicable
 from tunewise.contenders.search import Candidate
 from tunewise.contenders.tuning import Tuning
-from tunewise.data.tools import read_answer
-from tunewise.evaluation.scorers import Metric
-from tunewise.models.engine import Engine
+from tunewise.data.layouts.tools import read_answer
+from tunewise.metrics.by_name import Metric
+from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
 from tunewise.retrieval.embed import MODEL, Embedder, unread_script
 from tunewise.retrieval.index import ExampleIndex

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from tunewise.contenders.asking import (
+from tunewise.chat.tokenize import ChatTokenizer, answer_tokens
+from tunewise.contenders.answering import (
     Asked,
     Asking,
     Prompt,
@@ -20,19 +21,18 @@ from tunewise.contenders.asking import (
     dev_scores,
     spent,
 )
-from tunewise.contenders.base import Fitted, NotApplicable
+from tunewise.contenders.protocol import Fitted, NotApplicable
 from tunewise.contenders.rag import Library, best_lookup
-from tunewise.data.chat import ChatTokenizer, answer_tokens
 from tunewise.errors import UserError
-from tunewise.evaluation.scorers import Metric, quality
+from tunewise.metrics.by_name import Metric, quality
 from tunewise.models.catalog import LocalModel
-from tunewise.models.engine import Engine
+from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
-from tunewise.project import Training as Settings
-from tunewise.settings import AUTO
+from tunewise.project.load import Training as Settings
+from tunewise.project.settings import AUTO
+from tunewise.runs.events import show_steps
 from tunewise.training.cursor import Epoch
 from tunewise.training.defaults import default_batch, default_epochs, recipe_for
-from tunewise.training.events import show_steps
 from tunewise.training.loop import Training
 from tunewise.training.prepare_rows import document_rows, example_rows, pair_rows
 from tunewise.training.recipe import Method, Recipe

@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit, instructed, reworded
+from tunewise.contenders.answering import Asked, Asking, Prompt, answer_limit, instructed, reworded
 from tunewise.contenders.search import Candidate
 from tunewise.contenders.tuning import Tuning
-from tunewise.evaluation.answer_text import asks_for_mark, marked_answer, split_thoughts
-from tunewise.evaluation.json_answers import parse_object
-from tunewise.evaluation.scorers import Metric
-from tunewise.models.engine import Engine
+from tunewise.metrics.by_name import Metric
+from tunewise.metrics.json_answers import parse_object
+from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
+from tunewise.text.answer_text import asks_for_mark, marked_answer, split_thoughts
 from tunewise.text.label_sets import how_to_answer, set_elements
 from tunewise.text.labels import spelled_alike
 from tunewise.text.words import count_words, is_unspaced, search_terms

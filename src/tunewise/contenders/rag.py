@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from tunewise.contenders.asking import Asked, Asking, Prompt, answer_limit, instructed, reworded
-from tunewise.contenders.base import NotApplicable
+from tunewise.contenders.answering import Asked, Asking, Prompt, answer_limit, instructed, reworded
+from tunewise.contenders.protocol import NotApplicable
 from tunewise.contenders.search import Candidate
 from tunewise.contenders.tuning import Tuning
-from tunewise.evaluation.scorers import Metric
-from tunewise.models.engine import Engine
+from tunewise.data.documents.read import Document
+from tunewise.metrics.by_name import Metric
+from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
 from tunewise.retrieval.chunk import chunk
-from tunewise.retrieval.documents import Document
 from tunewise.retrieval.embed import Embedder, unread_script
 from tunewise.retrieval.index import Index, Mode, recall_at_k
 from tunewise.text.words import search_terms

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from tunewise.contenders.asking import dev_scores, spent
-from tunewise.evaluation.scorers import Metric, quality
+from tunewise.contenders.answering import dev_scores, spent
+from tunewise.metrics.by_name import Metric, quality
 from tunewise.types import Answer, Example, JsonValue
 
 T = TypeVar("T")

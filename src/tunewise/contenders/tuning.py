@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tunewise.contenders.asking import Asked, Asking
+from tunewise.contenders.answering import Asked, Asking
 from tunewise.contenders.search import Candidate, choose, rounds
-from tunewise.evaluation.scorers import Metric
-from tunewise.models.engine import Engine
+from tunewise.metrics.by_name import Metric
+from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
 from tunewise.types import Example, Fit, JsonValue
 

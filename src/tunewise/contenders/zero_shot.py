@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunewise.contenders.asking import (
+from tunewise.contenders.answering import (
     Asked,
     Asking,
     Prompt,
@@ -13,8 +13,8 @@ from tunewise.contenders.asking import (
     instructed,
     spent,
 )
-from tunewise.evaluation.scorers import Metric
-from tunewise.models.engine import Engine
+from tunewise.metrics.by_name import Metric
+from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
 from tunewise.types import Example, Fit, Input
 

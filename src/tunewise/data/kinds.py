@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tunewise.data.faults import FileError, Reading, RowError
+from tunewise.data.formats.detect import numbered_rows
+from tunewise.data.layouts.detect import Kind, recognise
 from tunewise.data.read import Names, Placed, stream_records
-from tunewise.data.recognise import Kind, recognise
-from tunewise.data.rows import numbered_rows
-from tunewise.settings import Data
+from tunewise.data.read_log import FileError, Reading, RowError
+from tunewise.project.settings import Data
 from tunewise.types import Example, Message
 
 _PROSE = (".txt", ".md")

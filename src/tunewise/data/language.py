@@ -8,7 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
-from tunewise.settings import STARTER_MODEL
+from tunewise.project.settings import STARTER_MODEL
 
 SAMPLE = 200
 """Rows that are looked at."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from tunewise.data.read import read_preferences
 from tunewise.data.sources import find_parts
-from tunewise.data.units import normalised_input
-from tunewise.settings import Data, Sources
+from tunewise.data.splitting.units import normalised_input
+from tunewise.project.settings import Data, Sources
 from tunewise.types import Example, Preference
 
 

@@ -6,14 +6,14 @@ Knows nothing of models or contenders.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from tunewise.data.balance import balance_notes
 from tunewise.data.checks.findings import Report
 from tunewise.data.checks.quick import check_data
 from tunewise.data.language import SAMPLE, language_note
 from tunewise.data.read import read_data
-from tunewise.data.split import split_data
+from tunewise.data.splitting.label_balance import balance_notes
+from tunewise.data.splitting.split import split_data
 from tunewise.errors import UserError
-from tunewise.project import Project, infer_task
+from tunewise.project.load import Project, infer_task
 from tunewise.types import Splits
 
 

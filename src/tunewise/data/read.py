@@ -10,13 +10,13 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
-from tunewise.data.faults import FileError, Reading, RowError
-from tunewise.data.recognise import Kind
-from tunewise.data.rows import numbered_rows
-from tunewise.data.shapes import Record, Shaper
+from tunewise.data.formats.detect import numbered_rows
+from tunewise.data.layouts.detect import Kind
+from tunewise.data.layouts.row_parser import Record, Shaper
+from tunewise.data.read_log import FileError, Reading, RowError
 from tunewise.data.sources import Part, find_parts
 from tunewise.errors import UserError
-from tunewise.settings import Data
+from tunewise.project.settings import Data
 from tunewise.types import Example, Preference, Text
 
 R = TypeVar("R", Example, Preference, Text)

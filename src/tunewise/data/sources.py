@@ -14,7 +14,7 @@ import huggingface_hub
 
 from tunewise.data.hub import fetch
 from tunewise.errors import UserError
-from tunewise.settings import Data, Sources
+from tunewise.project.settings import Data, Sources
 
 ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 """Of files that hold rows; each may be gzipped."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunewise.evaluation.run import Answering
+from tunewise.evaluation.collect import Answering
 from tunewise.types import Input
 
 REQUESTS = 20

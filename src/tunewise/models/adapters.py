@@ -22,9 +22,9 @@ from peft import PeftModel
 from safetensors import SafetensorError, safe_open
 
 from tunewise.errors import UserError
-from tunewise.models import hub
+from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
-from tunewise.models.gguf_files import write_gguf
+from tunewise.models.gguf import write_gguf
 
 BASE_FILE = "tunewise-base.json"
 """Beside an adapter: which base it was trained for."""
@@ -164,9 +164,9 @@ def merge_into_folder(base: LocalModel, adapter: Path, out: Path) -> None:
     if is_whole_model(adapter):
         shutil.copytree(adapter, beside)
     else:
-        model = attach_adapter(hub.load_model(base.folder), adapter, base, name="default")
-        hub.save(model.merge_and_unload(), beside)
-        hub.copy_tokenizer(base.folder, beside)
+        model = attach_adapter(loading.load_model(base.folder), adapter, base, name="default")
+        loading.save(model.merge_and_unload(), beside)
+        loading.copy_tokenizer(base.folder, beside)
     (beside / BASE_FILE).unlink(missing_ok=True)
     beside.rename(out)
 
@@ -189,7 +189,7 @@ def _check_only_matrices(adapter: Path) -> None:
 
 def _merged_weights(base: LocalModel, adapter: Path) -> dict[str, NDArray[np.float32]]:
     """Name of each adapted weight in the base's state dict -> the merged matrix (out, in)."""
-    model = attach_adapter(hub.load_model(base.folder), adapter, base, name="default")
+    model = attach_adapter(loading.load_model(base.folder), adapter, base, name="default")
     touched = [
         name.removesuffix(".lora_A.default.weight").removeprefix("base_model.model.")
         for name, _ in model.named_parameters()

@@ -19,10 +19,10 @@ import transformers
 from filelock import FileLock
 
 from tunewise.errors import UserError
-from tunewise.files import file_sha256, sync
-from tunewise.models.gguf_files import GGUF_NAME, from_gguf, write_gguf
+from tunewise.models.gguf import GGUF_NAME, from_gguf, write_gguf
 from tunewise.models.sources import KEPT, locate
 from tunewise.progress import Progress
+from tunewise.storage import file_sha256, sync
 
 MANIFEST = "tunewise-manifest.json"
 _FORMAT = 1  # raised whenever what lies in a cache folder changes

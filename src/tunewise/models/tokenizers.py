@@ -11,13 +11,13 @@ from typing import Any, cast
 
 import huggingface_hub
 
-from tunewise.data.chat import ChatTokenizer
+from tunewise.chat.tokenize import ChatTokenizer
 from tunewise.errors import UserError
-from tunewise.models import hub
+from tunewise.models import loading
 from tunewise.models.catalog import prepared_folder
 from tunewise.models.sources import locate
-from tunewise.project import STARTER_MODEL
-from tunewise.settings import Model
+from tunewise.project.load import STARTER_MODEL
+from tunewise.project.settings import Model
 
 _KEPT = ("*.json", "*.jinja", "tokenizer.model", "*.txt")
 
@@ -49,7 +49,7 @@ def find_tokenizer(settings: Model, *, cache: Path | None = None) -> FoundTokeni
     if folder is None:
         return FoundTokenizer(name=name, why_not=f"the model {name} is not on this machine yet")
     try:
-        tokenizer = hub.load_tokenizer(folder, thinking=settings.thinking is True)
+        tokenizer = loading.load_tokenizer(folder, thinking=settings.thinking is True)
         config = cast("dict[str, object]", json.loads((folder / "config.json").read_text("utf-8")))
     except (OSError, ValueError, LookupError, TypeError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunewise.data.checks.checked import Checked, ShownGroup, ShownLeak, ShownRow
 from tunewise.data.checks.findings import Finding, plural
 from tunewise.data.checks.labels import LabelCount
+from tunewise.data.checks.result import Checked, ShownGroup, ShownLeak, ShownRow
 from tunewise.errors import UserError
-from tunewise.files import write_text
 from tunewise.report import numbers
 from tunewise.report.advice import advice_for, urgency
 from tunewise.report.bars import BarRow, bars, histogram
 from tunewise.report.figures import Figure, Plot, both
 from tunewise.report.findings import HOLDS, documents_sentence, lengths_sentence, verdict
 from tunewise.report.pages import Clip, clip, page_template, with_code
+from tunewise.storage import write_text
 from tunewise.wording import in_points
 
 _FULL_BYTES = 900

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 
-from tunewise.report.run import HeldOut, Run
+from tunewise.runs.schema import HeldOut, Run
 from tunewise.types import Answer, Score
 
 

@@ -7,8 +7,8 @@ from markupsafe import Markup
 
 from tunewise import wording
 from tunewise.report import numbers, plots
-from tunewise.report.run import Contender, Run
 from tunewise.report.sentences import seeds
+from tunewise.runs.schema import Contender, Run
 
 WIDE, NARROW = 900, 344
 """Drawn widths of each plot in pixels, for a screen and for a phone 390 pixels wide."""

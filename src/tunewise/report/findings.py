@@ -11,15 +11,15 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from tunewise.data.checks.checked import Checked, DocumentCounts
 from tunewise.data.checks.findings import Finding, Report, plural
-from tunewise.data.checks.fix import Fixed
-from tunewise.data.faults import SHOWN
-from tunewise.data.recognise import Kind
+from tunewise.data.checks.repair import Fixed
+from tunewise.data.checks.result import Checked, DocumentCounts
+from tunewise.data.layouts.detect import Kind
+from tunewise.data.read_log import SHOWN
 from tunewise.errors import UserError
-from tunewise.files import shortened
 from tunewise.report.advice import advice_for
 from tunewise.report.numbers import quantile
+from tunewise.storage import shortened
 from tunewise.wording import in_points
 
 MOST_WARNINGS = 5

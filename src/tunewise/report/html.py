@@ -17,7 +17,6 @@ from tunewise.report.disagreements import Reply, disagreements
 from tunewise.report.figures import forest, key_figures, latency, role_of, scatter
 from tunewise.report.pages import Clip, clip, page_template, with_code
 from tunewise.report.questions import when_to_fine_tune
-from tunewise.report.run import Contender, Json, Run
 from tunewise.report.sentences import (
     brief,
     chose,
@@ -28,6 +27,7 @@ from tunewise.report.sentences import (
     what_would_change,
 )
 from tunewise.report.summary import summary
+from tunewise.runs.schema import Contender, Json, Run
 from tunewise.types import JsonValue
 
 _LONGEST_SETTING, _LONGEST_TRIAL_VALUE, _MOST_TRIALS = 2_000, 160, 60

@@ -6,7 +6,7 @@ Turns what the run counted into sentences. Knows nothing of layout.
 from dataclasses import dataclass
 
 from tunewise.report.numbers import count
-from tunewise.report.run import Run, SplitSizes
+from tunewise.runs.schema import Run, SplitSizes
 from tunewise.wording import about
 
 LIMIT, LIMIT_TEST = "contenders.limit", "data.limit_test"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tunewise.report.numbers import count, duration, mean_tokens, milliseconds, p_value, times
-from tunewise.report.run import Contender, Run
+from tunewise.runs.schema import Contender, Run
 from tunewise.wording import difference, in_points, percent, percent_span
 
 Reply = Literal["yes", "no", "partly", "cannot tell", "not measured"]

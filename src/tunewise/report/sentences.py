@@ -6,7 +6,7 @@ decided, the number at which it would decide otherwise. Knows nothing of layout.
 
 from tunewise.report.more_rows import label_more
 from tunewise.report.numbers import count, mean_tokens
-from tunewise.report.run import Contender, Run
+from tunewise.runs.schema import Contender, Run
 from tunewise.types import Comparison, JsonValue
 from tunewise.wording import amount, by_seed, difference, percent, points_span
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from tunewise.report.more_rows import rows_needed, use_unused
 from tunewise.report.numbers import count, duration, mean_tokens, milliseconds
-from tunewise.report.run import Contender, Run
 from tunewise.report.sentences import seeds
+from tunewise.runs.schema import Contender, Run
 from tunewise.statistics.intervals import MINIMUM_ROWS
 from tunewise.types import Comparison
 from tunewise.wording import about, amount, in_points, percent

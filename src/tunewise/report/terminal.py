@@ -28,10 +28,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tunewise import wording
-from tunewise.files import shortened
 from tunewise.report import numbers
 from tunewise.report.more_rows import label_more
-from tunewise.report.run import Contender, Quality, Run
 from tunewise.report.sentences import (
     chose,
     headline,
@@ -40,6 +38,8 @@ from tunewise.report.sentences import (
     what_would_change,
 )
 from tunewise.report.summary import summary
+from tunewise.runs.schema import Contender, Quality, Run
+from tunewise.storage import shortened
 
 _MOST_SEEDS = 3
 """Seeds of which the table shows each."""

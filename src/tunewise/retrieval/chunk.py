@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import regex
 
-from tunewise.retrieval.documents import Block, Document
+from tunewise.data.documents.read import Block, Document
 from tunewise.text.words import count_words
 
 

@@ -10,8 +10,8 @@ from typing import Any, cast
 import torch
 import transformers
 
-from tunewise.data.chat import Span, TokenisedExample
-from tunewise.training.batches import Batch, Group, pack
+from tunewise.chat.tokenize import Span, TokenisedExample
+from tunewise.training.packing import Batch, Group, pack
 from tunewise.training.rows import single_rows
 
 NAME = "tunewise_packed"

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors_torch
 
 from tunewise.errors import UserError
-from tunewise.files import file_sha256, sync
+from tunewise.storage import file_sha256, sync
 
 KEPT = 2
 """Checkpoints kept: should the newest not verify, the one before it does."""

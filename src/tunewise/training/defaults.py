@@ -6,11 +6,11 @@ Nothing is tuned on a person's dev split but the number of epochs. Knows nothing
 from collections.abc import Sequence
 from typing import cast
 
-from tunewise.models import hub
+from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
-from tunewise.settings import AUTO, Training
-from tunewise.training.batches import shared_prefixes
+from tunewise.project.settings import AUTO, Training
 from tunewise.training.objectives import PreferenceLoss
+from tunewise.training.packing import shared_prefixes
 from tunewise.training.recipe import Method, Recipe, Schedule
 from tunewise.training.rows import Row
 
@@ -69,7 +69,7 @@ def default_learning_rate(base: LocalModel, adapter: str, method: Method) -> flo
     power = next((p for name, p in POWERS.items() if base.family.startswith(name)), POWER)
     share = FULL_SHARE if adapter == "full" else 1.0
     share *= PREFERENCE_SHARE if _compares(method) else 1.0
-    rate = LEARNING_RATE * share * (WIDTH / hub.hidden_width(base.folder)) ** power
+    rate = LEARNING_RATE * share * (WIDTH / loading.hidden_width(base.folder)) ** power
     return float(f"{rate:.2g}")
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from tunewise.errors import UserError
-from tunewise.files import write_text
-from tunewise.made_from import MadeFrom, changed_settings, when_begun
-from tunewise.project import Project, resolved_toml
-from tunewise.runs import RUNS
+from tunewise.project.load import Project, resolved_toml
+from tunewise.runs.folder import RUNS
+from tunewise.runs.made_from import MadeFrom, changed_settings, when_begun
+from tunewise.storage import write_text
+from tunewise.training.distributed import Processes
 from tunewise.training.loop import CHECKPOINTS
-from tunewise.training.parallel import Processes
 from tunewise.training.reference import REFERENCE_FILE
 
 RESULT = "training.json"

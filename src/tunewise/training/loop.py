@@ -19,7 +19,16 @@ import torch
 from tunewise.errors import UserError
 from tunewise.models.adapters import adapter_hash
 from tunewise.models.catalog import LocalModel
-from tunewise.training.adapters import (
+from tunewise.runs.events import Events, Watcher, is_spike
+from tunewise.training.attention import plain_model, try_packing
+from tunewise.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from tunewise.training.cursor import Epoch, cursor_from
+from tunewise.training.distributed import default_device, join_processes, spread, whole
+from tunewise.training.free_memory import available
+from tunewise.training.memory_estimate import check_memory
+from tunewise.training.objectives import Kto, Sft, Totals, totals_of
+from tunewise.training.packing import Batch, epoch_steps, micro_batches
+from tunewise.training.peft_model import (
     adapted_model,
     fuse,
     keep_in,
@@ -27,15 +36,6 @@ from tunewise.training.adapters import (
     save_trained,
     trained_weights,
 )
-from tunewise.training.attention import plain_model, try_packing
-from tunewise.training.batches import Batch, epoch_steps, micro_batches
-from tunewise.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from tunewise.training.cursor import Epoch, cursor_from
-from tunewise.training.events import Events, Watcher, is_spike
-from tunewise.training.free_memory import available
-from tunewise.training.memory import check_memory
-from tunewise.training.objectives import Kto, Sft, Totals, totals_of
-from tunewise.training.parallel import default_device, join_processes, spread, whole
 from tunewise.training.precision import (
     Precision,
     fastest_precision,

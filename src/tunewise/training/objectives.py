@@ -13,7 +13,7 @@ import torch
 from torch.nn.functional import kl_div, log_softmax, logsigmoid
 
 from tunewise.training.attention import is_packed, plain_model
-from tunewise.training.batches import Batch, pack
+from tunewise.training.packing import Batch, pack
 
 _ROWS_AT_ONCE = 32
 """Rows of logits that are turned into float32 together: few enough for a processor's cache."""

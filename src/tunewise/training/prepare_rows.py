@@ -5,7 +5,7 @@ Knows nothing of how they are trained on.
 
 from collections.abc import Sequence
 
-from tunewise.data.chat import ChatTokenizer, answer_tokens
+from tunewise.chat.tokenize import ChatTokenizer, answer_tokens
 from tunewise.errors import UserError
 from tunewise.training.rows import Row, fault_of, judged_rows, single_rows, text_rows
 from tunewise.types import Example, Message, Preference, Text

@@ -15,9 +15,9 @@ from typing import Any, cast
 import torch
 
 from tunewise.errors import UserError
-from tunewise.files import write_json
-from tunewise.training.batches import micro_batches
+from tunewise.storage import write_json
 from tunewise.training.objectives import log_probabilities, per_sequence
+from tunewise.training.packing import micro_batches
 from tunewise.training.rows import Row
 
 REFERENCE_FILE = "references.json"

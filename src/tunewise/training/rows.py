@@ -10,7 +10,7 @@ from itertools import chain
 
 import numpy as np
 
-from tunewise.data.chat import Span, TokenisedExample
+from tunewise.chat.tokenize import Span, TokenisedExample
 from tunewise.errors import UserError
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from tunewise.training.attention import plain_model
-from tunewise.training.batches import Batch
+from tunewise.training.packing import Batch
 from tunewise.training.precision import Precision
 
 

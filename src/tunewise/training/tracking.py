@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from tunewise.errors import UserError
-from tunewise.files import write_json
+from tunewise.storage import write_json
 from tunewise.types import JsonValue
 
 IDS = "tracking.json"
@@ -264,7 +264,7 @@ def open_trackers(
     """Opens the places that a training is tracked in. In a group of processes, the first does.
 
     Args:
-        names: of `TRACKERS` in `tunewise.settings`.
+        names: of `TRACKERS` in `tunewise.project.settings`.
         folder: the training's; made if missing.
         name: of the training, for people.
         settings: of the training, for people. They say which training it is, too: one with other

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from tunewise.data.faults import SHOWN
+from tunewise.data.read_log import SHOWN
 
 T = TypeVar("T")
 Severity = Literal["error", "warning", "note"]

@@ -7,11 +7,11 @@ import numpy as np
 
 from tunewise.data.checks.findings import Found
 from tunewise.data.checks.survey import Survey
-from tunewise.data.faults import SHOWN
-from tunewise.data.near_duplicates import Indices
+from tunewise.data.read_log import SHOWN
+from tunewise.data.splitting.near_duplicates import Indices
 from tunewise.errors import UserError
-from tunewise.evaluation.needs import Lack, needs_of
-from tunewise.project import Task
+from tunewise.metrics.needs import Lack, needs_of
+from tunewise.project.load import Task
 
 RULE = "metric_cannot_judge"
 DOUBT = "metric_below_1"

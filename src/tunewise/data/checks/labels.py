@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from tunewise.data.checks.findings import Found, listed, plural
 from tunewise.data.checks.survey import Survey
-from tunewise.data.near_duplicates import Indices
-from tunewise.data.words import Hashes
-from tunewise.project import Task
+from tunewise.data.splitting.near_duplicates import Indices
+from tunewise.data.splitting.word_hashes import Hashes
+from tunewise.project.load import Task
 from tunewise.text.comparison import label_form
 from tunewise.text.label_sets import set_form
 from tunewise.text.labels import spelled_alike, visible

@@ -13,8 +13,8 @@ import numpy as np
 
 from tunewise.data.checks.findings import Found
 from tunewise.data.checks.survey import Survey, TestRuns
-from tunewise.data.near_duplicates import BOILERPLATE_ROWS, BOILERPLATE_SHARE, Indices
-from tunewise.data.words import Hashes
+from tunewise.data.splitting.near_duplicates import BOILERPLATE_ROWS, BOILERPLATE_SHARE, Indices
+from tunewise.data.splitting.word_hashes import Hashes
 
 LEAKED_SHARE, LEAKED_RUNS = 0.2, 13
 """Of a test row's runs of 13 words: the share, or the number, from which it is a leak."""

@@ -3,27 +3,27 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from tunewise.data.checks.findings import Found, Report
-from tunewise.data.checks.judgeable import check_judgeable
-from tunewise.data.checks.label_sets import check_label_sets
-from tunewise.data.checks.labels import check_labels
-from tunewise.data.checks.leaks import check_leaks
-from tunewise.data.checks.look import Scope
-from tunewise.data.checks.meant import meant_targets
-from tunewise.data.checks.repeats import (
+from tunewise.data.checks.duplicates import (
     check_contradictions,
     check_duplicates,
     check_near_duplicates,
 )
-from tunewise.data.checks.sizes import (
+from tunewise.data.checks.findings import Found, Report
+from tunewise.data.checks.judgeable import check_judgeable
+from tunewise.data.checks.label_sets import check_label_sets
+from tunewise.data.checks.label_spelling import meant_targets
+from tunewise.data.checks.labels import check_labels
+from tunewise.data.checks.leaks import check_leaks
+from tunewise.data.checks.row_rules import (
     check_arguments,
     check_sizes,
     check_special_tokens,
     check_targets,
 )
+from tunewise.data.checks.scan import Scope
 from tunewise.data.checks.survey import Surveyor
 from tunewise.data.read import ReadResult
-from tunewise.project import Task
+from tunewise.project.load import Task
 
 
 def check_data(

@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 
-from tunewise.data.checks.checked import (
+from tunewise.data.checks.label_errors import Mistake
+from tunewise.data.checks.leaks import Leak
+from tunewise.data.checks.personal import without_personal_data
+from tunewise.data.checks.result import (
     ShownGroup,
     ShownLeak,
     ShownMistake,
     ShownRow,
     ShownSecret,
 )
-from tunewise.data.checks.leaks import Leak
-from tunewise.data.checks.mistakes import Mistake
-from tunewise.data.checks.personal import without_personal_data
 from tunewise.data.checks.survey import Survey
-from tunewise.data.near_duplicates import Indices
+from tunewise.data.splitting.near_duplicates import Indices
 from tunewise.types import Example
 
 MOST = 20

@@ -12,20 +12,20 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tunewise.data.checks.crew import Crew
-from tunewise.data.checks.kept_rows import KeptRows, packed
-from tunewise.data.checks.look import NO_RUNS, NONE, Columns, Looked, Scope, columns_of
 from tunewise.data.checks.personal import Match
-from tunewise.data.near_duplicates import (
+from tunewise.data.checks.row_store import KeptRows, packed
+from tunewise.data.checks.scan import NO_RUNS, NONE, Columns, Looked, Scope, columns_of
+from tunewise.data.checks.workers import Crew
+from tunewise.data.layouts.tool_arguments import ArgumentFault
+from tunewise.data.splitting.near_duplicates import (
     Boilerplate,
     Indices,
     Sketches,
     find_leaders,
 )
-from tunewise.data.tool_arguments import ArgumentFault
-from tunewise.data.units import comparable_text
-from tunewise.data.words import Hashes
-from tunewise.evaluation.answer_text import target_proper
+from tunewise.data.splitting.units import comparable_text
+from tunewise.data.splitting.word_hashes import Hashes
+from tunewise.text.answer_text import target_proper
 from tunewise.text.labels import spelled_alike
 from tunewise.types import Example
 

@@ -1,0 +1,170 @@
+"""Turns prompts into requests, generations into answers, and answers into dev scores.
+
+What every contender with a language model shares. Knows nothing of how prompts are chosen.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tunewise.data.layouts.tools import canonical_answer
+from tunewise.metrics.by_name import Metric
+from tunewise.models.engines.protocol import Engine, Request, Sampling
+from tunewise.text.answer_text import split_thoughts, target_proper
+from tunewise.types import Answer, Example, Failure, Fit, Generation, Input, Message, Tool, Usage
+
+ANSWER_CEILING = 512
+"""Tokens of an answer at most, whatever train holds."""
+
+AT_ONCE = 64
+"""Requests that the engine gets at a time, so that progress can be told."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prompt:
+    """What is put before the model for one input."""
+
+    messages: tuple[Message, ...]
+    passages: tuple[str, ...] = ()
+    """Ids of the retrieved passages in it, best first."""
+    tools: tuple[Tool, ...] = ()
+    """What the answer may call."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asking:
+    """One way to ask: a prompt for each input, an adapter, and how to read what comes back."""
+
+    prompts: Callable[[Sequence[Input]], list[Prompt]]
+    max_tokens: int
+    """Tokens generated at most."""
+    adapters: Mapping[int, Path | None] = field(default_factory=lambda: {0: None})
+    """seed -> adapter folder; None: the base model."""
+    read: Callable[[str], str] = str.strip
+    """The model's text -> the answer."""
+
+    def ask(
+        self,
+        engine: Engine,
+        contender: str,
+        inputs: Sequence[Input],
+        *,
+        seed: int,
+        advance: Callable[[int], object] = int,
+    ) -> list[Answer]:
+        """One answer per input, in order; `advance` is told of every few that are done."""
+        answers: list[Answer] = []
+        for start in range(0, len(inputs), AT_ONCE):
+            some = inputs[start : start + AT_ONCE]
+            answers += self._ask(engine, contender, some, seed)
+            advance(len(some))
+        return answers
+
+    def _ask(
+        self, engine: Engine, contender: str, inputs: Sequence[Input], seed: int
+    ) -> list[Answer]:
+        prompts = self.prompts(inputs)
+        requests = [
+            Request(
+                messages=prompt.messages,
+                tools=prompt.tools,
+                adapter=self.adapters[seed],
+                sampling=Sampling(max_tokens=self.max_tokens),
+            )
+            for prompt in prompts
+        ]
+        results = engine.generate(requests)
+        return [
+            self._answer(contender, seed, item, prompt, result)
+            for item, prompt, result in zip(inputs, prompts, results, strict=True)
+        ]
+
+    def _answer(
+        self, contender: str, seed: int, item: Input, prompt: Prompt, result: Generation | Failure
+    ) -> Answer:
+        failed = isinstance(result, Failure)
+        return Answer(
+            example_id=item.id,
+            contender=contender,
+            seed=seed,
+            text=None if failed else self._said(result.text, prompt.tools),
+            error=result.message if failed else None,
+            usage=Usage() if failed else result.usage,
+            seconds=result.seconds,
+            seconds_to_first_token=None if failed else result.seconds_to_first_token,
+            passages=prompt.passages,
+        )
+
+    def _said(self, text: str, tools: Sequence[Tool]) -> str:
+        """The answer as it is kept: its thoughts stay, but for those before a call."""
+        answer = split_thoughts(text).answer
+        if answer is None:
+            return text.strip()
+        called = canonical_answer(answer, tools)
+        return self.read(text if called == answer else called)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A fitted contender that asks a language model."""
+
+    engine: Engine
+    asking: Asking
+    fit: Fit
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """See `Fitted.seeds`."""
+        return tuple(self.asking.adapters)
+
+    def answer(self, inputs: Sequence[Input], *, seed: int) -> list[Answer]:
+        """See `Fitted.answer`."""
+        return self.asking.ask(self.engine, self.fit.contender, inputs, seed=seed)
+
+
+def instructed(instruction: str, item: Input) -> tuple[Message, ...]:
+    """The input with the instruction as its system turn; a system turn of its own is kept."""
+    own = [turn.content for turn in item.messages if turn.role == "system"]
+    system = "\n\n".join(text for text in [instruction, *own] if text)
+    turns = tuple(turn for turn in item.messages if turn.role != "system")
+    return (Message(role="system", content=system), *turns) if system else turns
+
+
+def reworded(turns: tuple[Message, ...], wording: Callable[[str], str]) -> tuple[Message, ...]:
+    """The conversation with its last user turn in another wording."""
+    last = max(n for n, turn in enumerate(turns) if turn.role == "user")
+    changed = replace(turns[last], content=wording(turns[last].content))
+    return (*turns[:last], changed, *turns[last + 1 :])
+
+
+def answer_limit(engine: Engine, train: Sequence[Example]) -> int:
+    """Tokens an answer may have: a quarter more than the longest target of train, and 8.
+
+    A model that thinks may spend `Engine.thinking_tokens` more before it, but no more than a
+    quarter of the context.
+    """
+    thoughts = min(engine.thinking_tokens, engine.context_tokens // 4)
+    targets = [target_proper(one.target) if thoughts else one.target for one in train]
+    longest = max((engine.count_answer_tokens(target) for target in targets), default=64)
+    return min(ANSWER_CEILING, math.ceil(1.25 * longest) + 8) + thoughts
+
+
+def dev_scores(
+    metric: Metric, answers: Sequence[Answer], examples: Sequence[Example]
+) -> tuple[float | None, ...]:
+    """The metric on each example; None where the answer crashed."""
+    return tuple(
+        None if answer.text is None else metric.score(answer.text, example.target).value
+        for answer, example in zip(answers, examples, strict=True)
+    )
+
+
+def spent(answers: Sequence[Answer]) -> dict[str, int]:
+    """Tokens that asking took, as `Fit.tokens` counts them."""
+    usage = sum((answer.usage for answer in answers), Usage())
+    return {
+        "prefilled": usage.prompt_tokens,
+        "generated": usage.completion_tokens,
+        "trained": 0,
+    }

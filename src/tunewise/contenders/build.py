@@ -1,0 +1,230 @@
+"""Builds a project's contenders, simplest first.
+
+The only place that knows which class a name in tunewise.toml stands for.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tunewise.contenders.classifier import Classifier
+from tunewise.contenders.constant import Constant
+from tunewise.contenders.few_shot import FewShot
+from tunewise.contenders.fine_tune import FineTune, Way
+from tunewise.contenders.prompt import TunedPrompt
+from tunewise.contenders.protocol import Contender, TrainedContender
+from tunewise.contenders.rag import Library, Rag
+from tunewise.contenders.zero_shot import ZeroShot
+from tunewise.data.documents.read import (
+    Document,
+    DocumentsFound,
+    look_at_documents,
+    whole_text,
+)
+from tunewise.data.fingerprints import preference_hash
+from tunewise.data.pairs import read_pairs
+from tunewise.metrics.by_name import Metric
+from tunewise.models.catalog import LocalModel
+from tunewise.models.engines.protocol import Engine
+from tunewise.models.loading import load_tokenizer
+from tunewise.progress import Progress
+from tunewise.project.load import Project
+from tunewise.retrieval.embed import MODEL, Embedder, embedder_or_note
+from tunewise.runs.made_from import Item, text_hash
+from tunewise.types import Example, Preference
+
+BUDGET_TOKENS = 600_000
+"""What `budget_tokens = "auto"` means: prefilled, generated and trained tokens a contender."""
+_SEARCHING = frozenset({"few_shot", "rag", "fine_tune_rag"})
+"""Contenders that look up examples or passages."""
+_READING = frozenset({"rag", "fine_tune_rag", "fine_tune_cpt"})
+"""Contenders that need the documents."""
+_WAYS: Mapping[str, Way] = {
+    "fine_tune": "alone",
+    "fine_tune_cpt": "documents",
+    "fine_tune_dpo": "preferences",
+    "fine_tune_rag": "passages",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineUp:
+    """Who takes part."""
+
+    untrained: Mapping[str, Contender]
+    trained: Mapping[str, TrainedContender]
+    ceilings: Mapping[str, bool]
+    """Contenders of type openai -> whether they may be recommended."""
+    skipped: Mapping[str, str]
+    """Contenders that cannot even be built -> why."""
+    notes: tuple[str, ...]
+    items: Mapping[str, Sequence[Item]]
+    """Name of a file or folder -> the documents or pairs of answers read there."""
+    units: Mapping[str, str]
+    """The same name -> what they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What contenders are made of.
+
+    Args:
+        engine: runs the base model.
+        model: the base model on this machine; None: it cannot be trained here.
+        metric: the primary one.
+        folder: where trainings keep their state.
+        progress: told by the contenders what they do.
+        places: example id -> `file:line`, for what they tell of rows.
+    """
+
+    engine: Engine
+    model: LocalModel | None
+    metric: Metric
+    folder: Path
+    progress: Progress
+    places: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def documents_to_read(project: Project) -> DocumentsFound | None:
+    """The project's documents, where a contender needs them."""
+    if project.data.documents is None or not _READING & set(project.contenders.use):
+        return None
+    return look_at_documents(*project.data.documents)
+
+
+def line_up(
+    project: Project,
+    means: Means,
+    *,
+    ceilings: Mapping[str, Engine],
+    documents: Sequence[Document] = (),
+    held_out: Sequence[Example] = (),
+) -> LineUp:
+    """The contenders of `[contenders] use`, ready to be fitted.
+
+    Args:
+        project: with a complete task.
+        means: shared by all of them.
+        ceilings: engines of the project's `[contenders.NAME]` tables.
+        documents: of the project; none are given to those who do not read them.
+        held_out: dev and test; pairs of answers to their inputs are left out.
+
+    Raises:
+        UserError: preference pairs that cannot be read.
+    """
+    use = project.contenders.use
+    embedder, notes = embedder_or_note() if _SEARCHING & set(use) else (None, ())
+    library = Library(documents, embedder) if documents else None
+    if library is not None and library.unread:
+        notes = (
+            *notes,
+            f"Passages are found by words alone: most documents are in {library.unread} script, "
+            f"which {MODEL} cannot read.",
+        )
+    texts = [whole_text(document) for document in documents or ()]
+    read, units = dict[str, list[Item]](), dict[str, str]()
+    if documents:
+        name = ", ".join(place.name for place in project.data.documents or ())
+        read[name] = [Item(text.id, text_hash(text.text)) for text in texts]
+        units[name] = "document"
+    pairs: tuple[Preference, ...] = ()
+    if project.data.preferences is not None and "fine_tune_dpo" in use:
+        found = read_pairs(project.data.preferences, project.data, held_out=held_out)
+        pairs, notes = found.pairs, (*notes, *found.notes)
+        name = ", ".join(Path(source).name for source in project.data.preferences)
+        read[name] = [Item(pair.id, preference_hash(pair)) for pair in pairs]
+        units[name] = "pair"
+    build = _untrained(project, means, embedder, library)
+    untrained = {name: build[name]() for name in use if name in build}
+    untrained |= {
+        name: _prompt(project, means, name, runs_on) for name, runs_on in ceilings.items()
+    }
+    tunes = [name for name in use if name not in build]
+    trained: dict[str, TrainedContender] = {}
+    skipped: dict[str, str] = {}
+    if means.model is None:
+        why = f"the engine {means.engine.name} runs no model that can be trained here"
+        skipped = dict.fromkeys(tunes, why)
+    else:
+        tokenizer = load_tokenizer(means.model.folder, thinking=project.model.thinking is True)
+        for name in tunes:
+            trained[name] = FineTune(
+                name=name,
+                engine=means.engine,
+                metric=means.metric,
+                model=means.model,
+                tokenizer=tokenizer,
+                settings=project.training,
+                budget_tokens=budget_tokens(project),
+                folder=means.folder,
+                progress=means.progress,
+                way=_WAYS[name],
+                library=library,
+                documents=texts,
+                preferences=pairs,
+                base_seed=project.data.seed,
+                places=means.places,
+            )
+    return LineUp(
+        untrained=untrained,
+        trained=trained,
+        ceilings={one.name: one.candidate for one in project.contenders.endpoints},
+        skipped=skipped,
+        notes=notes,
+        items=read,
+        units=units,
+    )
+
+
+def _untrained(
+    project: Project, means: Means, embedder: Embedder | None, library: Library | None
+) -> dict[str, Callable[[], Contender]]:
+    """Name in tunewise.toml -> how that contender is made."""
+    engine, metric, progress = means.engine, means.metric, means.progress
+    instruction, budget = project.task.instruction, budget_tokens(project)
+    return {
+        "constant": lambda: Constant(metric=metric, labels=project.task.labels),
+        "zero_shot": lambda: ZeroShot(
+            engine=engine, metric=metric, instruction=instruction, progress=progress
+        ),
+        "prompt": lambda: _prompt(project, means, "prompt", engine),
+        "few_shot": lambda: FewShot(
+            engine=engine,
+            metric=metric,
+            instruction=instruction,
+            embedder=embedder,
+            budget_tokens=budget,
+            progress=progress,
+        ),
+        "classifier": lambda: Classifier(
+            metric=metric, labels=project.task.labels, sets=project.task.kind == "multilabel"
+        ),
+        "rag": lambda: Rag(
+            engine=engine,
+            metric=metric,
+            instruction=instruction,
+            library=library,
+            budget_tokens=budget,
+            progress=progress,
+        ),
+    }
+
+
+def _prompt(project: Project, means: Means, name: str, engine: Engine) -> TunedPrompt:
+    return TunedPrompt(
+        name=name,
+        engine=engine,
+        metric=means.metric,
+        instruction=project.task.instruction,
+        kind=project.task.kind or "generation",
+        labels=project.task.labels,
+        own=project.contenders.variants,
+        budget_tokens=budget_tokens(project),
+        progress=means.progress,
+    )
+
+
+def budget_tokens(project: Project) -> int:
+    """Tokens that each contender may spend on fitting."""
+    budget = project.contenders.budget_tokens
+    return BUDGET_TOKENS if budget == "auto" else budget

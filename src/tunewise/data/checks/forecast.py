@@ -1,0 +1,99 @@
+"""A first word on whether rows can support a decision: the split to come, and what it can tell."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunewise.data.checks.survey import Survey
+from tunewise.data.splitting.near_duplicates import Indices
+from tunewise.data.splitting.sample_size import explanation, rows_wanted
+from tunewise.data.splitting.split import DEV_SHARE, TEST_SHARE
+from tunewise.project.load import Data
+from tunewise.types import Example
+from tunewise.wording import about
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outlook:
+    """What a decision on this data would rest on."""
+
+    sides: Mapping[str, int]
+    """train, dev, test and perhaps reserved -> rows, about."""
+    own_split: bool
+    """Whether the person split the data."""
+    wanted: int
+    """Test rows that tell a gain of `minimum_gain`."""
+    minimum_gain: float
+    sentence: str
+    """What the test rows can tell."""
+    to_label: int = 0
+    """Further rows, of all sides together, at which test would have the rows wanted; about."""
+
+
+def outlook(survey: Survey, data: Data, minimum_gain: float) -> Outlook:
+    """The split to come, but for what it does about very few rows.
+
+    Args:
+        survey: of all rows.
+        data: the project's `[data]`.
+        minimum_gain: the smallest gain worth a training.
+    """
+    own_split = "examples" not in survey.parts
+    places = _places(survey)
+    share = TEST_SHARE if data.test_size is None else data.test_size
+    dev_share = DEV_SHARE * (1 - share) / (1 - TEST_SHARE)
+    if own_split:
+        test = survey.rows_of("test")
+        dev, train = survey.rows_of("dev"), survey.rows_of("train")
+        if not len(dev):
+            is_dev = places[train] < DEV_SHARE / (1 - TEST_SHARE)
+            dev, train = train[is_dev], train[~is_dev]
+    else:
+        test = np.flatnonzero(places < share)
+        dev = np.flatnonzero((places >= share) & (places < share + dev_share))
+        train = np.flatnonzero(places >= share + dev_share)
+    rows = _stand_ins(survey, test)
+    wanted = rows_wanted(rows, minimum_gain)
+    limit = data.limit_test or (len(test) if own_split else wanted)
+    used = rows[: min(limit, len(rows))]
+    reserved = 0 if own_split else len(rows) - len(used)
+    sides = {"train": len(train), "dev": len(dev), "test": len(used)}
+    return Outlook(
+        sides={**sides, "reserved": reserved} if reserved else sides,
+        own_split=own_split,
+        wanted=wanted,
+        minimum_gain=minimum_gain,
+        sentence=explanation(used, minimum_gain, reserved=reserved),
+        to_label=_to_label(wanted - len(rows), 1.0 if own_split else share),
+    )
+
+
+def _to_label(missing: int, share: float) -> int:
+    """Rows of which a share makes the test rows that are missing, to two digits."""
+    return about(round(missing / share)) if missing > 0 else 0
+
+
+def _places(survey: Survey) -> NDArray[np.float64]:
+    """(rows,) where each row's unit lies; near duplicates join the unit of the row they follow."""
+    own: list[int] = survey.columns.unit.tolist()
+    leaders: list[int] = survey.leader.tolist()
+    joined: dict[int, int] = {}
+    first: dict[int, int] = {}
+    for row, leader in enumerate(leaders):
+        unit = own[row]
+        first.setdefault(unit, row)
+        if unit not in joined:
+            joined[unit] = joined.get(own[leader], unit)
+    rows = np.array([first[joined[unit]] for unit in own], dtype=np.int64)
+    return survey.columns.place[rows]
+
+
+def _stand_ins(survey: Survey, rows: Indices) -> list[Example]:
+    """Rows with nothing but their groups, which is what counts for power."""
+    groups = survey.columns.group[rows].tolist()
+    return [
+        Example(id=str(row), messages=(), target="", group=str(group) if group else None)
+        for row, group in enumerate(groups)
+    ]

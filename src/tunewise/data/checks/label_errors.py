@@ -1,0 +1,185 @@
+"""Finds labels that are likely wrong: what a classifier, trained on the other rows, contradicts.
+
+Confident learning (Northcutt, Jiang and Chuang, 2021) over cross-validated probabilities of a
+linear classifier on TF-IDF weights. A row is suspect when another class is at least as likely as it
+usually is for rows of that class, and its own is not. Shown are those of which the classifier is
+sure, and as sure as where it confirms nine of ten labels. Where the classifier itself is no good,
+as on multiple choice, nothing is said. It knows nothing of files.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import (  # pyright: ignore[reportMissingTypeStubs]
+    TfidfVectorizer,
+)
+from sklearn.linear_model import (  # pyright: ignore[reportMissingTypeStubs]
+    SGDClassifier,
+)
+from sklearn.model_selection import (  # pyright: ignore[reportMissingTypeStubs]
+    StratifiedKFold,
+)
+
+from tunewise.data.checks.findings import Found
+from tunewise.data.checks.survey import Survey
+from tunewise.data.splitting.near_duplicates import Indices
+from tunewise.data.splitting.units import comparable_text
+from tunewise.text.words import search_terms
+
+FOLDS = 5
+FEWEST_ROWS = 50
+"""Rows below which a classifier says nothing of single labels."""
+SURE = 0.5
+"""Probability of another class from which its row is shown."""
+_UNLIKELY = 0.1
+"""Probability of the given class from which it is not."""
+SKILL = 0.5
+"""Share of the way from always saying the most frequent class to being always right, that the
+classifier has to go before it may doubt a label."""
+CONFIRMED = 0.9
+"""Share of the labels that it has to confirm among the rows of which it is as sure."""
+_FEATURES = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doubts:
+    """What a classifier says of labels."""
+
+    mistakes: tuple["Mistake", ...] = ()
+    """The surest first."""
+    why_none: str = ""
+    """Why nothing can be said, where that is so."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mistake:
+    """A row whose label is likely wrong."""
+
+    row: int
+    """Place in what was given."""
+    likely: int
+    """The class that the classifier expects."""
+    probability: float
+    """Of that class, 0 to 1."""
+
+
+def check_mistakes(
+    survey: Survey, rows: Indices, seed: int, found: Found, advance: Callable[[int], object]
+) -> Doubts:
+    """Likely label mistakes among some rows, as findings; see `likely_mistakes`."""
+    texts = [comparable_text(example) for example in survey.kept.get(rows)]
+    doubts = likely_mistakes(texts, survey.label[rows], seed, advance)
+    placed = tuple(replace(one, row=int(rows[one.row])) for one in doubts.mistakes)
+    found.each(
+        "warning",
+        "label_mistake",
+        placed,
+        lambda mistake: (
+            survey.where(mistake.row),
+            f'"{survey.labels[int(survey.label[mistake.row])][:60]}" is likely wrong: a classifier '
+            f'trained on the other rows says "{survey.labels[mistake.likely][:60]}" '
+            f"({mistake.probability:.0%}). Read the row again.",
+        ),
+    )
+    return replace(doubts, mistakes=placed)
+
+
+def likely_mistakes(
+    texts: Sequence[str],
+    classes: NDArray[np.int32],
+    seed: int,
+    advance: Callable[[int], object] = int,
+) -> Doubts:
+    """Rows whose class the other rows contradict.
+
+    Args:
+        texts: the inputs.
+        classes: (texts,) the class of each.
+        seed: of folds and classifier.
+        advance: told of each fold that is done.
+    """
+    sizes = np.bincount(classes)
+    rows = np.flatnonzero(sizes[classes] >= FOLDS)
+    kept, given = np.unique(classes[rows], return_inverse=True)
+    if len(rows) < FEWEST_ROWS or len(kept) < 2:
+        return Doubts(why_none=f"fewer than {FEWEST_ROWS} rows, or labels too rare")
+    probabilities = _cross_validated([texts[int(row)] for row in rows], given, seed, advance)
+    likely = probabilities.argmax(axis=1)
+    right = np.count_nonzero(likely == given) / len(rows)
+    usual = int(sizes[kept].max()) / len(rows)
+    if right - usual < SKILL * (1.0 - usual):
+        return Doubts(why_none=f"a classifier on words gets only {right:.0%} of the labels right")
+    suspect = confident_contradictions(given, probabilities)
+    own = probabilities[np.arange(len(given)), given]
+    best = probabilities.max(axis=1)
+    enough = max(SURE, _trusted_from(best, likely == given))
+    sure = np.flatnonzero(suspect & (likely != given) & (best >= enough) & (own <= _UNLIKELY))
+    order = sure[np.argsort((own - best)[sure], kind="stable")]
+    return Doubts(
+        mistakes=tuple(
+            Mistake(row=int(rows[n]), likely=int(kept[likely[n]]), probability=float(best[n]))
+            for n in order
+        )
+    )
+
+
+def _trusted_from(best: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """The lowest probability from which the classifier confirms nine of ten labels.
+
+    Of few rows a classifier is often surer than it may be; below that, its contradictions are more
+    often its own mistakes. Infinite where there is none.
+    """
+    order = np.argsort(-best, kind="stable")
+    confirmed = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    trusted = np.flatnonzero(confirmed >= CONFIRMED)
+    return float(best[order[trusted[-1]]]) if len(trusted) else float("inf")
+
+
+def confident_contradictions(
+    given: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """(rows,) whether a row lies off the diagonal of the confident joint.
+
+    A class is confident of a row where its probability reaches the mean that it has over the rows
+    given to it; of several confident classes the most probable counts.
+
+    Args:
+        given: (rows,) classes.
+        probabilities: (rows, classes) from cross-validation.
+    """
+    own = probabilities[np.arange(len(given)), given]
+    size = probabilities.shape[1]
+    thresholds = np.bincount(given, weights=own, minlength=size) / np.bincount(
+        given, minlength=size
+    )
+    confident = np.where(probabilities >= thresholds, probabilities, -1.0)
+    chosen = confident.argmax(axis=1)
+    return (confident.max(axis=1) >= 0.0) & (chosen != given)
+
+
+def _terms(text: str) -> list[str]:
+    """Single letters and signs say next to nothing of a class."""
+    return [term for term in search_terms(text) if len(term) > 1]
+
+
+def _cross_validated(
+    texts: Sequence[str], classes: NDArray[np.int64], seed: int, advance: Callable[[int], object]
+) -> NDArray[np.float64]:
+    """(texts, classes) probabilities for each row from a classifier that has not seen it."""
+    vectorizer: Any = cast("Any", TfidfVectorizer)(
+        analyzer=_terms, sublinear_tf=True, max_features=_FEATURES
+    )
+    features: Any = vectorizer.fit_transform(texts)
+    probabilities = np.zeros((len(texts), int(classes.max()) + 1))
+    folds: Any = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    for train, held_out in cast("list[tuple[Any, Any]]", list(folds.split(texts, classes))):
+        classifier: Any = cast("Any", SGDClassifier)(
+            loss="log_loss", alpha=3e-5, max_iter=10, tol=None, random_state=seed, n_jobs=2
+        )
+        classifier.fit(features[train], classes[train])
+        probabilities[held_out] = classifier.predict_proba(features[held_out])
+        advance(1)
+    return probabilities

@@ -1,0 +1,134 @@
+"""Everything that `tunewise check` found in a data set, ready to be shown: records only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunewise.data.checks.duplicates import Ceiling
+from tunewise.data.checks.findings import Report
+from tunewise.data.checks.forecast import Outlook
+from tunewise.data.checks.labels import LabelCount
+from tunewise.data.checks.lengths import Lengths
+from tunewise.data.checks.repair import Fixed
+from tunewise.data.layouts.detect import Kind
+from tunewise.project.load import Task
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownRow:
+    """A row as people look at it, secrets and personal data masked."""
+
+    where: str
+    """`file:line`."""
+    input: str
+    target: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownMistake:
+    """A row whose label is likely wrong."""
+
+    row: ShownRow
+    likely: str
+    probability: float
+    """Of the likely label, to a classifier trained on the other rows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownGroup:
+    """Rows that nearly repeat one another, or that contradict one another."""
+
+    size: int
+    rows: tuple[ShownRow, ...]
+    """The first of them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownLeak:
+    """A test row, and the row that gives it away."""
+
+    kind: str
+    """`exact`, `normalised`, `near`, `overlap` or `group`."""
+    test: ShownRow
+    other: ShownRow
+    share: float
+    """Of an overlap: how much of the test row's runs of 13 words it is, 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownSecret:
+    """A place with a secret or personal data."""
+
+    where: str
+    kind: str
+    masked: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DocumentCounts:
+    """How much there is to retrieve from."""
+
+    files: int
+    """That were opened."""
+    usable: int
+    """Documents, copies left out."""
+    passages: int
+    passage_words: int
+    """Words of a passage at most."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """What checking a project found."""
+
+    source: str
+    """The project or file."""
+    kind: Kind
+    """What the rows are for."""
+    files: tuple[str, ...]
+    """The files that were read."""
+    rows: Mapping[str, int]
+    """Part -> rows that could be read."""
+    unreadable: int
+    """Rows that could not be read."""
+    usable: int
+    """Rows without a fault of their own."""
+    task: Task
+    reason: str
+    """How the task was inferred; empty if it was given."""
+    report: Report
+    lengths: Lengths
+    no_tokens: str
+    """Why tokens were not counted; empty if they were."""
+    labels: tuple[LabelCount, ...]
+    near_duplicates: int
+    """Rows that nearly repeat an earlier one of their part."""
+    clusters: tuple[ShownGroup, ...]
+    contradictions: tuple[ShownGroup, ...]
+    ceiling: Ceiling | None
+    mistakes: tuple[ShownMistake, ...]
+    mistakes_found: int
+    mistakes_looked_at: int
+    """Rows among which mistakes were looked for; 0 where that makes no sense."""
+    no_mistakes: str
+    """Why nothing could be said of labels; empty if something could, or there are none."""
+    leaks: tuple[ShownLeak, ...]
+    leak_kinds: Mapping[str, int]
+    """Kind -> test rows given away so."""
+    secrets: tuple[ShownSecret, ...]
+    secret_kinds: Mapping[str, int]
+    """Kind -> rows with it."""
+    outlook: Outlook
+    seconds: float
+    """Wall time of the check."""
+    root: Path | None = None
+    """The project's folder; paths are told from there."""
+    documents: DocumentCounts | None = None
+    """None: the project names none."""
+    fixed: Fixed | None = None
+    """The repaired copy, where one was wanted."""
+
+    @property
+    def total(self) -> int:
+        """Rows of all parts that could be read."""
+        return sum(self.rows.values())

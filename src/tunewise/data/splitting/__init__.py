@@ -1,0 +1,1 @@
+"""From rows to the sides that they stand on."""

@@ -1,0 +1,154 @@
+"""Every pairwise comparison of one test split: scores in, `Comparison` records out.
+
+Knows the plan, so as to put the primary comparison first, but decides nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tunewise.decision.plan import CONSTANT, Measured, Plan
+from tunewise.statistics import paired
+from tunewise.statistics.intervals import Interval, NotComputed
+from tunewise.statistics.tests import holm
+from tunewise.types import Comparison
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Bench:
+    """The contenders' shipping answers on one test split, ready to be compared in pairs."""
+
+    plan: Plan
+    rows: paired.Rows
+    contenders: dict[str, Measured]
+    samples: dict[str, paired.Sample]
+    """contender -> the scores of the seed that ships."""
+    confidence: float
+    """Of every comparison."""
+    _known: dict[tuple[str, str], Interval | NotComputed] = field(
+        default_factory=dict[tuple[str, str], Interval | NotComputed]
+    )
+
+    def difference(self, a: str, b: str) -> Interval | NotComputed:
+        """Quality of a minus quality of b."""
+        if (a, b) not in self._known:
+            self._known[a, b] = paired.difference(
+                self.samples[a], self.samples[b], self.rows, confidence=self.confidence
+            )
+        return self._known[a, b]
+
+    def quality(self, name: str) -> Interval | NotComputed:
+        """Quality of the seed that ships, with its 95% interval."""
+        return paired.quality(self.samples[name], self.rows)
+
+    def beats(self, a: str, b: str) -> bool:
+        """Whether a is shown to be better than b: the lower bound of the difference is above 0."""
+        found = self.difference(a, b)
+        return isinstance(found, Interval) and found.low > 0.0
+
+    @property
+    def candidates(self) -> list[str]:
+        """The contenders that may be recommended; `constant` is the bar, not a candidate."""
+        return [
+            name for name, one in self.contenders.items() if not one.ceiling and name != CONSTANT
+        ]
+
+
+def prepare(
+    plan: Plan,
+    measured: Sequence[Measured],
+    *,
+    binary: bool,
+    groups: Sequence[str | None] | None,
+    confidence: float,
+    bootstrap_seed: int,
+) -> Bench:
+    """Checks that the scores belong together and resamples them where the method needs it.
+
+    Raises:
+        ValueError: a contender of the plan is missing, or row counts differ.
+    """
+    contenders = {one.name: one for one in measured}
+    for name in (plan.incumbent, plan.challenger):
+        if name is not None and name not in contenders:
+            raise ValueError(f"{name} is in the plan but has no test scores")
+    ships = {name: plan.ships.get(name, min(one.scores)) for name, one in contenders.items()}
+    counts = {one.values(seed).size for one in measured for seed in one.scores}
+    if len(counts) != 1 or counts == {0}:
+        raise ValueError(f"all contenders answer the same test examples, not {sorted(counts)}")
+    rows = paired.rows_of(counts.pop(), binary=binary, groups=groups, seed=bootstrap_seed)
+    samples = {
+        name: paired.sample(
+            one.values(ships[name]),
+            rows,
+            None if one.aggregate is None else one.aggregate[ships[name]],
+        )
+        for name, one in contenders.items()
+    }
+    return Bench(
+        plan=plan, rows=rows, contenders=contenders, samples=samples, confidence=confidence
+    )
+
+
+def compare(bench: Bench, metric: str) -> tuple[Comparison, ...]:
+    """The primary comparison, then every secondary one with Holm's correction.
+
+    Secondary: every contender with the incumbent, the challenger with every contender, every
+    contender with `constant`. Where no interval can be computed the range is −1 to 1, and
+    `method` says what is missing.
+
+    Args:
+        bench: the prepared scores.
+        metric: name of the primary metric.
+    """
+    incumbent, challenger = bench.plan.incumbent, bench.plan.challenger
+    names = list(bench.contenders)
+    wanted = [(challenger, incumbent)]
+    wanted += [(name, incumbent) for name in names]
+    wanted += [(challenger, name) for name in names]
+    wanted += [(name, CONSTANT) for name in names if CONSTANT in bench.contenders]
+    pairs: list[tuple[str, str]] = []
+    for a, b in wanted:
+        if a is None or b is None or a == b or (a, b) in pairs or (b, a) in pairs:
+            continue
+        pairs.append((a, b))
+    found = [bench.difference(a, b) for a, b in pairs]
+    raw = [_p(one) for one in found]
+    primary = 1 if incumbent is not None and challenger is not None else 0
+    adjusted = raw[:primary] + holm(raw[primary:])
+    return tuple(
+        _record(a, b, metric, bench, one, p, corrected)
+        for (a, b), one, p, corrected in zip(pairs, found, raw, adjusted, strict=True)
+    )
+
+
+def _p(found: Interval | NotComputed) -> float:
+    return 1.0 if isinstance(found, NotComputed) or found.p is None else found.p
+
+
+def _record(
+    a: str,
+    b: str,
+    metric: str,
+    bench: Bench,
+    found: Interval | NotComputed,
+    p: float,
+    adjusted: float,
+) -> Comparison:
+    if isinstance(found, NotComputed):
+        low, high, method = -1.0, 1.0, f"not computed: {found.reason}"
+    else:
+        low, high = found.low, found.high
+        method = f"{found.method}, {100 * bench.confidence:g}%"
+    return Comparison(
+        a=a,
+        b=b,
+        metric=metric,
+        n=bench.rows.n,
+        groups=bench.rows.group_count,
+        delta=found.value,
+        low=low,
+        high=high,
+        p=p,
+        p_adjusted=adjusted,
+        method=method,
+    )

@@ -1,0 +1,73 @@
+"""Asks fitted contenders for their answers to the test split, once, and keeps every answer.
+
+Answers go to an append-only file in fixed groups; a run that was interrupted goes on with the
+groups that are missing. Targets are not seen here: scores are made from the file afterwards.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+from tunewise.progress import Progress
+from tunewise.storage import append_lines, read_lines
+from tunewise.types import Answer, Input, Usage
+
+GROUP = 32
+"""Inputs handed to a contender at once. Fixed, so that batching is the same when a run resumes."""
+
+
+class Answering(Protocol):
+    """What can answer: a fitted contender."""
+
+    def answer(self, inputs: Sequence[Input], *, seed: int) -> list[Answer]:
+        """One answer per input, in order."""
+        ...
+
+
+class AnswerFile:
+    """The answers of a run on disk: one JSON line each, never changed."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._answers = {
+            (answer.contender, answer.seed, answer.example_id): answer
+            for answer in map(_answer, read_lines(file))
+        }
+
+    def get(self, contender: str, seed: int, example_id: str) -> Answer | None:
+        """The answer, if it is there."""
+        return self._answers.get((contender, seed, example_id))
+
+    def add(self, answers: Sequence[Answer]) -> None:
+        """Writes answers down."""
+        append_lines(self._file, [asdict(answer) for answer in answers])
+        self._answers.update(((a.contender, a.seed, a.example_id), a) for a in answers)
+
+
+def collect(
+    fitted: Answering,
+    contender: str,
+    seed: int,
+    inputs: Sequence[Input],
+    file: AnswerFile,
+    progress: Progress,
+) -> list[Answer]:
+    """Every answer of one contender and seed, asked for or read from the file."""
+    label = f"{contender}: test" + (f", seed {seed}" if seed else "")
+    with progress.task(label, total=len(inputs)) as advance:
+        for start in range(0, len(inputs), GROUP):
+            group = inputs[start : start + GROUP]
+            missing = [i for i in group if file.get(contender, seed, i.id) is None]
+            if missing:
+                wanted = {item.id for item in missing}
+                answers = fitted.answer(group, seed=seed)
+                file.add([answer for answer in answers if answer.example_id in wanted])
+            advance(len(group))
+    found = [file.get(contender, seed, item.id) for item in inputs]
+    return [answer for answer in found if answer is not None]
+
+
+def _answer(record: dict[str, Any]) -> Answer:
+    fields = {key: value for key, value in record.items() if key not in ("usage", "passages")}
+    return Answer(usage=Usage(**record["usage"]), passages=tuple(record["passages"]), **fields)

@@ -1,0 +1,209 @@
+"""How good a training of `tunewise train` is: on dev, at some epochs, beside what needs none.
+
+Examples are judged by the task's metric on generated answers, pairs and documents by likelihood.
+Knows nothing of folders, and does not say when to judge.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tunewise.contenders.answering import Asking, Prompt, answer_limit
+from tunewise.contenders.constant import Constant
+from tunewise.data.prepare import Prepared
+from tunewise.metrics.by_name import Metric, metric_named, quality
+from tunewise.models.engines.open import open_engine
+from tunewise.models.engines.protocol import Engine
+from tunewise.progress import Progress
+from tunewise.project.load import Project
+from tunewise.statistics import paired
+from tunewise.statistics.intervals import Interval
+from tunewise.training.datasets import Lesson
+from tunewise.training.loop import Training
+from tunewise.training.reference import with_references
+
+UNTRAINED = "the untrained model"
+CONSTANT = "always the same answer"
+CHANCE = "chance"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """What dev says of one model."""
+
+    value: float
+    scores: tuple[float, ...] = ()
+    """Of each row of dev, where the value is their mean."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lead:
+    """How far one model is ahead of another on the same rows, with its 95% interval."""
+
+    delta: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """What dev can say of a training."""
+
+    metric: str
+    higher_is_better: bool
+    rows: int
+    unit: str
+    """What the rows are: `row`, `pair` or `passage`."""
+    binary: bool
+    """Whether every score is 0 or 1."""
+    baselines: Callable[[Training], dict[str, Judgement]]
+    """By name: what has to be beaten."""
+    judge: Callable[[Training, Path], Judgement]
+    """(training, what it saved) -> how good it is now."""
+
+    def better(self, one: float, other: float) -> bool:
+        """Whether the first of two values is the better one."""
+        return one > other if self.higher_is_better else one < other
+
+    def lead(self, one: Judgement, other: Judgement) -> Lead | None:
+        """None where no interval can be computed: the value is no mean, or rows are too few."""
+        rows = paired.rows_of(self.rows, binary=self.binary)
+        first, second = (
+            paired.sample(np.array(s.scores), rows) if s.scores else None for s in (one, other)
+        )
+        if first is None:
+            return None
+        if second is not None:
+            found, than = paired.difference(first, second, rows), 0.0
+        else:  # a fixed number, such as chance
+            found, than = paired.quality(first, rows), other.value
+        if not isinstance(found, Interval):
+            return None
+        delta = one.value - other.value
+        return Lead(delta=delta, low=found.low - than, high=found.high - than)
+
+
+def judge_for(
+    project: Project, lesson: Lesson, training: Training, progress: Progress, stack: ExitStack
+) -> Judge:
+    """The judge of a lesson's method.
+
+    Args:
+        project: its model answers, where answers are judged.
+        lesson: what is learnt, and the rows to judge by.
+        training: at its start.
+        progress: told what is done.
+        stack: closes the engine.
+    """
+    if lesson.prepared is not None:
+        opened = open_engine(lesson.prepared.project.model, progress=progress)
+        stack.callback(opened.engine.close)
+        return _by_answers(lesson.prepared, opened.engine, project.training.start, progress)
+    return _by_perplexity(lesson) if lesson.method == "cpt" else _by_preference(lesson, training)
+
+
+def _by_answers(
+    prepared: Prepared, engine: Engine, start: Path | None, progress: Progress
+) -> Judge:
+    task, splits = prepared.project.task, prepared.splits
+    metric = metric_named(
+        str(task.metric),
+        task.labels,
+        folder=prepared.project.root,
+        instruction=task.instruction,
+    )
+    targets = [example.target for example in splits.dev]
+
+    def answered(adapter: Path | None) -> Judgement:
+        asking = Asking(
+            prompts=lambda inputs: [Prompt(messages=i.messages, tools=i.tools) for i in inputs],
+            max_tokens=answer_limit(engine, splits.train),
+            adapters={1: adapter},
+        )
+        inputs = [example.input for example in splits.dev]
+        with progress.task("dev", total=len(inputs)) as advance:
+            answers = asking.ask(engine, "train", inputs, seed=1, advance=advance)
+        engine.rest()
+        return judged([answer.text for answer in answers])
+
+    def judged(answers: Sequence[str | None]) -> Judgement:
+        value = quality(metric, answers, targets)
+        return Judgement(value=value, scores=_scores(metric, answers, targets))
+
+    def baselines(training: Training) -> dict[str, Judgement]:
+        text = Constant(metric=metric).fit(splits.train, splits.dev).text
+        return {CONSTANT: judged([text] * len(targets)), UNTRAINED: answered(start)}
+
+    def judge(training: Training, saved: Path) -> Judgement:
+        training.release()
+        return answered(saved)
+
+    return Judge(
+        metric=metric.name,
+        higher_is_better=True,
+        rows=len(targets),
+        unit="row",
+        binary=metric.binary and metric.aggregate is None,
+        baselines=baselines,
+        judge=judge,
+    )
+
+
+def _scores(
+    metric: Metric, answers: Sequence[str | None], targets: Sequence[str]
+) -> tuple[float, ...]:
+    if metric.aggregate is not None:
+        return ()
+    return tuple(
+        0.0 if answer is None else metric.score(answer, target).value
+        for answer, target in zip(answers, targets, strict=True)
+    )
+
+
+def _by_perplexity(lesson: Lesson) -> Judge:
+    tokens = sum(row.loss_tokens for row in lesson.dev)
+
+    def perplexity(training: Training) -> Judgement:
+        total = sum(values[0] for values in training.log_probabilities(lesson.dev))
+        return Judgement(value=math.exp(-total / tokens))
+
+    return Judge(
+        metric="perplexity",
+        higher_is_better=False,
+        rows=len(lesson.dev),
+        unit="passage",
+        binary=False,
+        baselines=lambda training: {UNTRAINED: perplexity(training)},
+        judge=lambda training, saved: perplexity(training),
+    )
+
+
+def _by_preference(lesson: Lesson, training: Training) -> Judge:
+    held = with_references(
+        lesson.dev,
+        training.folder / "dev",
+        identity={"rows": [row.id for row in lesson.dev], **training.start_identity},
+        ask=training.log_probabilities,
+    )
+
+    def share(training: Training, saved: Path) -> Judgement:
+        now = training.log_probabilities(held)
+        ahead = tuple(
+            float(chosen - row.reference[0] > rejected - row.reference[1])
+            for (chosen, rejected), row in zip(now, held, strict=True)
+        )
+        return Judgement(value=sum(ahead) / len(ahead), scores=ahead)
+
+    return Judge(
+        metric="pairs told apart",
+        higher_is_better=True,
+        rows=len(held),
+        unit="pair",
+        binary=True,
+        baselines=lambda training: {CHANCE: Judgement(value=0.5)},
+        judge=share,
+    )

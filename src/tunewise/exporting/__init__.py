@@ -1,0 +1,1 @@
+"""From a trained adapter to what others can load."""

@@ -1,0 +1,1 @@
+"""From an answer and its target to a score."""

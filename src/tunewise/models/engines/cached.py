@@ -1,0 +1,103 @@
+"""Remembers what an engine answered, so that an interrupted run does not ask twice.
+
+An append-only file of JSON lines, one a request, keyed by everything that decides the answer.
+Times and token counts are those of the first asking. Knows nothing of contenders.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Generator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+from tunewise.models.adapters import adapter_hash
+from tunewise.models.engines.protocol import Engine, Request
+from tunewise.storage import append_lines, read_lines
+from tunewise.types import Failure, Generation, Message, Usage
+
+
+class JournalEngine:
+    """An engine that answers from its journal what it has answered before.
+
+    Args:
+        engine: asked for what is not in the journal, all of one call as one batch.
+        file: the journal; a half-written last line is dropped.
+    """
+
+    def __init__(self, engine: Engine, file: Path) -> None:
+        self.name = engine.name
+        self.context_tokens = engine.context_tokens
+        self.thinking_tokens = engine.thinking_tokens
+        self._engine = engine
+        self._file = file
+        self._known = {record["key"]: record for record in read_lines(file)}
+        self._serving = False
+
+    def generate(self, requests: Sequence[Request]) -> list[Generation | Failure]:
+        """See `Engine.generate`. While `serving`, nothing is remembered: times are the point."""
+        if self._serving:
+            return self._engine.generate(requests)
+        keys = [_key(request) for request in requests]
+        new = [i for i, key in enumerate(keys) if key not in self._known]
+        if new:
+            results = self._engine.generate([requests[i] for i in new])
+            records = [_record(keys[i], result) for i, result in zip(new, results, strict=True)]
+            append_lines(self._file, records)
+            self._known.update((record["key"], record) for record in records)
+        return [_result(self._known[key]) for key in keys]
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """See `Engine.count_tokens`."""
+        return self._engine.count_tokens(messages)
+
+    def count_answer_tokens(self, text: str) -> int:
+        """See `Engine.count_answer_tokens`."""
+        return self._engine.count_answer_tokens(text)
+
+    @contextlib.contextmanager
+    def serving(self) -> Generator[None]:
+        """See `Engine.serving`."""
+        with self._engine.serving():
+            self._serving = True
+            try:
+                yield
+            finally:
+                self._serving = False
+
+    def rest(self) -> None:
+        """See `Engine.rest`."""
+        self._engine.rest()
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._engine.close()
+
+
+def _key(request: Request) -> str:
+    parts = {
+        "messages": [_turn(turn) for turn in request.messages],
+        **({"tools": request.tools} if request.tools else {}),
+        "adapter": adapter_hash(request.adapter) if request.adapter else None,
+        "sampling": asdict(request.sampling),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _turn(turn: Message) -> list[Any]:
+    calls = [[call.name, call.arguments, call.id] for call in turn.tool_calls]
+    more = [calls, turn.tool_call_id] if calls or turn.role == "tool" else []
+    return [turn.role, turn.content, *more]
+
+
+def _record(key: str, result: Generation | Failure) -> dict[str, Any]:
+    return {"key": key, "failed": isinstance(result, Failure), "result": asdict(result)}
+
+
+def _result(record: dict[str, Any]) -> Generation | Failure:
+    fields = cast("dict[str, Any]", record["result"])
+    if record["failed"]:
+        return Failure(**fields)
+    others = {name: value for name, value in fields.items() if name != "usage"}
+    return Generation(usage=Usage(**fields["usage"]), **others)

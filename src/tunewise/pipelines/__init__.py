@@ -1,0 +1,1 @@
+"""One page for each job of the command line."""

@@ -1,0 +1,463 @@
+"""The main job on one page: from a project to a verdict that can be defended.
+
+Contenders are fitted on train and dev; incumbent, challenger and the one comparison between them
+are written down; only then is test opened, once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunewise.contenders.build import (
+    LineUp,
+    Means,
+    budget_tokens,
+    documents_to_read,
+    line_up,
+)
+from tunewise.contenders.protocol import Contender, Fitted, NotApplicable
+from tunewise.data.documents.read import Document
+from tunewise.data.prepare import Prepared, prepare
+from tunewise.data.read_log import SHOWN
+from tunewise.decision.plan import Measured, Plan
+from tunewise.decision.rule import Demands, choose_plan, decide, futile
+from tunewise.errors import UserError
+from tunewise.evaluation.collect import AnswerFile, collect
+from tunewise.evaluation.latency import REQUESTS, WARM_UP, Latency, measure_latency
+from tunewise.exporting.model_card import ship
+from tunewise.metrics.by_name import CRASHED, Metric, metric_named, score_answers, side_metrics
+from tunewise.metrics.custom import own_metric_file
+from tunewise.models.catalog import LocalModel
+from tunewise.models.engines.cached import JournalEngine
+from tunewise.models.engines.open import Opened, open_ceiling, open_engine
+from tunewise.models.engines.protocol import Engine
+from tunewise.pipelines.estimate import Forecast, forecast, usual
+from tunewise.progress import Progress
+from tunewise.project.load import Project
+from tunewise.report.findings import warnings_summary
+from tunewise.report.html import write_html
+from tunewise.report.verdict_json import Entry, Finished, document, shipped_quality
+from tunewise.runs.data_changes import about_earlier_runs
+from tunewise.runs.folder import RunFolder, open_run
+from tunewise.runs.ledger import check_ledger, note_use
+from tunewise.runs.made_from import MadeFrom
+from tunewise.runs.read import read_run
+from tunewise.storage import file_sha256, read_lines, shortened, write_json, write_lines
+from tunewise.types import Answer
+from tunewise.wording import in_points
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What every step of one run shares."""
+
+    prepared: Prepared
+    metric: Metric
+    field: LineUp
+    run: RunFolder
+    progress: Progress
+    shares: Forecast
+    """What each stage weighs in the bar of the whole run."""
+    done: Callable[[int], None]
+    """Advances that bar."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fits:
+    """What fitting on train and dev gave."""
+
+    fitted: Mapping[str, Fitted]
+    skipped: Mapping[str, str]
+    """Contender -> why it did not run."""
+    plan: Plan
+    futile: bool
+    """Whether dev showed that training is not worth further seeds."""
+    notes: tuple[str, ...]
+
+
+def run_decide(
+    project: Project,
+    *,
+    progress: Progress,
+    out: Path | None = None,
+    resume: bool = False,
+    reproduce: str = "",
+) -> Path:
+    """Fits, judges and decides; everything it finds lies in the run folder it returns.
+
+    Args:
+        project: from `load_project`.
+        progress: told what is being done.
+        out: the run folder; None: a new one under the project's `runs/`.
+        resume: go on with the newest interrupted run of the same project and data; a finished
+            one is shown again.
+        reproduce: the command line, for the report.
+
+    Raises:
+        UserError: a fault in the data, the model, an endpoint or the run folder.
+    """
+    if project.training.method != "sft":
+        raise UserError(
+            f'training.method: "{project.training.method}" is for `tunewise train`. decide trains '
+            "fine_tune on the examples' answers (sft), fine_tune_cpt on documents before, "
+            "fine_tune_dpo on preference pairs afterwards: name them in contenders.use."
+        )
+    prepared, documents = read_all(project)
+    project = prepared.project
+    check_ledger(project)
+    for note in (*warnings_summary(prepared.report, project.root), *prepared.notes):
+        progress.note(note)
+    estimate = None if resume else forecast(prepared)
+    if estimate is not None:
+        progress.note(estimate.sentence)
+    shares = estimate or usual(project)
+    metric = metric_named(
+        str(project.task.metric),
+        project.task.labels,
+        folder=project.root,
+        instruction=project.task.instruction,
+    )
+    ceilings = {e.name: open_ceiling(e) for e in project.contenders.endpoints}
+    opened = open_engine(project.model, progress=progress)
+    run = open_run(project, prepared.splits, out=out, resume=resume)
+    engines: list[Engine] = []
+    try:
+        engine = JournalEngine(opened.engine, run.file("fit-answers.jsonl"))
+        engines = [engine]
+        engines += [JournalEngine(c, run.file(f"fit-{n}.jsonl")) for n, c in ceilings.items()]
+        means = Means(
+            engine=engine,
+            model=opened.model,
+            metric=metric,
+            folder=run.file("training"),
+            progress=progress,
+            places=prepared.places,
+        )
+        field = line_up(
+            project,
+            means,
+            ceilings=dict(zip(ceilings, engines[1:], strict=True)),
+            documents=documents,
+            held_out=[*prepared.splits.dev, *prepared.splits.test],
+        )
+        refuse_changed(run, field, opened.model)
+        if run.file("verdict.json").exists():
+            return _shown_again(run, progress)
+        caveats = [f"{name}: {c.caveat}." for name, c in ceilings.items() if c.caveat]
+        notes = (*_begin(run, prepared, progress, resume=resume), *caveats)
+        for note in notes:
+            progress.note(note)
+        prepared = replace(prepared, notes=(*prepared.notes, *notes))
+        with progress.task("the whole run", total=shares.total) as advance:
+            job = Job(
+                prepared=prepared,
+                metric=metric,
+                field=field,
+                run=run,
+                progress=progress,
+                shares=shares,
+                done=advance,
+            )
+            refuse_untrainable(job)
+            fits = fit_all(job)
+            look = note_use(run, prepared.splits.test)
+            entries = examine(job, fits, engines)
+        return conclude(job, fits, entries, opened, look=look, reproduce=reproduce)
+    finally:
+        for one in engines or [opened.engine]:
+            one.close()
+        run.release()
+
+
+class Read(NamedTuple):
+    """What a project's files hold."""
+
+    prepared: Prepared
+    documents: tuple[Document, ...]
+    """Empty where no contender reads any."""
+
+
+def read_all(project: Project) -> Read:
+    """Reads examples and documents before anything is fitted.
+
+    Raises:
+        UserError: faults of both, all together.
+    """
+    found = documents_to_read(project)
+    faults = [] if found is None else [f"{where}: {why}" for where, why in found.faults]
+    try:
+        prepared = prepare(project)
+    except UserError as error:
+        raise UserError.together([str(error), *faults]) from error
+    if found is None:
+        return Read(prepared, ())
+    documents = found.all_usable()
+    return Read(replace(prepared, notes=(*prepared.notes, *found.notes())), documents)
+
+
+def refuse_changed(run: RunFolder, field: LineUp, model: LocalModel | None) -> None:
+    """Refuses to go on where documents, pairs, the base or a metric of the project changed."""
+    metric = own_metric_file(str(run.project.task.metric), run.project.root)
+    files = {
+        **({"the base model": model.sha256} if model else {}),
+        **({metric.name: file_sha256(metric)} if metric else {}),
+    }
+    run.keep(MadeFrom(files=files, items=field.items, unit=field.units))
+
+
+def _begin(
+    run: RunFolder, prepared: Prepared, progress: Progress, *, resume: bool
+) -> tuple[str, ...]:
+    """Writes down that a sitting begins, and says what a person should know of earlier runs."""
+    if resume and not run.file("events.jsonl").exists():
+        progress.note("No interrupted run was found: this is a new one.")
+    read_lines(run.file("events.jsonl"))  # cuts off a line that a kill left half-written
+    run.event("start", resumed=resume)
+    places = prepared.places
+    test = {row.id: shortened(places[row.id], run.project.root) for row in prepared.splits.test}
+    write_json(run.file("places.json"), test)
+    return about_earlier_runs(run.project, prepared.splits, run)
+
+
+def refuse_untrainable(job: Job) -> None:
+    """Refuses rows that nobody could train on, before an hour is spent on the others.
+
+    Raises:
+        UserError: with the place of each; the first 20, then a count.
+    """
+    one = next(iter(job.field.trained.values()), None)  # all share the base and its tokenizer
+    faults: Mapping[str, str] = one.untrainable(job.prepared.splits.train) if one else {}
+    lines = [f"{job.prepared.places[name]}: {fault}" for name, fault in faults.items()]
+    more = [f"{len(lines) - SHOWN} more rows like these."] if len(lines) > SHOWN else []
+    if lines:
+        raise UserError.together([*lines[:SHOWN], *more])
+
+
+def fit_all(job: Job) -> Fits:
+    """Fits everyone on train and dev, decides who trains further seeds, and writes plan.json."""
+    field, prepared, run, progress = job.field, job.prepared, job.run, job.progress
+    train, dev = prepared.splits.train, prepared.splits.dev
+    minimum_gain = prepared.project.decision.minimum_gain
+    seeds = prepared.project.training.seeds
+    fitted: dict[str, Fitted] = {}
+    skipped = dict(field.skipped)
+    notes: list[str] = []
+
+    def fit(contender: Contender) -> None:
+        try:
+            with run.timed(contender.name):
+                fitted[contender.name] = contender.fit(train, dev)
+            run.event("fitted", contender=contender.name)
+        except NotApplicable as reason:
+            skipped[contender.name] = reason.reason
+            progress.note(f"{contender.name}: skipped, {reason.reason}")
+
+    def plan() -> Plan:
+        measured = [_on_dev(name, one, field) for name, one in fitted.items()]
+        return choose_plan(measured, minimum_gain=minimum_gain, seeds_wanted=seeds)
+
+    for contender in field.untrained.values():
+        fit(contender)
+        job.done(job.shares.share(contender.name, "fit"))
+    incumbent = plan().incumbent if fitted else None
+    for contender in field.trained.values():
+        fit(contender)
+        job.done(job.shares.share(contender.name, "fit"))
+    challenger = plan().challenger if fitted else None
+    hopeless = False
+    if challenger is not None and seeds > 1:
+        first = fitted[challenger]
+        if incumbent is not None:
+            hopeless = futile(
+                _array(first.fit.dev_scores[first.seeds[0]]),
+                _array(fitted[incumbent].fit.dev_scores[0]),
+                minimum_gain,
+            )
+        others = [n for n in field.trained if n in fitted and n != challenger]
+        if hopeless:
+            notes.append(
+                f"Seeds 2 to {seeds} were skipped: dev already shows that {challenger} does not "
+                f"gain {in_points(minimum_gain)} over {incumbent}."
+            )
+        else:
+            with run.timed(challenger):
+                tuned = field.trained[challenger]
+                fitted[challenger] = tuned.replicate(first, train, dev, seeds=seeds)
+        job.done(job.shares.share(challenger, "seeds"))
+        notes += [
+            f"{name} was trained once: {challenger} does better on dev, so that further seeds of "
+            f"{name} could not change the verdict."
+            for name in others
+            if not hopeless
+        ]
+    # Named while every trained contender had one seed: further seeds of its own do not undo it.
+    final = replace(plan(), challenger=challenger)
+    write_json(run.file("plan.json"), {**asdict(final), "futile": hopeless})
+    run.event("planned", incumbent=final.incumbent, challenger=final.challenger)
+    return Fits(fitted=fitted, skipped=skipped, plan=final, futile=hopeless, notes=tuple(notes))
+
+
+def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
+    """Opens test: every contender and seed answers it once, then latency is measured."""
+    field, run, progress = job.field, job.run, job.progress
+    test = job.prepared.splits.test
+    inputs = [example.input for example in test]
+    file = AnswerFile(run.file("answers.jsonl"))
+    run.event("test opened")
+    answers: dict[str, dict[int, list[Answer]]] = {}
+    for name, fitted in fits.fitted.items():
+        answers[name] = {
+            seed: collect(fitted, name, seed, inputs, file, progress) for seed in fitted.seeds
+        }
+        job.done(job.shares.share(name, "test"))
+    entries: list[Entry] = []
+    seconds = run.seconds()
+    for name, fitted in fits.fitted.items():
+        seed = fits.plan.ships[name]
+        latency = _latency(job, fitted, name, seed, engines)
+        job.done(job.shares.share(name, "latency"))
+        entries.append(
+            Entry(
+                name=name,
+                fit=replace(fitted.fit, seconds=seconds.get(name, fitted.fit.seconds)),
+                trained=name in field.trained,
+                ceiling=not field.ceilings.get(name, True),
+                shipped_seed=seed,
+                answers=answers[name],
+                measured=_measured(job, name, answers[name], latency_p50_ms=latency.p50),
+                latency=latency,
+                retrieval=cast("Mapping[str, object]", fitted.fit.settings.get("retrieval") or {}),
+            )
+        )
+    return entries
+
+
+def conclude(
+    job: Job, fits: Fits, entries: Sequence[Entry], opened: Opened, *, look: int, reproduce: str
+) -> Path:
+    """Applies the rule, writes scores, verdict and report, and ships the challenger's adapter."""
+    prepared, metric, run = job.prepared, job.metric, job.run
+    project, test = prepared.project, prepared.splits.test
+    _write_scores(job, entries)
+    groups = [example.group for example in test]
+    verdict = decide(
+        fits.plan,
+        [entry.measured for entry in entries],
+        metric=metric.name,
+        binary=metric.binary and metric.aggregate is None,
+        demands=Demands(
+            minimum_gain=project.decision.minimum_gain,
+            minimum_quality=project.decision.minimum_quality,
+            maximum_latency_ms=project.decision.maximum_latency_ms,
+        ),
+        groups=groups if any(groups) else None,
+        look=look,
+        unused_test=prepared.unused_test,
+    )
+    for entry in entries:
+        if entry.trained:
+            quality = shipped_quality(entry, metric, prepared.splits)
+            ship(entry, run, project, quality)
+    budget = f"Each contender could spend {budget_tokens(project):,} tokens on fitting."
+    finished = Finished(
+        project=project,
+        splits=prepared.splits,
+        metric=metric,
+        plan=fits.plan,
+        futile=fits.futile,
+        look=look,
+        entries=entries,
+        skipped=fits.skipped,
+        verdict=verdict,
+        engine=opened.engine.name,
+        engine_why=opened.why,
+        notes=(*prepared.notes, *job.field.notes, *fits.notes, budget),
+        reproduce=reproduce,
+        unused=prepared.unused,
+        unused_test=prepared.unused_test,
+    )
+    write_json(run.file("verdict.json"), document(finished))
+    write_html(read_run(run.path))
+    run.event("decided", outcome=verdict.outcome)
+    return run.path
+
+
+def _shown_again(run: RunFolder, progress: Progress) -> Path:
+    """A finished run, whose report may have been interrupted."""
+    progress.note("This run is finished: its verdict is shown again.")
+    write_html(read_run(run.path))
+    return run.path
+
+
+def _on_dev(name: str, fitted: Fitted, field: LineUp) -> Measured:
+    return Measured(
+        name=name,
+        trained=name in field.trained,
+        ceiling=not field.ceilings.get(name, True),
+        scores={seed: _array(values) for seed, values in fitted.fit.dev_scores.items()},
+    )
+
+
+def _measured(
+    job: Job, name: str, answers: Mapping[int, Sequence[Answer]], *, latency_p50_ms: float
+) -> Measured:
+    metric, field, test = job.metric, job.field, job.prepared.splits.test
+    targets = [example.target for example in test]
+    aggregate = metric.aggregate
+
+    def of_rows(seed: int, rows: NDArray[np.int64]) -> float:
+        if aggregate is None:
+            raise ValueError(f"{metric.name} is a mean")
+        texts = [CRASHED if a.text is None else a.text for a in answers[seed]]
+        chosen = [int(row) for row in rows]
+        return aggregate([texts[row] for row in chosen], [targets[row] for row in chosen])
+
+    by_id = {example.id: example.target for example in test}
+    return Measured(
+        name=name,
+        trained=name in field.trained,
+        ceiling=not field.ceilings.get(name, True),
+        scores={
+            seed: _array([score.value for score in score_answers(metric, given, by_id)])
+            for seed, given in answers.items()
+        },
+        aggregate=None
+        if aggregate is None
+        else {seed: lambda rows, seed=seed: of_rows(seed, rows) for seed in answers},
+        latency_p50_ms=latency_p50_ms,
+    )
+
+
+def _latency(job: Job, fitted: Fitted, name: str, seed: int, engines: Sequence[Engine]) -> Latency:
+    inputs = [example.input for example in job.prepared.splits.test]
+    total = min(REQUESTS, len(inputs)) + min(WARM_UP, len(inputs))
+    with job.progress.task(f"{name}: latency", total=total) as advance, ExitStack() as stack:
+        for engine in engines:
+            stack.enter_context(engine.serving())
+        return measure_latency(fitted, inputs, seed=seed, advance=advance)
+
+
+def _array(values: Sequence[float | None]) -> NDArray[np.float64]:
+    """(n,) scores, NaN where the answer crashed."""
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _write_scores(job: Job, entries: Sequence[Entry]) -> None:
+    targets = {example.id: example.target for example in job.prepared.splits.test}
+    kind = job.prepared.project.task.kind or "generation"
+    metrics = [job.metric, *side_metrics(kind, job.metric)]
+    write_lines(
+        job.run.file("scores.jsonl"),
+        [
+            asdict(score)
+            for entry in entries
+            for answers in entry.answers.values()
+            for one in metrics
+            for score in score_answers(one, answers, targets)
+        ],
+    )

@@ -1,0 +1,1 @@
+"""From tunewise.toml to a checked project."""

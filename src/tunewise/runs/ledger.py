@@ -1,0 +1,129 @@
+"""Counts how often test rows were used, in a ledger beside the runs, and tells a run its look.
+
+A row is known by a hash, whatever its spelling: the ledger keeps no text of it. It knows nothing
+of contenders, verdicts or confidence.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from filelock import FileLock
+
+from tunewise.data.fingerprints import item_hash
+from tunewise.errors import UserError
+from tunewise.project.load import Project
+from tunewise.runs.folder import RUNS, RunFolder, run_token
+from tunewise.storage import append_lines, read_lines
+from tunewise.types import Example
+
+LEDGER = "test-uses.jsonl"
+
+
+class NotedRun(NamedTuple):
+    """A run in the ledger."""
+
+    token: str
+    """What names it for good."""
+    path: Path
+    """Where its folder lay."""
+
+
+def note_use(run: RunFolder, test: Sequence[Example]) -> int:
+    """Writes down that this run opens these test rows.
+
+    Returns:
+        How often the most used of them had been opened when this run first opened them, this run
+        included: the look of design section 6. A run that resumes keeps its look.
+
+    Raises:
+        UserError: the ledger is damaged or cannot be written.
+    """
+    file = run.project.root / RUNS / LEDGER
+    rows = [item_hash(example) for example in test]
+    token = run_token(run.path)
+    try:
+        file.parent.mkdir(exist_ok=True)
+        with FileLock(file.with_name(f".{LEDGER}.lock")):
+            records = _records(file, locked=True)
+            before = list(takewhile(lambda record: record["run"] != token, records))
+            if len(before) == len(records):
+                path = os.path.relpath(run.path.resolve(), run.project.root.resolve())
+                append_lines(file, [{"run": token, "path": path, "rows": rows}])
+    except OSError as error:
+        raise _unwritable(file, error.strerror) from None
+    return _look(rows, before)
+
+
+def next_look(project: Project, test: Sequence[Example], run: RunFolder | None = None) -> int:
+    """What `note_use` would return; writes nothing.
+
+    Args:
+        project: whose ledger is read.
+        test: the rows.
+        run: the run that would open them; None: a new one.
+
+    Raises:
+        UserError: the ledger is damaged.
+    """
+    own = run_token(run.path) if run else None
+    records = _records(project.root / RUNS / LEDGER)
+    before = list(takewhile(lambda record: record["run"] != own, records))
+    return _look([item_hash(example) for example in test], before)
+
+
+def check_ledger(project: Project) -> None:
+    """Makes sure, before a run costs anything, that its use of test rows can be written down.
+
+    Raises:
+        UserError: the ledger is damaged, or cannot be written.
+    """
+    file = project.root / RUNS / LEDGER
+    _records(file)
+    nearest = next(path for path in (file, file.parent, project.root) if path.exists())
+    if not os.access(nearest, os.W_OK) or (nearest == file.parent and not nearest.is_dir()):
+        raise _unwritable(file, f"{nearest} is read-only or no folder")
+
+
+def noted_runs(project: Project) -> list[NotedRun]:
+    """The runs that opened test rows, in that order; some may be deleted."""
+    records = _records(project.root / RUNS / LEDGER)
+    return [
+        NotedRun(token=record["run"], path=project.root / str(record.get("path", "")))
+        for record in records
+    ]
+
+
+def _look(rows: Sequence[str], before: Sequence[dict[str, Any]]) -> int:
+    # A run that holds a row twice has used it once.
+    uses = Counter(row for record in before for row in set(cast("list[str]", record["rows"])))
+    return 1 + max((uses[row] for row in rows), default=0)
+
+
+def _records(file: Path, *, locked: bool = False) -> list[dict[str, Any]]:
+    """The uses so far, oldest first. Only who holds the lock cuts off a half-written last line."""
+    try:
+        if locked:
+            records = read_lines(file)
+        else:
+            whole = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
+            records = [cast("dict[str, Any]", json.loads(line)) for line in whole if line]
+        if all(isinstance(r["run"], str) and isinstance(r["rows"], list) for r in records):
+            return records
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise UserError(
+        f"{file}: is damaged, and uses of test rows are counted there. Restore it from a copy; "
+        "or delete it, and every test row counts as never used."
+    )
+
+
+def _unwritable(file: Path, why: str | None) -> UserError:
+    return UserError(
+        f"{file}: cannot be written ({why}), and uses of test rows are counted there. Make it "
+        "writable, or copy the project to where you may write."
+    )

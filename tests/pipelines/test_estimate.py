@@ -1,0 +1,139 @@
+"""How long a run will take: counts of tokens times a speed; no test asserts a measured time."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tunewise.data.prepare import Prepared, prepare
+from tunewise.models.tokenizers import FoundTokenizer
+from tunewise.pipelines.estimate import (
+    Lengths,
+    Speed,
+    between,
+    counted,
+    forecast,
+    lengths,
+    usual,
+    weights_of,
+)
+from tunewise.project.load import load_project
+
+RATE = Speed(prefill=1000.0, generate=400.0, alone=75.0, train=800.0)
+NO_TOKENIZER = FoundTokenizer(name="none", why_not="not here")
+
+
+def prepared(folder: Path, rows: int = 200, *overrides: str) -> Prepared:
+    lines = [
+        {"text": f"letter {n} about a fence, a wall or a hedge", "label": "yes" if n % 3 else "no"}
+        for n in range(rows)
+    ]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return prepare(load_project(folder / "rows.jsonl", overrides))
+
+
+def seconds(made: Prepared, rate: Speed = RATE) -> float:
+    return counted(made, rate, lengths(made, NO_TOKENIZER)).high
+
+
+@pytest.mark.parametrize(
+    ("base", "weights"),
+    [
+        ("smollm2-135m-instruct", 135e6),
+        ("HuggingFaceTB/SmolLM2-1.7B-Instruct", 1.7e9),
+        ("Qwen/Qwen3-0.6B", 0.6e9),
+        ("/models/llama-3.2-3b.gguf", 3e9),
+        ("someone/large-model-v2", None),
+    ],
+)
+def test_a_models_name_tells_how_many_weights_it_has(base: str, weights: float | None) -> None:
+    assert weights_of(base) == weights
+
+
+def test_rows_are_counted_by_their_characters_where_there_is_no_tokenizer(tmp_path: Path) -> None:
+    found = lengths(prepared(tmp_path), NO_TOKENIZER)
+    assert found.bare == pytest.approx(
+        len("letter 100 about a fence, a wall or a hedge") / 4, abs=0.3
+    )
+    assert found.answered == pytest.approx(2.67 / 4, abs=0.1)
+    assert found.asked >= found.bare
+
+
+def test_every_contender_that_can_take_part_is_counted(tmp_path: Path) -> None:
+    made = prepared(tmp_path)
+    found = counted(made, RATE, Lengths(asked=60.0, answered=10.0, bare=40.0))
+    assert set(found.contenders) == {
+        "constant", "zero_shot", "prompt", "few_shot", "classifier", "fine_tune",
+    }  # fmt: skip
+    test = len(made.splits.test)
+    assert found.contenders["zero_shot"].test == pytest.approx(test * (60 / 1000 + 10 / 400))
+    assert found.contenders["few_shot"].fit > found.contenders["prompt"].fit
+
+
+def test_a_machine_twice_as_fast_takes_half_the_time_but_for_what_no_speed_shortens(
+    tmp_path: Path,
+) -> None:
+    made = prepared(tmp_path, 1000)
+    slow = Speed(prefill=10.0, generate=4.0, alone=1.0, train=8.0)
+    fast = Speed(prefill=20.0, generate=8.0, alone=2.0, train=16.0)
+    assert seconds(made, slow) == pytest.approx(2 * seconds(made, fast), rel=0.1)
+
+
+def test_more_rows_more_seeds_and_more_epochs_take_longer(tmp_path: Path) -> None:
+    base = seconds(prepared(tmp_path, 200, "training.epochs=2", "training.seeds=2"))
+    assert seconds(prepared(tmp_path, 600, "training.epochs=2", "training.seeds=2")) > base
+    assert seconds(prepared(tmp_path, 200, "training.epochs=2", "training.seeds=5")) > base
+    assert seconds(prepared(tmp_path, 200, "training.epochs=9", "training.seeds=2")) > base
+
+
+def test_a_limit_shortens_the_run(tmp_path: Path) -> None:
+    assert seconds(prepared(tmp_path, 600, "contenders.limit=60")) < seconds(
+        prepared(tmp_path, 600)
+    )
+
+
+def test_further_seeds_are_in_the_upper_end_alone(tmp_path: Path) -> None:
+    one = counted(
+        prepared(tmp_path, 200, "training.seeds=1"),
+        RATE,
+        Lengths(asked=60.0, answered=10.0, bare=40.0),
+    )
+    assert one.contenders["fine_tune"].seeds == 0
+    three = counted(prepared(tmp_path, 200), RATE, Lengths(asked=60.0, answered=10.0, bare=40.0))
+    assert three.high / three.low > one.high / one.low
+
+
+def test_the_bar_of_the_run_ends_where_all_stages_are_done(tmp_path: Path) -> None:
+    found = counted(prepared(tmp_path), RATE, Lengths(asked=60.0, answered=10.0, bare=40.0))
+    stages = ("fit", "test", "latency")
+    done = sum(found.share(name, stage) for name in found.contenders for stage in stages)
+    assert found.total == done + found.share("fine_tune", "seeds")
+
+
+def test_a_model_behind_an_endpoint_is_not_estimated(tmp_path: Path) -> None:
+    assert forecast(prepared(tmp_path, 200, "model.engine=scripted")) is None
+    assert forecast(prepared(tmp_path, 200, "model.base=someone/large-model")) is None
+    assert usual(prepared(tmp_path).project).total > 0
+
+
+def test_the_estimate_is_measured_here_and_called_rough(tmp_path: Path) -> None:
+    found = forecast(prepared(tmp_path))
+    assert found is not None
+    assert 0 < found.low < found.high
+    assert "rough estimate" in found.sentence
+    assert "about" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (20, 50, "about a minute"),
+        (200, 500, "about 3 to 8 minutes"),
+        (900, 1800, "about 15 to 30 minutes"),
+        (2900, 4100, "about 50 to 70 minutes"),
+        (7200, 14400, "about 2 to 4 hours"),
+        (600, 605, "about 10 minutes"),
+    ],
+)
+def test_times_are_told_as_roughly_as_they_are_known(low: float, high: float, said: str) -> None:
+    assert between(low, high) == said
