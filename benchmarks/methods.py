@@ -140,8 +140,8 @@ def distill(data: Path, folder: Path) -> str:
     """KL of the teacher to the student, a dev row, before and after."""
     import torch
 
+    from tunewise.chat.prompts import shown_examples
     from tunewise.chat.tokenize import answer_tokens
-    from tunewise.contenders.few_shot import shown_examples
     from tunewise.data.read import read_examples
     from tunewise.models import loading
     from tunewise.retrieval.embed import load_embedder

@@ -20,7 +20,8 @@ from transformers import TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from generate_engine import BATCH_ROWS, DEFAULT, FORMATS, GenerateEngine, Stack, best
-from tunewise.contenders.answering import Asked, Asking, Prompt, answer_limit
+from tunewise.chat.prompts import Prompt
+from tunewise.contenders.answering import Asked, Asking, answer_limit
 from tunewise.contenders.build import Means, documents_to_read, line_up
 from tunewise.contenders.protocol import Fitted, NotApplicable
 from tunewise.data.prepare import Prepared, prepare

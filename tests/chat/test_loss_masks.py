@@ -29,7 +29,7 @@ from chat_templates import (
     small_tokenizer,
 )
 from tunewise.chat.tokenize import ChatTokenizer, TokenisedExample, answer_tokens, prompt_tokens
-from tunewise.data.layouts.tools import answer_with_calls, as_plain
+from tunewise.chat.tools import answer_with_calls, as_plain
 from tunewise.errors import UserError
 from tunewise.types import Message, Tool, ToolCall
 

@@ -11,7 +11,7 @@ from tunewise.chat.tokenize import (
     prompt_tokens,
     render_prompt,
 )
-from tunewise.data.layouts.tools import canonical_answer
+from tunewise.chat.tools import canonical_answer
 from tunewise.errors import UserError
 from tunewise.types import Message, Tool, ToolCall
 

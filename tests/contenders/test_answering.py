@@ -3,16 +3,8 @@ from pathlib import Path
 import pytest
 
 from scripted_rows import engine, row, rows
-from tunewise.contenders.answering import (
-    Asked,
-    Asking,
-    Prompt,
-    answer_limit,
-    dev_scores,
-    instructed,
-    reworded,
-    spent,
-)
+from tunewise.chat.prompts import Prompt, instructed, reworded
+from tunewise.contenders.answering import Asked, Asking, answer_limit, dev_scores, spent
 from tunewise.metrics.by_name import metric_named
 from tunewise.models.engines.protocol import Request
 from tunewise.models.engines.scripted import ScriptedEngine

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import jinja2
 
-from tunewise.data.layouts.tools import answered_calls, as_plain
+from tunewise.chat.tools import answered_calls, as_plain
 from tunewise.errors import UserError
 from tunewise.text.answer_text import close_thought
 from tunewise.types import Message, Tool, ToolCall

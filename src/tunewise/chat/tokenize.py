@@ -13,7 +13,7 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from tunewise.chat.template import ChatTokenizer, render, render_prompt, speaks_tools, template_of
-from tunewise.data.layouts.tools import as_plain, read_answer
+from tunewise.chat.tools import as_plain, read_answer
 from tunewise.errors import UserError
 from tunewise.text.answer_text import (
     is_empty_thought,

@@ -5,31 +5,21 @@ What every contender with a language model shares. Knows nothing of how prompts 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tunewise.data.layouts.tools import canonical_answer
+from tunewise.chat.prompts import Prompt
+from tunewise.chat.tools import canonical_answer
 from tunewise.metrics.by_name import Metric
 from tunewise.models.engines.protocol import Engine, Request, Sampling
 from tunewise.text.answer_text import split_thoughts, target_proper
-from tunewise.types import Answer, Example, Failure, Fit, Generation, Input, Message, Tool, Usage
+from tunewise.types import Answer, Example, Failure, Fit, Generation, Input, Tool, Usage
 
 ANSWER_CEILING = 512
 """Tokens of an answer at most, whatever train holds."""
 
 AT_ONCE = 64
 """Requests that the engine gets at a time, so that progress can be told."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prompt:
-    """What is put before the model for one input."""
-
-    messages: tuple[Message, ...]
-    passages: tuple[str, ...] = ()
-    """Ids of the retrieved passages in it, best first."""
-    tools: tuple[Tool, ...] = ()
-    """What the answer may call."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,21 +111,6 @@ class Asked:
     def answer(self, inputs: Sequence[Input], *, seed: int) -> list[Answer]:
         """See `Fitted.answer`."""
         return self.asking.ask(self.engine, self.fit.contender, inputs, seed=seed)
-
-
-def instructed(instruction: str, item: Input) -> tuple[Message, ...]:
-    """The input with the instruction as its system turn; a system turn of its own is kept."""
-    own = [turn.content for turn in item.messages if turn.role == "system"]
-    system = "\n\n".join(text for text in [instruction, *own] if text)
-    turns = tuple(turn for turn in item.messages if turn.role != "system")
-    return (Message(role="system", content=system), *turns) if system else turns
-
-
-def reworded(turns: tuple[Message, ...], wording: Callable[[str], str]) -> tuple[Message, ...]:
-    """The conversation with its last user turn in another wording."""
-    last = max(n for n, turn in enumerate(turns) if turn.role == "user")
-    changed = replace(turns[last], content=wording(turns[last].content))
-    return (*turns[:last], changed, *turns[last + 1 :])
 
 
 def answer_limit(engine: Engine, train: Sequence[Example]) -> int:

@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tunewise.contenders.answering import Asked, Asking, Prompt, answer_limit, instructed
+from tunewise.chat.prompts import Prompt, example_turns, shown_examples
+from tunewise.contenders.answering import Asked, Asking, answer_limit
 from tunewise.contenders.protocol import NotApplicable
 from tunewise.contenders.search import Candidate
 from tunewise.contenders.tuning import Tuning
-from tunewise.data.layouts.tools import read_answer
 from tunewise.metrics.by_name import Metric
 from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
 from tunewise.retrieval.embed import MODEL, Embedder, unread_script
 from tunewise.retrieval.index import ExampleIndex
-from tunewise.types import Example, Input, Message
+from tunewise.types import Example, Input
 
 COUNTS = (1, 2, 4, 8, 16)
 """Examples tried, as far as the context allows."""
@@ -102,7 +102,7 @@ class FewShot:
     def _candidates(
         self, train: Sequence[Example], limit: int, *, by: str
     ) -> list[Candidate[Shots]]:
-        typical = sorted(self.engine.count_tokens(_turns(example)) for example in train)
+        typical = sorted(self.engine.count_tokens(example_turns(example)) for example in train)
         long = typical[int(0.9 * (len(typical) - 1))]
         room = CONTEXT_SHARE * self.engine.context_tokens - limit
         ways: tuple[Selection, ...] = ("fixed", "nearest")
@@ -119,20 +119,3 @@ class FewShot:
         if not found:
             raise NotApplicable("one example alone fills most of the model's context")
         return found
-
-
-def _turns(example: Example) -> tuple[Message, ...]:
-    own = tuple(turn for turn in example.messages if turn.role != "system")
-    said, calls = read_answer(example.target, example.tools)
-    return (*own, Message(role="assistant", content=said, tool_calls=calls))
-
-
-def shown_examples(
-    instruction: str, examples: Sequence[Example], item: Input
-) -> tuple[Message, ...]:
-    """The prompt with examples as turns; the nearest stands last, next to the input."""
-    asked = instructed(instruction, item)
-    system = tuple(turn for turn in asked if turn.role == "system")
-    rest = tuple(turn for turn in asked if turn.role != "system")
-    shown = tuple(turn for example in reversed(examples) for turn in _turns(example))
-    return (*system, *shown, *rest)

@@ -12,15 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from tunewise.chat.prompts import Prompt
 from tunewise.chat.tokenize import ChatTokenizer, answer_tokens
-from tunewise.contenders.answering import (
-    Asked,
-    Asking,
-    Prompt,
-    answer_limit,
-    dev_scores,
-    spent,
-)
+from tunewise.contenders.answering import Asked, Asking, answer_limit, dev_scores, spent
 from tunewise.contenders.protocol import Fitted, NotApplicable
 from tunewise.contenders.rag import Library, best_lookup
 from tunewise.errors import UserError

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tunewise.contenders.answering import Asked, Asking, Prompt, answer_limit, instructed, reworded
+from tunewise.chat.prompts import Prompt, instructed, reworded
+from tunewise.contenders.answering import Asked, Asking, answer_limit
 from tunewise.contenders.search import Candidate
 from tunewise.contenders.tuning import Tuning
 from tunewise.metrics.by_name import Metric

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from tunewise.contenders.answering import Asked, Asking, Prompt, answer_limit, instructed, reworded
+from tunewise.chat.prompts import Prompt, instructed, reworded
+from tunewise.contenders.answering import Asked, Asking, answer_limit
 from tunewise.contenders.protocol import NotApplicable
 from tunewise.contenders.search import Candidate
 from tunewise.contenders.tuning import Tuning

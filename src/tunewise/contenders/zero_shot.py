@@ -4,15 +4,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunewise.contenders.answering import (
-    Asked,
-    Asking,
-    Prompt,
-    answer_limit,
-    dev_scores,
-    instructed,
-    spent,
-)
+from tunewise.chat.prompts import Prompt, instructed
+from tunewise.contenders.answering import Asked, Asking, answer_limit, dev_scores, spent
 from tunewise.metrics.by_name import Metric
 from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tunewise.contenders.answering import Asking, Prompt, answer_limit
+from tunewise.chat.prompts import Prompt
+from tunewise.contenders.answering import Asking, answer_limit
 from tunewise.contenders.constant import Constant
 from tunewise.data.prepare import Prepared
 from tunewise.metrics.by_name import Metric, metric_named, quality

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tunewise.chat.prompts import shown_examples
 from tunewise.chat.template import set_thinking
 from tunewise.chat.tokenize import ChatTokenizer
-from tunewise.contenders.few_shot import shown_examples
 from tunewise.data.documents.read import look_at_documents, whole_text
 from tunewise.data.fingerprints import content_hash, preference_hash
 from tunewise.data.pairs import read_pairs

@@ -6,16 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewise.data.layouts.tools import (
+from tunewise.chat.tools import (
     Answer,
     answer_with_calls,
     answered_calls,
     as_plain,
     canonical_answer,
     read_answer,
-    read_calls,
-    read_tools,
 )
+from tunewise.data.layouts.tools import read_calls, read_tools
 from tunewise.types import Message, Tool, ToolCall
 
 TOOLS: tuple[Tool, ...] = (

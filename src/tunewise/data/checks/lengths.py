@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from tunewise.chat.template import render
 from tunewise.chat.tokenize import ChatTokenizer, answer_tokens
+from tunewise.chat.tools import read_answer
 from tunewise.data.checks.findings import Found, plural
 from tunewise.data.checks.survey import Survey
-from tunewise.data.layouts.tools import read_answer
 from tunewise.data.splitting.near_duplicates import Indices
 from tunewise.data.splitting.units import comparable_text
 from tunewise.errors import UserError

@@ -11,11 +11,11 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from tunewise.chat.tools import written_in
 from tunewise.data.checks.personal import Match, personal_data
 from tunewise.data.checks.row_store import packed_input, unpacked
 from tunewise.data.checks.special_tokens import SpecialTokens
 from tunewise.data.layouts.tool_arguments import ArgumentFault, argument_faults
-from tunewise.data.layouts.tools import written_in
 from tunewise.data.splitting.near_duplicates import (
     BOILERPLATE_RUN,
     Sketches,

@@ -10,8 +10,9 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Literal, NamedTuple, cast
 
+from tunewise.chat.tools import answer_with_calls
 from tunewise.data.formats.strict_json import parse
-from tunewise.data.layouts.tools import answer_with_calls, read_calls
+from tunewise.data.layouts.tools import read_calls
 from tunewise.data.read_log import Reading, RowError
 from tunewise.types import Message, ToolCall
 

@@ -7,10 +7,11 @@ files, nor of the methods that learn from preferences.
 from collections.abc import Sequence
 from typing import NamedTuple, cast
 
+from tunewise.chat.tools import answer_with_calls
 from tunewise.data.layouts.columns import Row, Shaped, system_turn
 from tunewise.data.layouts.conversations import check_input, count_user_turns, read_turns
 from tunewise.data.layouts.tool_arguments import own_arguments
-from tunewise.data.layouts.tools import answer_with_calls, read_tools
+from tunewise.data.layouts.tools import read_tools
 from tunewise.data.read_log import Reading, RowError
 from tunewise.types import Message, Tool
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
-from tunewise.data.layouts.tools import answer_with_calls
+from tunewise.chat.tools import answer_with_calls
 from tunewise.text.comparison import comparable
 from tunewise.types import Example, Message
 

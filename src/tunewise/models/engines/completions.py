@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, cast
 
-from tunewise.data.layouts.tools import answer_with_calls
+from tunewise.chat.tools import answer_with_calls
 from tunewise.text.answer_text import split_thoughts
 from tunewise.types import ToolCall, Usage
 

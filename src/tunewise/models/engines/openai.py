@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from tunewise.data.layouts.tools import answered_calls
+from tunewise.chat.tools import answered_calls
 from tunewise.errors import UserError
 from tunewise.models.engines.completions import (
     broke_off,
