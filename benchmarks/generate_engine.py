@@ -73,12 +73,12 @@ class GenerateEngine:
         self._adapter: Path | None = None
         self._model = self._load()
         self._known: dict[Request, Generation | Failure] = {}
-        self._serving = False
+        self._prefix_caching = False
         self.context_tokens: int = self._model.config.max_position_embeddings
 
     def generate(self, requests: Sequence[Request]) -> list[Generation | Failure]:
         """One answer a request, in order."""
-        if self._serving:
+        if self._prefix_caching:
             return self._generate(requests)
         new = [request for request in requests if request not in self._known]
         self._known.update(zip(new, self._generate(new), strict=True))
@@ -123,11 +123,11 @@ class GenerateEngine:
         return len(self._tokenizer.encode(text, add_special_tokens=False))
 
     @contextmanager
-    def serving(self) -> Generator[None]:
+    def prefix_caching(self) -> Generator[None]:
         """Within it, every request is answered anew."""
-        self._serving = True
+        self._prefix_caching = True
         yield
-        self._serving = False
+        self._prefix_caching = False
 
     def close(self) -> None:
         """Frees the model."""

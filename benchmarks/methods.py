@@ -21,7 +21,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 RANK, ALPHA = 16, 32.0
-LONGEST_PAIR = 600
+MAX_PAIR = 600
 """Tokens of both answers with their prompts, in training."""
 
 
@@ -91,7 +91,7 @@ def dpo(data: Path, folder: Path) -> str:
 
     # All pairs of test; of train those that are quick to learn from.
     train, test = rows_of("train.jsonl"), rows_of("test.jsonl")
-    train = [row for row in train if row.tokens <= LONGEST_PAIR]
+    train = [row for row in train if row.tokens <= MAX_PAIR]
     before = untrained(train, test, folder)
     training = trained(
         train, folder / "dpo", method="dpo", learning_rate=2e-4, epochs=1, batch_tokens=4096

@@ -21,8 +21,8 @@ from trl import SFTConfig, SFTTrainer
 
 from generate_engine import BATCH_ROWS, DEFAULT, FORMATS, GenerateEngine, Stack, best
 from tunewise.chat.prompts import Prompt
-from tunewise.contenders.answering import Asked, Asking, answer_limit
-from tunewise.contenders.build import Means, documents_to_read, line_up
+from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
+from tunewise.contenders.build import Resources, contender_set, documents_to_read
 from tunewise.contenders.protocol import Fitted, NotApplicable
 from tunewise.data.prepare import Prepared, prepare
 from tunewise.evaluation.latency import measure_latency
@@ -70,7 +70,9 @@ class Tune:
     """`fit.trials` of the run's fine_tune: which learning rates, and when dev was answered."""
     folder: Path
 
-    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> tuple[Asked, dict[str, Any]]:
+    def fit(
+        self, train: Sequence[Example], dev: Sequence[Example]
+    ) -> tuple[FittedPrompt, dict[str, Any]]:
         """Every learning rate up to the first dev point, the best to its end, then further seeds.
 
         The learning rate and where seed 1 stops are chosen on dev here too; seeds 2 and on train
@@ -79,7 +81,7 @@ class Tune:
         rates = list(dict.fromkeys(float(trial["learning_rate"]) for trial in self.trials))
         points = sorted({int(trial["epochs"]) for trial in self.trials})
         full, further = int(self.settings["of_epochs"]), int(self.settings["epochs"])
-        asking = Asking(prompts=_bare, max_tokens=answer_limit(self.engine, train))
+        strategy = PromptStrategy(prompts=_bare, max_tokens=answer_limit(self.engine, train))
         spent = 0.0
 
         def training(rate: float, seed: int, save: Sequence[int], resume: Path | None = None):
@@ -92,7 +94,7 @@ class Tune:
             return saved
 
         def on_dev(adapter: Path) -> float:
-            asked = replace(asking, adapters={1: adapter})
+            asked = replace(strategy, adapters={1: adapter})
             answers = asked.ask(self.engine, "fine_tune", [e.input for e in dev], seed=1)
             return quality(self.metric, [a.text for a in answers], [e.target for e in dev])
 
@@ -112,7 +114,9 @@ class Tune:
         )
         epochs = len(rates) * points[0] + points[-1] - points[0] + (len(adapters) - 1) * further
         chosen = {"learning_rate": rate, "dev": on_points, "epochs_trained": epochs}
-        asked = Asked(engine=self.engine, asking=replace(asking, adapters=adapters), fit=fit)
+        asked = FittedPrompt(
+            engine=self.engine, strategy=replace(strategy, adapters=adapters), fit=fit
+        )
         return asked, {**chosen, "training_seconds": spent}
 
     def _train(
@@ -208,7 +212,7 @@ def do_the_demo(run: Path, stack: Stack, out: Path) -> dict[str, Any]:
     metric = metric_named(str(project.task.metric), project.task.labels, folder=project.root)
     base = open_model(project.model.base, progress=Silent()).folder
     engine = GenerateEngine(base, stack)
-    means = Means(
+    resources = Resources(
         engine=engine,
         model=None,  # the fine-tunes are ours
         metric=metric,
@@ -217,7 +221,7 @@ def do_the_demo(run: Path, stack: Stack, out: Path) -> dict[str, Any]:
     )
     found = documents_to_read(project)
     documents = found.all_usable() if found else ()
-    untrained = line_up(project, means, ceilings={}, documents=documents).untrained
+    untrained = contender_set(project, resources, ceilings={}, documents=documents).untrained
     fitted: dict[str, Fitted] = {}
     with stage("searches"):
         for name, contender in untrained.items():
@@ -249,7 +253,7 @@ def do_the_demo(run: Path, stack: Stack, out: Path) -> dict[str, Any]:
                 for seed in one.seeds
             }
     latency: dict[str, float] = {}
-    with stage("latency"), engine.serving():
+    with stage("latency"), engine.prefix_caching():
         for name, one in fitted.items():
             latency[name] = measure_latency(one, inputs, seed=one.seeds[-1]).p50
     return {

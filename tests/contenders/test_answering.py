@@ -4,7 +4,13 @@ import pytest
 
 from scripted_rows import engine, row, rows
 from tunewise.chat.prompts import Prompt, instructed, reworded
-from tunewise.contenders.answering import Asked, Asking, answer_limit, dev_scores, spent
+from tunewise.contenders.answering import (
+    FittedPrompt,
+    PromptStrategy,
+    answer_limit,
+    dev_scores,
+    spent,
+)
 from tunewise.metrics.by_name import metric_named
 from tunewise.models.engines.protocol import Request
 from tunewise.models.engines.scripted import ScriptedEngine
@@ -16,8 +22,8 @@ def bare(inputs: list[Input]) -> list[Prompt]:
 
 
 def test_every_input_gets_one_answer_in_order_with_its_passages_and_tokens() -> None:
-    asking = Asking(prompts=bare, max_tokens=10)
-    answers = asking.ask(engine(), "few_shot", [e.input for e in rows(3)], seed=0)
+    strategy = PromptStrategy(prompts=bare, max_tokens=10)
+    answers = strategy.ask(engine(), "few_shot", [e.input for e in rows(3)], seed=0)
     assert [(a.example_id, a.text, a.passages) for a in answers] == [
         ("row0", "a", ("row0#0",)),
         ("row1", "b", ("row1#0",)),
@@ -35,14 +41,14 @@ def test_all_inputs_go_to_the_engine_as_one_batch() -> None:
             batches.append(len(requests))
             return super().generate(requests)
 
-    asking = Asking(prompts=bare, max_tokens=10)
-    asking.ask(Batches(lambda r: "x"), "c", [e.input for e in rows(5)], seed=0)
+    strategy = PromptStrategy(prompts=bare, max_tokens=10)
+    strategy.ask(Batches(lambda r: "x"), "c", [e.input for e in rows(5)], seed=0)
     assert batches == [5]
 
 
 def test_a_request_that_fails_is_an_error_with_no_text_and_no_tokens() -> None:
     failing = ScriptedEngine(lambda r: "x", failures={"row number 1 means b": "does not fit"})
-    answers = Asking(prompts=bare, max_tokens=10).ask(
+    answers = PromptStrategy(prompts=bare, max_tokens=10).ask(
         failing, "c", [e.input for e in rows(3)], seed=0
     )
     assert [(a.text, a.error) for a in answers] == [
@@ -55,9 +61,9 @@ def test_a_request_that_fails_is_an_error_with_no_text_and_no_tokens() -> None:
 
 def test_each_seed_asks_with_its_own_adapter() -> None:
     told = engine()
-    asking = Asking(prompts=bare, max_tokens=7, adapters={1: Path("one"), 2: Path("two")})
+    strategy = PromptStrategy(prompts=bare, max_tokens=7, adapters={1: Path("one"), 2: Path("two")})
     for seed in (2, 1):
-        asking.ask(told, "fine_tune", [rows(1)[0].input], seed=seed)
+        strategy.ask(told, "fine_tune", [rows(1)[0].input], seed=seed)
     assert [r.adapter for r in told.requests] == [Path("two"), Path("one")]
     assert {r.sampling.max_tokens for r in told.requests} == {7}
     assert {r.sampling.temperature for r in told.requests} == {0.0}
@@ -65,8 +71,8 @@ def test_each_seed_asks_with_its_own_adapter() -> None:
 
 def test_a_fitted_contender_has_the_seeds_of_its_adapters() -> None:
     fit = Fit(contender="c", settings={}, seconds=0, tokens={}, dev_scores={})
-    asking = Asking(prompts=bare, max_tokens=1, adapters={1: None, 3: None})
-    asked = Asked(engine=engine(), asking=asking, fit=fit)
+    strategy = PromptStrategy(prompts=bare, max_tokens=1, adapters={1: None, 3: None})
+    asked = FittedPrompt(engine=engine(), strategy=strategy, fit=fit)
     assert asked.seeds == (1, 3)
     (answer,) = asked.answer([rows(1)[0].input], seed=3)
     assert (answer.contender, answer.seed) == ("c", 3)
@@ -74,8 +80,8 @@ def test_a_fitted_contender_has_the_seeds_of_its_adapters() -> None:
 
 def test_white_space_around_an_answer_is_dropped_unless_it_is_read_otherwise() -> None:
     told = engine(lambda r: "  yes \n")
-    (plain,) = Asking(prompts=bare, max_tokens=9).ask(told, "c", [rows(1)[0].input], seed=0)
-    (own,) = Asking(prompts=bare, max_tokens=9, read=str.upper).ask(
+    (plain,) = PromptStrategy(prompts=bare, max_tokens=9).ask(told, "c", [rows(1)[0].input], seed=0)
+    (own,) = PromptStrategy(prompts=bare, max_tokens=9, read=str.upper).ask(
         told, "c", [rows(1)[0].input], seed=0
     )
     assert (plain.text, own.text) == ("yes", "  YES \n")
@@ -91,7 +97,7 @@ def test_tools_go_to_the_engine_and_calls_come_back_as_json() -> None:
     told = engine(
         lambda r: 'Well.\n<tool_call>\n{"name": "weather", "arguments": {}}\n</tool_call>'
     )
-    (answer,) = Asking(prompts=with_tools, max_tokens=9).ask(told, "c", [item], seed=0)
+    (answer,) = PromptStrategy(prompts=with_tools, max_tokens=9).ask(told, "c", [item], seed=0)
     assert told.requests[0].tools == (tool,)
     assert answer.text == 'Well.\n{"name": "weather", "arguments": {}}'
 
@@ -167,8 +173,8 @@ def test_an_answer_may_spend_more_tokens_where_the_model_thinks() -> None:
 
 def test_thoughts_are_kept_with_the_answer_and_counted_apart() -> None:
     thinker = ScriptedEngine(lambda request: "<think>p or q</think> b")
-    asking = Asking(prompts=bare, max_tokens=10)
-    (answer,) = asking.ask(thinker, "c", [row(0, "a", "b").input], seed=0)
+    strategy = PromptStrategy(prompts=bare, max_tokens=10)
+    (answer,) = strategy.ask(thinker, "c", [row(0, "a", "b").input], seed=0)
     assert answer.text == "<think>p or q</think> b"
     assert answer.usage.thinking_tokens == 3
     metric = metric_named("accuracy", ["a", "b"])
@@ -184,6 +190,6 @@ def test_a_call_that_is_only_thought_of_is_not_made() -> None:
         return [Prompt(messages=one.messages, tools=one.tools) for one in inputs]
 
     said = f"<think>{other}</think><tool_call>{call}</tool_call>"
-    asking = Asking(prompts=prompts, max_tokens=99)
-    (answer,) = asking.ask(ScriptedEngine(lambda request: said), "c", [item], seed=0)
+    strategy = PromptStrategy(prompts=prompts, max_tokens=99)
+    (answer,) = strategy.ask(ScriptedEngine(lambda request: said), "c", [item], seed=0)
     assert answer.text == call

@@ -6,11 +6,11 @@ import pytest
 from scripted_rows import Counted, engine
 from tunewise.contenders.build import (
     BUDGET_TOKENS,
-    LineUp,
-    Means,
+    ContenderSet,
+    Resources,
     budget_tokens,
+    contender_set,
     documents_to_read,
-    line_up,
 )
 from tunewise.contenders.few_shot import FewShot
 from tunewise.contenders.fine_tune import FineTune
@@ -23,7 +23,7 @@ from tunewise.models.engines.protocol import Engine
 from tunewise.project.load import load_project
 from tunewise.retrieval import embed
 
-Build = Callable[..., LineUp]
+Build = Callable[..., ContenderSet]
 
 TOML = """
 [task]
@@ -50,9 +50,9 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
         *overrides: str,
         model: LocalModel | None = None,
         ceilings: dict[str, Engine] | None = None,
-    ) -> LineUp:
+    ) -> ContenderSet:
         (tmp_path / "tunewise.toml").write_text(TOML + toml)
-        means = Means(
+        resources = Resources(
             engine=engine(),
             model=model,
             metric=metric_named("accuracy"),
@@ -62,7 +62,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
         project = load_project(tmp_path, overrides)
         found = documents_to_read(project)
         documents = found.all_usable() if found else ()
-        return line_up(project, means, ceilings=ceilings or {}, documents=documents)
+        return contender_set(project, resources, ceilings=ceilings or {}, documents=documents)
 
     return _build
 

@@ -110,7 +110,7 @@ def triage(starter: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> Tri
     for _ in range(recipe.epochs):
         training.run_epoch()
     training.save(folder / "adapter")
-    training.release()
+    training.close()
     requests = [
         Request(
             messages=example.messages,

@@ -22,8 +22,8 @@ from decide_projects import (
     tuned_well,
     write_project,
 )
-from tunewise.contenders.build import LineUp
-from tunewise.contenders.build import line_up as real_line_up
+from tunewise.contenders.build import ContenderSet
+from tunewise.contenders.build import contender_set as real_line_up
 from tunewise.data.prepare import prepare
 from tunewise.errors import UserError
 from tunewise.models.catalog import LocalModel
@@ -213,11 +213,11 @@ def test_a_fit_sees_no_test_row_and_an_answer_no_target(
     use(scripted(right_when(lambda request: 0.6)))
     spy = Spy()
 
-    def with_spy(*given: object, **named: object) -> LineUp:
+    def with_spy(*given: object, **named: object) -> ContenderSet:
         field = real_line_up(*given, **named)  # type: ignore[arg-type]
         return replace(field, untrained={**field.untrained, "spy": spy})
 
-    monkeypatch.setattr(decide_module, "line_up", with_spy)
+    monkeypatch.setattr(decide_module, "contender_set", with_spy)
     project = write_project(tmp_path, labelled(90), UNTRAINED)
     splits = prepare(load_project(project)).splits
     decide(project)

@@ -25,7 +25,7 @@ fsync = os.fsync
 os.fsync = lambda file: (time.sleep(0.02), fsync(file))
 """
 """Before MAIN: every save takes long enough to be hit."""
-LONGEST = 10.0
+MAX_COUNT = 10.0
 """Seconds between the signal and the end."""
 TOML = """
 [model]
@@ -120,7 +120,7 @@ def assert_stopped_safely(project: Path, out: Path, phase: str, number: int, unb
     before = SLOW_DISK if phase == "save" else ""
     ended = run(project, out, when=MOMENTS[phase](number), before=before)
     assert ended.code == 143, ended.err
-    assert ended.seconds <= LONGEST
+    assert ended.seconds <= MAX_COUNT
     assert "Terminated. The same command with --resume goes on" in ended.err
     assert "Traceback" not in ended.err
     warnings: list[str] = []

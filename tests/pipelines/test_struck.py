@@ -18,7 +18,7 @@ from tunewise.training.loop import CHECKPOINTS
 
 SCRIPT = SUPPORT / "struck_commands.py"
 CODES = {"SIGINT": 130, "SIGTERM": 143}
-LONGEST = 10.0
+MAX_COUNT = 10.0
 """Seconds between the signal and the end."""
 TOML = """
 [model]
@@ -105,7 +105,7 @@ def assert_promised(
         assert one["code"] == CODES[number], one["said"]
         assert f"{said} The same command with --resume goes on" in one["said"]
         assert "Traceback" not in one["said"]
-        assert one["seconds"] <= LONGEST
+        assert one["seconds"] <= MAX_COUNT
         assert_kept(folder / str(n))
 
 

@@ -180,12 +180,12 @@ def test_the_folder_keeps_the_model_the_result_and_the_events_alone(
     left = {place.name for place in folder.iterdir()} - {".lock"}
     assert left == {*("project.toml", "made-from.json", "events.jsonl", "training.json", "models")}
     assert [place.name for place in (folder / "models").iterdir()] == ["dpo"]
-    told = result(folder)["recipe"]
-    assert {"beta", "loss", "label_smoothing"} <= told.keys()
-    assert None not in told.values()
+    events = result(folder)["recipe"]
+    assert {"beta", "loss", "label_smoothing"} <= events.keys()
+    assert None not in events.values()
     assert (
         not {"beta", "loss", "label_smoothing"}
-        & Recipe(learning_rate=1.0, epochs=1, batch_tokens=1, seed=0).told().keys()
+        & Recipe(learning_rate=1.0, epochs=1, batch_tokens=1, seed=0).as_dict().keys()
     )
 
 

@@ -9,7 +9,7 @@ from checked_data import checked, shown
 from html_pages import HOSTILE, Page, requests_made_by
 from places import ROOT
 from tunewise.data.checks.findings import Found, Report
-from tunewise.data.checks.result import ShownGroup, ShownLeak, ShownMistake
+from tunewise.data.checks.result import ShownGroup, ShownLabelError, ShownLeak
 from tunewise.errors import UserError
 from tunewise.report.advice import RULES, advice_for
 from tunewise.report.bars import BarRow, bars, histogram
@@ -56,7 +56,7 @@ def test_each_section_is_there_and_none_for_what_was_not_found() -> None:
         "near-duplicates", "personal-data", "all", "how",
     ]  # fmt: skip
     clean = checked(
-        report=Report(), labels=(), mistakes=(), contradictions=(), ceiling=None, leaks=(),
+        report=Report(), labels=(), label_errors=(), contradictions=(), ceiling=None, leaks=(),
         clusters=(), secrets=(),
     )  # fmt: skip
     html = render_check_page(clean)
@@ -81,7 +81,7 @@ def test_twenty_places_of_a_rule_are_listed_then_counted() -> None:
 
 
 def test_a_sample_is_said() -> None:
-    found = checked(rows={"train": 1_000_000}, mistakes_looked_at=50_000)
+    found = checked(rows={"train": 1_000_000}, label_error_rows=50_000)
     text = Page(render_check_page(found)).text
     assert "counted on a seeded sample of 412 rows" in text
     assert "a seeded sample of 50,000 rows: five-fold" in text
@@ -99,7 +99,7 @@ def test_a_page_full_of_enormous_texts_stays_below_1_mb(tmp_path: Path) -> None:
         report=found.report(),
         clusters=(group,) * 20,
         contradictions=(group,) * 20,
-        mistakes=(ShownMistake(row=row, likely="a", probability=0.9),) * 20,
+        label_errors=(ShownLabelError(row=row, likely="a", probability=0.9),) * 20,
         leaks=(ShownLeak(kind="near", test=row, other=row, share=1.0),) * 20,
     )
     path = write_check_page(full, tmp_path / "runs" / "check.html")

@@ -32,9 +32,9 @@ class Caching(ScriptedEngine):
 
     cached = 0
 
-    def serving(self):
+    def prefix_caching(self):
         self.cached = 2
-        return super().serving()
+        return super().prefix_caching()
 
     def generate(self, requests: Sequence[Request]) -> list[Generation | Failure]:
         return [

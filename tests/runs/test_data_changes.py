@@ -48,7 +48,7 @@ def finish(
     run = open_run(project, used, out=out or project.root / "runs" / name, resume=False)
     note_use(run, used.test)
     run.file("verdict.json").write_text(json.dumps({"outcome": "undecided"}))
-    run.release()
+    run.close()
     return run
 
 

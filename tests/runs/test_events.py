@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext
 
-from tunewise.runs.events import MOST_SPIKES, show_steps
+from tunewise.runs.events import MAX_SPIKES, show_steps
 
 
 class Told:
@@ -48,7 +48,7 @@ def test_after_a_few_spikes_the_others_are_only_written_down() -> None:
     show = show_steps(told)
     for step in range(10):
         show(spike(step, "a"))
-    assert len(told.notes) == MOST_SPIKES + 1
+    assert len(told.notes) == MAX_SPIKES + 1
     assert told.notes[-1] == "Further steps like this are only noted in events.jsonl."
 
 

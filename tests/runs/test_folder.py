@@ -57,7 +57,7 @@ def refusal(project: Project, splits: Splits = SPLITS, **options: object) -> str
 
 def decided(run: RunFolder, outcome: str = "few_shot") -> None:
     run.file("verdict.json").write_text(json.dumps({"outcome": outcome}))
-    run.release()
+    run.close()
 
 
 class TestOpening:
@@ -112,7 +112,7 @@ class TestOpening:
         self, project: Project, tmp_path: Path
     ) -> None:
         run = begin(project, out=tmp_path / "mine")
-        run.release()
+        run.close()
         run.file("splits.json").rename(run.file(".splits.json.new"))
         again = begin(project, out=tmp_path / "mine")
         assert [row["id"] for row in read_lines(again.file("test.jsonl"))] == ["c", "d"]
@@ -137,7 +137,7 @@ class TestResuming:
         self, project: Project
     ) -> None:
         run = begin(project)
-        run.release()
+        run.close()
         before = {p.name: p.read_bytes() for p in run.path.iterdir()}
         again = begin(project, resume=True)
         assert {p.name: p.read_bytes() for p in again.path.iterdir()} == before
@@ -188,7 +188,7 @@ def test_a_run_is_held_by_one_process_at_a_time(project: Project) -> None:
         other.start()
         other.join()
         assert wanted in answer.get(timeout=10)
-        run.release()
+        run.close()
 
 
 def trained(folder: Path, *, finished: bool) -> Path:
@@ -225,7 +225,7 @@ class TestList:
         stamp = read_lines(run.file("events.jsonl"))[0]["time"]
         began = calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ"))
         assert listed.since == time.strftime("%Y-%m-%d %H:%M", time.localtime(began))
-        run.release()
+        run.close()
         assert [one.state for one in list_runs(project.root)] == ["interrupted"]
         decided(run)
         assert [one.state for one in list_runs(project.root)] == ["finished"]
@@ -265,7 +265,7 @@ class TestList:
         assert refused.code == 1
         assert "still going on in another process" in refused.err
         assert "--resume" not in refused.err
-        run.release()
+        run.close()
         assert "20260102-b  interrupted" in tunewise("runs", project.root).out
         assert tunewise("runs", "lsit", project.root).code == 2
         listed = json.loads(tunewise("runs", project.root, "--json").out)
@@ -297,7 +297,7 @@ class TestSeconds:
         run.file("fit-answers.jsonl").write_text("")
         for file in run.path.iterdir():
             os.utime(file, (1767225690, 1767225690))
-        run.release()
+        run.close()
         again = begin(project, resume=True)
         assert again.seconds() == {"few_shot": 90.0}
         again.release()
@@ -324,5 +324,5 @@ class TestRemoving:
         with pytest.raises(UserError, match="another process is working in it"):
             remove_run(run.path)
         assert run.file("splits.json").exists()
-        run.release()
+        run.close()
         shutil.rmtree(run.path)

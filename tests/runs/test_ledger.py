@@ -9,7 +9,7 @@ import pytest
 from tunewise.errors import UserError
 from tunewise.project.load import Project, load_project
 from tunewise.runs.folder import RunFolder, list_runs, open_run, remove_run
-from tunewise.runs.ledger import LEDGER, check_ledger, next_look, note_use
+from tunewise.runs.ledger import LEDGER, check_ledger, next_use, note_use
 from tunewise.types import Example, Message, Splits
 
 
@@ -53,14 +53,14 @@ def test_looks_grow_by_one_with_every_run_that_opens_the_same_rows(project: Proj
 
 
 def test_the_next_look_is_known_before_and_asking_writes_nothing(project: Project) -> None:
-    assert next_look(project, TEST) == 1
+    assert next_use(project, TEST) == 1
     assert not ledger(project).exists()
     run = begin(project)
     note_use(run, TEST)
     before = ledger(project).read_bytes()
-    assert next_look(project, TEST) == 2
-    assert next_look(project, TEST, run) == 1
-    assert next_look(project, rows("x")) == 1
+    assert next_use(project, TEST) == 2
+    assert next_use(project, TEST, run) == 1
+    assert next_use(project, rows("x")) == 1
     assert ledger(project).read_bytes() == before
 
 
@@ -101,7 +101,7 @@ class TestAMovedProject:
     def test_can_be_resumed_and_that_counts_once(self, project: Project, tmp_path: Path) -> None:
         run = begin(project)
         note_use(run, TEST)
-        run.release()
+        run.close()
         project.root.rename(tmp_path / "elsewhere")
         moved = load(tmp_path / "elsewhere")
         again = begin(moved, resume=True)
@@ -123,7 +123,7 @@ class TestADeletedRun:
     def test_stays_counted(self, project: Project) -> None:
         run = begin(project)
         note_use(run, TEST)
-        run.release()
+        run.close()
         remove_run(run.path)
         assert list_runs(project.root) == []
         assert note_use(begin(project), TEST) == 2
@@ -191,7 +191,7 @@ def test_runs_at_the_same_time_each_get_a_look_of_their_own(project: Project) ->
     for other in others:
         other.join()
     assert sorted(looks.get(timeout=10) for _ in others) == [1, 2, 3]
-    assert next_look(project, TEST) == 4
+    assert next_use(project, TEST) == 4
 
 
 class TestTheLedger:
@@ -199,7 +199,7 @@ class TestTheLedger:
         for _ in range(2):
             note_use(begin(project), TEST)
         ledger(project).write_bytes(ledger(project).read_bytes()[:-5])
-        assert next_look(project, TEST) == 2
+        assert next_use(project, TEST) == 2
         assert note_use(begin(project), TEST) == 2
         assert note_use(begin(project), TEST) == 3
 
@@ -214,7 +214,7 @@ class TestTheLedger:
         ledger(project).write_text(line + ledger(project).read_text())
         for asking in (
             lambda: check_ledger(project),
-            lambda: next_look(project, TEST),
+            lambda: next_use(project, TEST),
             lambda: note_use(run, TEST),
         ):
             with pytest.raises(UserError, match=r"test-uses\.jsonl: is damaged.*Restore it"):

@@ -7,7 +7,7 @@ import pytest
 
 from covering import exact_coverage, grouped_cells
 from projects import World, draw, share_fine_tuned
-from promises import GAIN, MOST_FALSE_ADVICE, NO_GAIN, check_promises
+from promises import GAIN, MAX_FALSE_ADVICE, NO_GAIN, check_promises
 from tunewise.decision.plan import futile
 from tunewise.decision.rule import decide
 from tunewise.types import Verdict
@@ -41,7 +41,7 @@ def test_a_rule_that_ignores_the_looks_and_the_rivals_fails_the_promises():
         return decide(plan, kept, **{**settings, "look": 1})
 
     share = share_fine_tuned(NO_GAIN["four looks"], 300, seed=3, rule=careless)
-    assert share > MOST_FALSE_ADVICE
+    assert share > MAX_FALSE_ADVICE
 
 
 @pytest.mark.parametrize("name", NO_GAIN)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 COMMAND = [sys.executable, "-c", "from tunewise.cli import main; main()", "decide"]
-LONGEST = 900.0
+MAX_COUNT = 900.0
 """Seconds that one process may take."""
 
 Moment = Callable[[Path], bool]
@@ -59,7 +59,7 @@ def run_decide(
             stderr=err,
         )
         struck = False
-        end = time.monotonic() + LONGEST
+        end = time.monotonic() + MAX_COUNT
         try:
             while process.poll() is None and time.monotonic() < end:
                 if not struck and when(run):

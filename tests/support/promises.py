@@ -40,8 +40,8 @@ GAIN = World(
 )
 """A true gain of 0.10, 20% discordant, 200 test rows; dev must also find the better tune."""
 
-MOST_FALSE_ADVICE = 0.05
-LEAST_POWER = 0.80
+MAX_FALSE_ADVICE = 0.05
+MIN_POWER = 0.80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +54,9 @@ class Kept:
         found = [
             f"{name}: {share:.1%} false advice"
             for name, share in self.false_advice.items()
-            if share > MOST_FALSE_ADVICE
+            if share > MAX_FALSE_ADVICE
         ]
-        if self.power < LEAST_POWER:
+        if self.power < MIN_POWER:
             found.append(f"power {self.power:.1%}")
         return found
 

@@ -19,7 +19,7 @@ from tunewise import cli
 from tunewise.pipelines import decide
 
 IMPORTED = (tunewise.report.html, tunewise.report.trained, tunewise.pipelines.train, decide)
-LONGEST = 120.0
+MAX_COUNT = 120.0
 """Seconds that one command may take."""
 
 
@@ -35,7 +35,7 @@ def _struck(asked: dict[str, Any]) -> dict[str, Any]:
     child = os.fork()
     if child == 0:
         _command(asked["words"], log)
-    end, struck, code = time.monotonic() + LONGEST, None, None
+    end, struck, code = time.monotonic() + MAX_COUNT, None, None
     while code is None:
         if struck is None and _is_time(asked["when"], folder, log):
             time.sleep(asked["after"])

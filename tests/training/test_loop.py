@@ -220,7 +220,7 @@ def test_a_checkpoint_that_disappears_while_training_is_one_clear_error(
 ) -> None:
     training = Training(small_llama, rows, RECIPE, tmp_path)
     training.run_epoch()
-    training.release()
+    training.close()
     shutil.rmtree(tmp_path / CHECKPOINTS)
     with pytest.raises(UserError, match=r"the checkpoint of step \d+ disappeared"):
         training.run_epoch()

@@ -50,10 +50,10 @@ def test_probabilities_some_rows_at_a_time_are_those_of_all_at_once(
     targets = torch.randint(40, (70,), generator=generator)
     weights = torch.randn(70, generator=generator)
     found = _LogProbabilities.apply(logits, targets)
-    wanted = torch.log_softmax(logits.float(), dim=-1).gather(1, targets[:, None])[:, 0]
-    assert torch.allclose(found, wanted, rtol=1e-6, atol=1e-5)
+    desirable = torch.log_softmax(logits.float(), dim=-1).gather(1, targets[:, None])[:, 0]
+    assert torch.allclose(found, desirable, rtol=1e-6, atol=1e-5)
     (of_found,) = torch.autograd.grad((found * weights).sum(), logits)
-    (of_wanted,) = torch.autograd.grad((wanted * weights).sum(), logits)
+    (of_wanted,) = torch.autograd.grad((desirable * weights).sum(), logits)
     assert of_found.dtype == dtype
     assert float((of_found - of_wanted).abs().max()) <= near * float(of_wanted.abs().max())
 
@@ -157,8 +157,8 @@ def kto_paper(model: Any, rows: Sequence[Row]) -> torch.Tensor:
     losses = []
     for row in rows:
         gain = said(model, row.sequences[0]).sum() - row.reference[0]
-        value = torch.sigmoid(0.2 * (gain - z0 if row.wanted else z0 - gain))
-        losses.append((1.5 if row.wanted else 0.5) * (1 - value))
+        value = torch.sigmoid(0.2 * (gain - z0 if row.desirable else z0 - gain))
+        losses.append((1.5 if row.desirable else 0.5) * (1 - value))
     return torch.stack(losses).mean()
 
 
@@ -166,9 +166,9 @@ def distill_paper(model: Any, rows: Sequence[Row]) -> torch.Tensor:
     divergences = []
     for row in rows:
         with torch.no_grad(), model.disable_adapter():
-            taught = predicted(model, row.sequences[1])
+            teacher_probabilities = predicted(model, row.sequences[1])
         said_ = predicted(model, row.sequences[0])
-        divergences.append((taught.exp() * (taught - said_)).sum(-1))
+        divergences.append((teacher_probabilities.exp() * (teacher_probabilities - said_)).sum(-1))
     return torch.cat(divergences).mean()
 
 
@@ -216,7 +216,7 @@ def judged(tokenizer: ChatTokenizer) -> list[Row]:
         [row.sequences[1] for row in both],
         context_tokens=256,
     )
-    assert [row.wanted for row in rows[:4]] == [True, False, True, False]
+    assert [row.desirable for row in rows[:4]] == [True, False, True, False]
     return rows[:-1]  # not as many wanted as unwanted
 
 
@@ -253,7 +253,7 @@ CASES = {
     "dpo, smooth": Case(Dpo(beta=0.2, label_smoothing=0.2), pairs, dpo_paper(0.2, 0.2)),
     "ipo": Case(Dpo(kind="ipo", beta=0.8), pairs, ipo_paper),
     "orpo": Case(Dpo(kind="orpo", beta=0.3), pairs, orpo_paper),
-    "kto": Case(Kto(beta=0.2, wanted_weight=1.5, unwanted_weight=0.5), judged, kto_paper),
+    "kto": Case(Kto(beta=0.2, desirable_weight=1.5, undesirable_weight=0.5), judged, kto_paper),
     "distill": Case(Distill(), prompts, distill_paper),
 }
 
@@ -320,12 +320,12 @@ def step(model: Any, objective: Objective, rows: Sequence[Row], way: Way) -> Ste
     return Step(loss, gradients(model))
 
 
-def assert_same(ours: Step, wanted: Step) -> None:
-    assert ours.loss == pytest.approx(wanted.loss, abs=CLOSE)
-    assert ours.gradients.keys() == wanted.gradients.keys()
-    for name, gradient in wanted.gradients.items():
+def assert_same(ours: Step, desirable: Step) -> None:
+    assert ours.loss == pytest.approx(desirable.loss, abs=CLOSE)
+    assert ours.gradients.keys() == desirable.gradients.keys()
+    for name, gradient in desirable.gradients.items():
         torch.testing.assert_close(ours.gradients[name], gradient, atol=CLOSE, rtol=0)
-    assert max(float(g.abs().max()) for g in wanted.gradients.values()) > 1e-2
+    assert max(float(g.abs().max()) for g in desirable.gradients.values()) > 1e-2
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -337,9 +337,9 @@ def test_loss_and_gradient_are_those_of_the_paper_however_the_step_is_cut(
     adapter_folder: Path,
     expected: Callable[[str], tuple[list[Row], Step]],
 ) -> None:
-    rows, wanted = expected(name)
+    rows, desirable = expected(name)
     model = trained(small_llama, adapter_folder, packs=WAYS[way].packs)
-    assert_same(step(model, CASES[name].objective, rows, WAYS[way]), wanted)
+    assert_same(step(model, CASES[name].objective, rows, WAYS[way]), desirable)
 
 
 def test_the_divergence_of_kto_is_one_that_matters(
@@ -357,9 +357,9 @@ def test_every_weight_of_a_model_with_biases_gets_the_gradient_that_transformers
     rows = answers(loading.load_tokenizer(small_qwen.folder))
     plain, packed = loading.load_model(small_qwen.folder), loading.load_model(small_qwen.folder)
     assert try_packing(packed)
-    wanted = sft_paper(plain, rows)
-    wanted.backward()
-    assert_same(step(packed, Sft(), rows, Way()), Step(float(wanted.detach()), gradients(plain)))
+    desirable = sft_paper(plain, rows)
+    desirable.backward()
+    assert_same(step(packed, Sft(), rows, Way()), Step(float(desirable.detach()), gradients(plain)))
 
 
 @pytest.mark.parametrize("packs", [True, False])
@@ -368,9 +368,9 @@ def test_a_model_that_scales_its_logits_is_trained_on_the_scaled_ones(
 ) -> None:
     loaded = loading.load_model(build(tmp_path / "model", family="granite", logits_scaling=4.0))
     rows = answers(loading.load_tokenizer(tmp_path / "model"))
-    wanted = sft_paper(loaded, rows)
-    wanted.backward()
-    before = Step(float(wanted.detach()), gradients(loaded))
+    desirable = sft_paper(loaded, rows)
+    desirable.backward()
+    before = Step(float(desirable.detach()), gradients(loaded))
     loaded.zero_grad()
     assert not packs or try_packing(loaded)
     assert_same(step(loaded, Sft(), rows, Way(share=packs)), before)

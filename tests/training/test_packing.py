@@ -16,7 +16,7 @@ from tunewise.data.read import read_examples
 from tunewise.models import loading
 from tunewise.training.packing import (
     LENGTH_STEP,
-    SHORTEST_PREFIX,
+    MIN_PREFIX,
     Batch,
     epoch_steps,
     micro_batches,
@@ -205,7 +205,7 @@ def test_an_earlier_answer_ends_the_prefix_too() -> None:
 
 
 def test_a_short_beginning_is_not_shared() -> None:
-    rows = [begun(*LONG[: SHORTEST_PREFIX - 1], n=n) for n in range(4)]
+    rows = [begun(*LONG[: MIN_PREFIX - 1], n=n) for n in range(4)]
     assert shared_prefixes(rows) == [0] * 4
 
 
@@ -216,7 +216,7 @@ def test_a_family_begins_alike_before_its_loss(rows: list[Row]) -> None:
     prefixes = shared_prefixes(every)
     families = Counter(one.token_ids[:n] for one, n in zip(every, prefixes, strict=True))
     for one, n in zip(every, prefixes, strict=True):
-        assert n == 0 or SHORTEST_PREFIX <= n < one.answers[0].start
+        assert n == 0 or MIN_PREFIX <= n < one.answers[0].start
         assert n == 0 or families[one.token_ids[:n]] > 1
 
 
@@ -264,8 +264,8 @@ def test_families_stay_together_as_far_as_the_budget_goes() -> None:
     more = [begun(*OTHER, n=n) for n in range(5, 10)]
     mixed = rows_of([one for two in zip(few, more, strict=True) for one in two])
     made = micro_batches(mixed, micro_tokens=95)
-    beginnings = [{row.sequences[0].token_ids[:30] for row in batch.rows} for batch in made]
-    assert [len(found) for found in beginnings] == [1, 1]
+    prefixes = [{row.sequences[0].token_ids[:30] for row in batch.rows} for batch in made]
+    assert [len(found) for found in prefixes] == [1, 1]
     assert sorted(len(batch.token_ids) for batch in made) == [30 + 50, 40 + 50]
 
 
@@ -338,9 +338,9 @@ def test_no_token_stands_twice_where_one_would_do(rows: list[Row]) -> None:
     batch = pack(rows)
     every = [one for row in rows for one in row.sequences]
     prefixes = shared_prefixes(every)
-    beginnings = {one.token_ids[:n] for one, n in zip(every, prefixes, strict=True)}
+    prefixes = {one.token_ids[:n] for one, n in zip(every, prefixes, strict=True)}
     rests = sum(len(one.token_ids) - n for one, n in zip(every, prefixes, strict=True))
-    assert len(batch.token_ids) == rests + sum(map(len, beginnings))
+    assert len(batch.token_ids) == rests + sum(map(len, prefixes))
 
 
 def test_a_shared_beginning_stands_once_and_the_rests_go_on_from_it() -> None:

@@ -63,7 +63,7 @@ REJECTED = [example([10, 11], [7]), example([20, 21, 22], [8, 9]), example([30],
 
 def test_a_pair_of_answers_is_two_rows_of_which_the_chosen_is_wanted() -> None:
     rows = judged_rows(["a", "b", "c"], CHOSEN, REJECTED, context_tokens=CONTEXT)
-    assert [(row.id, row.wanted, row.sequences[0]) for row in rows] == [
+    assert [(row.id, row.desirable, row.sequences[0]) for row in rows] == [
         ("a (chosen)", True, CHOSEN[0]),
         ("a (rejected)", False, REJECTED[0]),
         ("b (chosen)", True, CHOSEN[1]),
@@ -222,7 +222,7 @@ CHANGED = {
     ),
     "one sequence less": replace(ROW, sequences=ROW.sequences[:1]),
     "the order of its sequences": replace(ROW, sequences=ROW.sequences[::-1]),
-    "whether it is wanted": replace(ROW, wanted=False),
+    "whether it is wanted": replace(ROW, desirable=False),
     "whether it is replayed": replace(ROW, replayed=True),
 }
 

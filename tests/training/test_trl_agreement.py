@@ -279,7 +279,7 @@ def test_kto_is_that_of_the_kto_trainer_on_the_same_mismatched_answers(
         Row(id=str(n), sequences=(own, joined(own, other)), wanted=wanted)
         for n, ((own, wanted), other) in enumerate(zip(judged, mismatched, strict=True))
     ]
-    objective = Kto(beta=0.2, wanted_weight=1.5, unwanted_weight=0.5)
+    objective = Kto(beta=0.2, desirable_weight=1.5, undesirable_weight=0.5)
     assert_same(ours(adapted(), objective, with_references(small_llama, rows)), found)
 
 
@@ -368,9 +368,9 @@ def test_distill_is_the_forward_divergence_of_the_gkd_trainer(
     model = adapted()
     said = torch.cat([answer_logits(model, sequence) for sequence in short])
     with torch.no_grad(), model.disable_adapter():
-        taught = torch.cat([answer_logits(model, sequence) for sequence in long])
+        teacher_probabilities = torch.cat([answer_logits(model, sequence) for sequence in long])
     loss = GKDTrainer.generalized_jsd_loss(
-        said[None], taught[None], beta=0, num_items_in_batch=len(said)
+        said[None], teacher_probabilities[None], beta=0, num_items_in_batch=len(said)
     )
     loss.backward()
     found = Step(float(loss.detach()), gradients(model))

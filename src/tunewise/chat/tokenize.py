@@ -23,7 +23,7 @@ from tunewise.text.answer_text import (
 )
 from tunewise.types import Message, Tool
 
-LONGEST_OPENING = 24
+MAX_OPENING = 24
 """Tokens that a tag which opens thoughts has at most, where it is no token of its own."""
 
 __all__ = [
@@ -81,7 +81,7 @@ class Said(NamedTuple):
 
 def said_after(tokenizer: ChatTokenizer, prompt: Sequence[int], generated: Sequence[int]) -> Said:
     """The text of generated tokens, and how many of them were thoughts."""
-    opened = opened_thought(str(tokenizer.decode(list(prompt[-LONGEST_OPENING:]))))
+    opened = opened_thought(str(tokenizer.decode(list(prompt[-MAX_OPENING:]))))
     text = opened + str(tokenizer.decode(list(generated)))
     thoughts = split_thoughts(text).thoughts
     counted = len(_encoded(tokenizer, thoughts)) if thoughts else 0

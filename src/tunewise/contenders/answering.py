@@ -23,7 +23,7 @@ AT_ONCE = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asking:
+class PromptStrategy:
     """One way to ask: a prompt for each input, an adapter, and how to read what comes back."""
 
     prompts: Callable[[Sequence[Input]], list[Prompt]]
@@ -96,21 +96,21 @@ class Asking:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class FittedPrompt:
     """A fitted contender that asks a language model."""
 
     engine: Engine
-    asking: Asking
+    strategy: PromptStrategy
     fit: Fit
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """See `Fitted.seeds`."""
-        return tuple(self.asking.adapters)
+        return tuple(self.strategy.adapters)
 
     def answer(self, inputs: Sequence[Input], *, seed: int) -> list[Answer]:
         """See `Fitted.answer`."""
-        return self.asking.ask(self.engine, self.fit.contender, inputs, seed=seed)
+        return self.strategy.ask(self.engine, self.fit.contender, inputs, seed=seed)
 
 
 def answer_limit(engine: Engine, train: Sequence[Example]) -> int:

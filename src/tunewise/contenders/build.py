@@ -48,7 +48,7 @@ _WAYS: Mapping[str, Way] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class LineUp:
+class ContenderSet:
     """Who takes part."""
 
     untrained: Mapping[str, Contender]
@@ -65,7 +65,7 @@ class LineUp:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Means:
+class Resources:
     """What contenders are made of.
 
     Args:
@@ -92,14 +92,14 @@ def documents_to_read(project: Project) -> DocumentsFound | None:
     return look_at_documents(*project.data.documents)
 
 
-def line_up(
+def contender_set(
     project: Project,
-    means: Means,
+    resources: Resources,
     *,
     ceilings: Mapping[str, Engine],
     documents: Sequence[Document] = (),
     held_out: Sequence[Example] = (),
-) -> LineUp:
+) -> ContenderSet:
     """The contenders of `[contenders] use`, ready to be fitted.
 
     Args:
@@ -134,38 +134,38 @@ def line_up(
         name = ", ".join(Path(source).name for source in project.data.preferences)
         read[name] = [Item(pair.id, preference_hash(pair)) for pair in pairs]
         units[name] = "pair"
-    build = _untrained(project, means, embedder, library)
+    build = _untrained(project, resources, embedder, library)
     untrained = {name: build[name]() for name in use if name in build}
     untrained |= {
-        name: _prompt(project, means, name, runs_on) for name, runs_on in ceilings.items()
+        name: _prompt(project, resources, name, runs_on) for name, runs_on in ceilings.items()
     }
     tunes = [name for name in use if name not in build]
     trained: dict[str, TrainedContender] = {}
     skipped: dict[str, str] = {}
-    if means.model is None:
-        why = f"the engine {means.engine.name} runs no model that can be trained here"
+    if resources.model is None:
+        why = f"the engine {resources.engine.name} runs no model that can be trained here"
         skipped = dict.fromkeys(tunes, why)
     else:
-        tokenizer = load_tokenizer(means.model.folder, thinking=project.model.thinking is True)
+        tokenizer = load_tokenizer(resources.model.folder, thinking=project.model.thinking is True)
         for name in tunes:
             trained[name] = FineTune(
                 name=name,
-                engine=means.engine,
-                metric=means.metric,
-                model=means.model,
+                engine=resources.engine,
+                metric=resources.metric,
+                model=resources.model,
                 tokenizer=tokenizer,
                 settings=project.training,
                 budget_tokens=budget_tokens(project),
-                folder=means.folder,
-                progress=means.progress,
+                folder=resources.folder,
+                progress=resources.progress,
                 way=_WAYS[name],
                 library=library,
                 documents=texts,
                 preferences=pairs,
                 base_seed=project.data.seed,
-                places=means.places,
+                places=resources.places,
             )
-    return LineUp(
+    return ContenderSet(
         untrained=untrained,
         trained=trained,
         ceilings={one.name: one.candidate for one in project.contenders.endpoints},
@@ -177,17 +177,17 @@ def line_up(
 
 
 def _untrained(
-    project: Project, means: Means, embedder: Embedder | None, library: Library | None
+    project: Project, resources: Resources, embedder: Embedder | None, library: Library | None
 ) -> dict[str, Callable[[], Contender]]:
     """Name in tunewise.toml -> how that contender is made."""
-    engine, metric, progress = means.engine, means.metric, means.progress
+    engine, metric, progress = resources.engine, resources.metric, resources.progress
     instruction, budget = project.task.instruction, budget_tokens(project)
     return {
         "constant": lambda: Constant(metric=metric, labels=project.task.labels),
         "zero_shot": lambda: ZeroShot(
             engine=engine, metric=metric, instruction=instruction, progress=progress
         ),
-        "prompt": lambda: _prompt(project, means, "prompt", engine),
+        "prompt": lambda: _prompt(project, resources, "prompt", engine),
         "few_shot": lambda: FewShot(
             engine=engine,
             metric=metric,
@@ -210,17 +210,17 @@ def _untrained(
     }
 
 
-def _prompt(project: Project, means: Means, name: str, engine: Engine) -> TunedPrompt:
+def _prompt(project: Project, resources: Resources, name: str, engine: Engine) -> TunedPrompt:
     return TunedPrompt(
         name=name,
         engine=engine,
-        metric=means.metric,
+        metric=resources.metric,
         instruction=project.task.instruction,
         kind=project.task.kind or "generation",
         labels=project.task.labels,
         own=project.contenders.variants,
         budget_tokens=budget_tokens(project),
-        progress=means.progress,
+        progress=resources.progress,
     )
 
 

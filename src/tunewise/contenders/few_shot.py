@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tunewise.chat.prompts import Prompt, example_turns, shown_examples
-from tunewise.contenders.answering import Asked, Asking, answer_limit
+from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
 from tunewise.contenders.protocol import NotApplicable
 from tunewise.contenders.search import Candidate
 from tunewise.contenders.tuning import Tuning
@@ -54,7 +54,7 @@ class FewShot:
     progress: Progress
     name: str = "few_shot"
 
-    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> Asked:
+    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> FittedPrompt:
         """Chooses k and the way of selection on dev by successive halving.
 
         Raises:
@@ -72,7 +72,7 @@ class FewShot:
         limit = answer_limit(self.engine, train)
         candidates = self._candidates(train, limit, by=embedder.name if embedder else "BM25")
 
-        def asking(shots: Shots) -> Asking:
+        def strategy(shots: Shots) -> PromptStrategy:
             def prompts(inputs: Sequence[Input]) -> list[Prompt]:
                 if shots.selection == "fixed":
                     found = [index.diverse(shots.k)] * len(inputs)
@@ -85,7 +85,7 @@ class FewShot:
                     for item, examples in zip(inputs, found, strict=True)
                 ]
 
-            return Asking(prompts=prompts, max_tokens=limit)
+            return PromptStrategy(prompts=prompts, max_tokens=limit)
 
         tuning = Tuning(
             name=self.name,
@@ -96,7 +96,7 @@ class FewShot:
             began=began,
         )
         return tuning.fit(
-            candidates, asking, dev, what="settings", settings=lambda best: best.settings
+            candidates, strategy, dev, what="settings", settings=lambda best: best.settings
         )
 
     def _candidates(

@@ -14,7 +14,13 @@ from typing import Literal
 
 from tunewise.chat.prompts import Prompt
 from tunewise.chat.tokenize import ChatTokenizer, answer_tokens
-from tunewise.contenders.answering import Asked, Asking, answer_limit, dev_scores, spent
+from tunewise.contenders.answering import (
+    FittedPrompt,
+    PromptStrategy,
+    answer_limit,
+    dev_scores,
+    spent,
+)
 from tunewise.contenders.protocol import Fitted, NotApplicable
 from tunewise.contenders.rag import Library, best_lookup
 from tunewise.errors import UserError
@@ -33,7 +39,7 @@ from tunewise.training.recipe import Method, Recipe
 from tunewise.training.rows import Row, check_rows, fault_of
 from tunewise.types import Answer, Example, Fit, Input, JsonValue, Preference, Text
 
-MOST_PASSAGE_WORDS = 240
+MAX_PASSAGE_WORDS = 240
 """Words of retrieved passages in a training row at most."""
 DEV_POINTS = 3
 """Times in a full training that dev is answered, evenly spaced, the end included."""
@@ -96,7 +102,7 @@ class FineTune:
                 faults[example.id] = fault
         return faults
 
-    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> Asked:
+    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> FittedPrompt:
         """Trains the first seed; the point of its last stage that is best on dev ships.
 
         Raises:
@@ -105,8 +111,8 @@ class FineTune:
         """
         self._check_applicable()
         began = time.perf_counter()
-        chosen, asking, stages = self._prepared(train)
-        run = self._trained(stages, self._epochs(stages, dev_rows=len(dev)), asking, dev, seed=1)
+        chosen, strategy, stages = self._prepared(train)
+        run = self._trained(stages, self._epochs(stages, dev_rows=len(dev)), strategy, dev, seed=1)
         point = max(run.points, key=lambda p: p.quality)  # the earlier one on ties
         recipe = run.recipe
         settings: dict[str, JsonValue] = {
@@ -126,9 +132,9 @@ class FineTune:
         if self._cost(stages, recipe.epochs, dev_rows=len(dev)) > self.budget_tokens:
             settings["over_budget"] = "one epoch a seed is the least there is"
         asked = [answer for p in run.points for answer in p.answers]
-        return Asked(
+        return FittedPrompt(
             engine=self.engine,
-            asking=replace(asking, adapters={1: point.adapter}),
+            strategy=replace(strategy, adapters={1: point.adapter}),
             fit=Fit(
                 contender=self.name,
                 settings=settings,
@@ -151,25 +157,25 @@ class FineTune:
 
     def replicate(
         self, fitted: Fitted, train: Sequence[Example], dev: Sequence[Example], *, seeds: int
-    ) -> Asked:
+    ) -> FittedPrompt:
         """Trains seeds 2 to n with the first one's schedule and number of epochs."""
         began = time.perf_counter()
         fit = fitted.fit
-        _, asking, stages = self._prepared(train)
+        _, strategy, stages = self._prepared(train)
         adapters: dict[int, Path | None] = {1: Path(fit.artifact[1])}
         scores = dict(fit.dev_scores)
         tokens = dict(fit.tokens)
         of_epochs, epochs = (_integer(fit.settings, key) for key in ("of_epochs", "epochs"))
         for seed in range(2, seeds + 1):
-            run = self._trained(stages, of_epochs, asking, dev, seed=seed, only=epochs)
+            run = self._trained(stages, of_epochs, strategy, dev, seed=seed, only=epochs)
             (point,) = run.points
             adapters[seed] = point.adapter
             scores[seed] = dev_scores(self.metric, point.answers, dev)
             for kind, count in {**spent(point.answers), "trained": run.tokens}.items():
                 tokens[kind] += count
-        return Asked(
+        return FittedPrompt(
             engine=self.engine,
-            asking=replace(asking, adapters=adapters),
+            strategy=replace(strategy, adapters=adapters),
             fit=replace(
                 fit,
                 settings={**fit.settings, "seeds": seeds},
@@ -190,20 +196,20 @@ class FineTune:
 
     def _prepared(
         self, train: Sequence[Example]
-    ) -> tuple[dict[str, JsonValue], Asking, list[Stage]]:
+    ) -> tuple[dict[str, JsonValue], PromptStrategy, list[Stage]]:
         """What was chosen before training, how to ask, and what is trained on in turn."""
         chosen: dict[str, JsonValue] = {}
         prompts = _bare
         if self.library is not None and self.way == "passages":
             library = self.library
-            lookup = best_lookup(library, train, most_words=MOST_PASSAGE_WORDS)
+            lookup = best_lookup(library, train, most_words=MAX_PASSAGE_WORDS)
             chosen = {**lookup.settings, "retrieval": library.recall(lookup, train)}
 
             def with_passages(inputs: Sequence[Input]) -> list[Prompt]:
                 return library.prompts(lookup, "", inputs)
 
             prompts = with_passages
-        asking = Asking(prompts=prompts, max_tokens=answer_limit(self.engine, train))
+        strategy = PromptStrategy(prompts=prompts, max_tokens=answer_limit(self.engine, train))
         shown = [prompt.messages for prompt in prompts([example.input for example in train])]
         stages = [Stage(method="sft", rows=example_rows(self.tokenizer, train, shown))]
         if self.way == "documents":
@@ -218,7 +224,7 @@ class FineTune:
             stages.append(Stage(method="dpo", rows=pairs))
         for stage in stages:
             check_rows(stage.rows, context_tokens=self.model.context_tokens)
-        return chosen, asking, stages
+        return chosen, strategy, stages
 
     def _epochs(self, stages: Sequence[Stage], *, dev_rows: int) -> int:
         """Of the last stage: as many as the settings say, or the default within the budget."""
@@ -261,7 +267,7 @@ class FineTune:
         self,
         stages: Sequence[Stage],
         epochs: int,
-        asking: Asking,
+        strategy: PromptStrategy,
         dev: Sequence[Example],
         *,
         seed: int,
@@ -274,18 +280,18 @@ class FineTune:
             recipe = self._recipe(stage, None, seed)
             training = self._training(stage, recipe, adapter, last=False)
             adapter = self._to_epoch(training, recipe.epochs, stage.method)
-            training.release()
+            training.close()
             tokens += training.tokens
         last = stages[-1]
         recipe = self._recipe(last, epochs, seed)
         training = self._training(last, recipe, adapter, last=True)
         points = [
             self._point(
-                training, number, self._to_epoch(training, number, last.method), asking, dev
+                training, number, self._to_epoch(training, number, last.method), strategy, dev
             )
             for number in (dev_points(epochs) if only is None else [only])
         ]
-        training.release()
+        training.close()
         return _Run(
             recipe=recipe, training=training, points=points, tokens=tokens + training.tokens
         )
@@ -321,7 +327,7 @@ class FineTune:
         adapter = training.folder / f"epoch{epochs}"
         if len(training.epochs) < epochs:
             total = (epochs - len(training.epochs)) * training.epoch_tokens
-            self.engine.rest()
+            self.engine.unload()
             training.check_memory()
             where = f"{self.name}: {method}, {training.folder.name.rpartition('-')[2]}"
             with self.progress.task(f"{where}, to epoch {epochs}", total=total) as advance:
@@ -337,11 +343,11 @@ class FineTune:
         training: Training,
         epochs: int,
         adapter: Path,
-        asking: Asking,
+        strategy: PromptStrategy,
         dev: Sequence[Example],
     ) -> "_Point":
         with self.progress.task(f"{self.name}: dev", total=len(dev)) as advance:
-            asked = replace(asking, adapters={1: adapter})
+            asked = replace(strategy, adapters={1: adapter})
             inputs = [example.input for example in dev]
             answers = asked.ask(self.engine, self.name, inputs, seed=1, advance=advance)
         return _Point(

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunewise.chat.prompts import Prompt, instructed, reworded
-from tunewise.contenders.answering import Asked, Asking, answer_limit
+from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
 from tunewise.contenders.search import Candidate
 from tunewise.contenders.tuning import Tuning
 from tunewise.metrics.by_name import Metric
@@ -27,7 +27,7 @@ from tunewise.types import Example, Input, JsonValue, Kind, Message
 MARK = "Answer:"
 THINKING_TOKENS = 120
 """Tokens granted for the steps before a marked answer."""
-MOST_VALUES = 30
+MAX_VALUES = 30
 """A field or label set with more values than this is not listed in a prompt."""
 
 
@@ -80,7 +80,7 @@ class TunedPrompt:
     progress: Progress
     name: str = "prompt"
 
-    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> Asked:
+    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> FittedPrompt:
         """Chooses the wording on dev by successive halving."""
         began = time.perf_counter()
         limit = answer_limit(self.engine, train)
@@ -90,14 +90,14 @@ class TunedPrompt:
             for number, text in enumerate(self.own, 1)
         ]
 
-        def asking(variant: Variant) -> Asking:
+        def strategy(variant: Variant) -> PromptStrategy:
             def prompts(inputs: Sequence[Input]) -> list[Prompt]:
                 return [
                     Prompt(messages=variant.messages(item), tools=item.tools) for item in inputs
                 ]
 
             tokens = limit + (THINKING_TOKENS if variant.marked else 0)
-            return Asking(prompts=prompts, max_tokens=tokens, read=variant.read)
+            return PromptStrategy(prompts=prompts, max_tokens=tokens, read=variant.read)
 
         tuning = Tuning(
             name=self.name,
@@ -109,7 +109,7 @@ class TunedPrompt:
         )
         return tuning.fit(
             [Candidate(value=v, settings={"variant": v.name}) for v in variants],
-            asking,
+            strategy,
             dev,
             what="wordings",
             settings=lambda best: _described(best.value),
@@ -175,14 +175,14 @@ def _values(kind: Kind, labels: Sequence[str] | None, train: Sequence[Example]) 
     if kind == "classification":
         right = spelled_alike((example.target for example in train), labels or ())
         known = list(labels or dict.fromkeys(right.values()))
-        listed = f"The labels are: {', '.join(known)}." if len(known) <= 4 * MOST_VALUES else ""
+        listed = f"The labels are: {', '.join(known)}." if len(known) <= 4 * MAX_VALUES else ""
         rows = [(example.input.text, right[example.target]) for example in train]
         return listed, _definitions("The labels are:", rows, known)
     if kind == "multilabel":
         sets = [(e.input.text, set_elements(e.target, tuple(labels or ()))) for e in train]
         right = spelled_alike((one for _, elements in sets for one in elements), labels or ())
         known = list(labels or dict.fromkeys(right.values()))
-        listed = f"The labels are: {', '.join(known)}." if len(known) <= 4 * MOST_VALUES else ""
+        listed = f"The labels are: {', '.join(known)}." if len(known) <= 4 * MAX_VALUES else ""
         rows = [(text, right[one]) for text, elements in sets for one in elements]
         return listed, _definitions("The labels are:", rows, known)
     if kind == "extraction":
@@ -190,7 +190,7 @@ def _values(kind: Kind, labels: Sequence[str] | None, train: Sequence[Example]) 
         for row in _objects(train):
             for key, value in row.items():
                 fields.setdefault(key, Counter())[json.dumps(value, ensure_ascii=False)] += 1
-        closed = {k: c for k, c in fields.items() if len(c) <= min(MOST_VALUES, len(train) // 3)}
+        closed = {k: c for k, c in fields.items() if len(c) <= min(MAX_VALUES, len(train) // 3)}
         listed = "\n".join(
             f"{key}: {' or '.join(value for value, _ in counts.most_common())}"
             for key, counts in closed.items()
@@ -214,7 +214,7 @@ def _definitions(head: str, rows: Sequence[tuple[str, str]], labels: Sequence[st
     Words are ranked by n^2 / N, where n inputs of the label and N inputs in all hold the word: how
     many inputs it tells of, times how surely. Words of a single input of the label are left out.
     """
-    if len(labels) > MOST_VALUES:
+    if len(labels) > MAX_VALUES:
         return ""
     used = {label: _word_counts([text for text, own in rows if own == label]) for label in labels}
     overall = _word_counts([text for text, _ in rows])

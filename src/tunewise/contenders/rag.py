@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tunewise.chat.prompts import Prompt, instructed, reworded
-from tunewise.contenders.answering import Asked, Asking, answer_limit
+from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
 from tunewise.contenders.protocol import NotApplicable
 from tunewise.contenders.search import Candidate
 from tunewise.contenders.tuning import Tuning
@@ -50,8 +50,8 @@ class Library:
 
     def __init__(self, documents: Sequence[Document], embedder: Embedder | None) -> None:
         self._documents = documents
-        beginnings = [block.text for document in documents for block in document.blocks[:20]]
-        self.unread = unread_script(embedder, beginnings)
+        prefixes = [block.text for document in documents for block in document.blocks[:20]]
+        self.unread = unread_script(embedder, prefixes)
         """The script of most documents, where the embedder cannot read it and is left out."""
         self._embedder = None if self.unread else embedder
         self._indexes: dict[int, Index] = {}
@@ -116,7 +116,7 @@ class Rag:
     progress: Progress
     name: str = "rag"
 
-    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> Asked:
+    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> FittedPrompt:
         """Chooses chunk size, k and the way of search on dev by successive halving.
 
         Raises:
@@ -134,8 +134,8 @@ class Rag:
             for lookup in [Lookup(words=words, k=k, mode=mode)]
         ]
 
-        def asking(lookup: Lookup) -> Asking:
-            return Asking(
+        def strategy(lookup: Lookup) -> PromptStrategy:
+            return PromptStrategy(
                 prompts=lambda inputs: library.prompts(lookup, self.instruction, inputs),
                 max_tokens=limit,
             )
@@ -153,7 +153,7 @@ class Rag:
             recall = library.recall(best.value, [*train, *dev])
             return {**best.settings, "retrieval": recall}
 
-        return tuning.fit(candidates, asking, dev, what="settings", settings=settings)
+        return tuning.fit(candidates, strategy, dev, what="settings", settings=settings)
 
 
 def best_lookup(library: Library, train: Sequence[Example], *, most_words: int) -> Lookup:

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 SHARES = (0.25, 0.5, 1.0)
 """Part of dev that each round answers."""
-FEWEST = 12
+MIN_COUNT = 12
 """Dev examples of the first round at least, as far as there are so many."""
 
 
@@ -78,7 +78,7 @@ def choose(
     left = trials
     exhausted = False
     for share in SHARES:
-        seen = order[: max(math.ceil(share * len(order)), min(FEWEST, len(order)))]
+        seen = order[: max(math.ceil(share * len(order)), min(MIN_COUNT, len(order)))]
         for trial in left:
             _extend(trial, seen, ask, metric, advance)
         last = share == SHARES[-1]
@@ -107,7 +107,7 @@ def rounds(candidates: int, dev: int) -> int:
     """Answers that `choose` will ask for: what its progress counts to."""
     total, left, seen = 0, candidates, 0
     for share in SHARES:
-        size = max(math.ceil(share * dev), min(FEWEST, dev))
+        size = max(math.ceil(share * dev), min(MIN_COUNT, dev))
         total += left * (size - seen)
         left, seen = max(1, math.ceil(left / 2)), size
     return total

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tunewise.contenders.answering import Asked, Asking
+from tunewise.contenders.answering import FittedPrompt, PromptStrategy
 from tunewise.contenders.search import Candidate, choose, rounds
 from tunewise.metrics.by_name import Metric
 from tunewise.models.engines.protocol import Engine
@@ -37,12 +37,12 @@ class Tuning:
     def fit(
         self,
         candidates: Sequence[Candidate[T]],
-        asking: Callable[[T], Asking],
+        strategy: Callable[[T], PromptStrategy],
         dev: Sequence[Example],
         *,
         what: str,
         settings: Callable[[Candidate[T]], Mapping[str, JsonValue]],
-    ) -> Asked:
+    ) -> FittedPrompt:
         """The contender with its best candidate, chosen by successive halving.
 
         Args:
@@ -57,7 +57,7 @@ class Tuning:
         with self.progress.task(label, total=total) as advance:
             choice = choose(
                 candidates,
-                lambda value, some: asking(value).ask(
+                lambda value, some: strategy(value).ask(
                     self.engine, self.name, [example.input for example in some], seed=0
                 ),
                 dev,
@@ -68,9 +68,9 @@ class Tuning:
         chosen = dict(settings(choice.candidate))
         if choice.exhausted:
             chosen["stopped"] = "by the budget"
-        return Asked(
+        return FittedPrompt(
             engine=self.engine,
-            asking=asking(choice.candidate.value),
+            strategy=strategy(choice.candidate.value),
             fit=Fit(
                 contender=self.name,
                 settings=chosen,

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tunewise.chat.prompts import Prompt, instructed
-from tunewise.contenders.answering import Asked, Asking, answer_limit, dev_scores, spent
+from tunewise.contenders.answering import (
+    FittedPrompt,
+    PromptStrategy,
+    answer_limit,
+    dev_scores,
+    spent,
+)
 from tunewise.metrics.by_name import Metric
 from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
@@ -22,7 +28,7 @@ class ZeroShot:
     progress: Progress
     name: str = "zero_shot"
 
-    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> Asked:
+    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> FittedPrompt:
         """Only looks how long answers are, and answers dev."""
         began = time.perf_counter()
 
@@ -32,13 +38,13 @@ class ZeroShot:
                 for item in inputs
             ]
 
-        asking = Asking(prompts=prompts, max_tokens=answer_limit(self.engine, train))
+        strategy = PromptStrategy(prompts=prompts, max_tokens=answer_limit(self.engine, train))
         with self.progress.task(f"{self.name}: dev", total=len(dev)) as advance:
             inputs = [example.input for example in dev]
-            answers = asking.ask(self.engine, self.name, inputs, seed=0, advance=advance)
-        return Asked(
+            answers = strategy.ask(self.engine, self.name, inputs, seed=0, advance=advance)
+        return FittedPrompt(
             engine=self.engine,
-            asking=asking,
+            strategy=strategy,
             fit=Fit(
                 contender=self.name,
                 settings={"instruction": self.instruction},

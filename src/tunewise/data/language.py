@@ -12,11 +12,11 @@ from tunewise.project.settings import STARTER_MODEL
 
 SAMPLE = 200
 """Rows that are looked at."""
-FEWEST_WORDS = 200
+MIN_WORDS = 200
 """Words of a sample below which nothing is said of a language in Latin letters."""
 FOREIGN_LETTERS = 0.3
 """Share of letters of another script from which rows are not English."""
-FEWEST_LETTERS = 200
+MIN_LETTERS = 200
 _WORDS = re.compile(r"[^\W\d_]+")
 _ENGLISH = (
     "the of and to a in is it you that was for on are with as at be this have from or by not but "
@@ -44,10 +44,10 @@ def foreign_language(texts: Iterable[str]) -> str | None:
     letters = [sign for sign in text if sign.isalpha()]
     scripts = Counter(_script(sign) for sign in letters)
     latin = scripts.pop("LATIN", 0)
-    if len(letters) >= FEWEST_LETTERS and scripts and latin < (1 - FOREIGN_LETTERS) * len(letters):
+    if len(letters) >= MIN_LETTERS and scripts and latin < (1 - FOREIGN_LETTERS) * len(letters):
         return f"{scripts.most_common(1)[0][0].capitalize()} script"
     words = [word.lower() for word in _WORDS.findall(text)]
-    if len(words) < FEWEST_WORDS:
+    if len(words) < MIN_WORDS:
         return None
     known = frozenset(_ENGLISH.split())
     english = sum(word in known for word in words)

@@ -13,7 +13,7 @@ from tunewise.errors import UserError
 SHOWN = 20
 """Faults of one kind shown with their lines; the rest is counted."""
 
-MOST_NOTES = 100
+MAX_NOTES = 100
 """Kinds of notes on single rows that are kept apart."""
 
 
@@ -118,7 +118,7 @@ class Reading:
 
     def count(self, what: str) -> None:
         """Counts a note that concerns the row being read."""
-        if len(self._counted) >= MOST_NOTES and (self.path, what) not in self._counted:
+        if len(self._counted) >= MAX_NOTES and (self.path, what) not in self._counted:
             what = "notes of other kinds are not shown."
         self._counted.setdefault((self.path, what), _Counted(self.line)).rows += 1
 

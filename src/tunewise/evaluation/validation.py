@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tunewise.chat.prompts import Prompt
-from tunewise.contenders.answering import Asking, answer_limit
+from tunewise.contenders.answering import PromptStrategy, answer_limit
 from tunewise.contenders.constant import Constant
 from tunewise.data.prepare import Prepared
 from tunewise.metrics.by_name import Metric, metric_named, quality
@@ -23,7 +23,7 @@ from tunewise.progress import Progress
 from tunewise.project.load import Project
 from tunewise.statistics import paired
 from tunewise.statistics.intervals import Interval
-from tunewise.training.datasets import Lesson
+from tunewise.training.datasets import TrainingData
 from tunewise.training.loop import Training
 from tunewise.training.reference import with_references
 
@@ -33,7 +33,7 @@ CHANCE = "chance"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Judgement:
+class Validation:
     """What dev says of one model."""
 
     value: float
@@ -51,7 +51,7 @@ class Lead:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judge:
+class Validator:
     """What dev can say of a training."""
 
     metric: str
@@ -61,16 +61,16 @@ class Judge:
     """What the rows are: `row`, `pair` or `passage`."""
     binary: bool
     """Whether every score is 0 or 1."""
-    baselines: Callable[[Training], dict[str, Judgement]]
+    baselines: Callable[[Training], dict[str, Validation]]
     """By name: what has to be beaten."""
-    judge: Callable[[Training, Path], Judgement]
+    validator: Callable[[Training, Path], Validation]
     """(training, what it saved) -> how good it is now."""
 
     def better(self, one: float, other: float) -> bool:
         """Whether the first of two values is the better one."""
         return one > other if self.higher_is_better else one < other
 
-    def lead(self, one: Judgement, other: Judgement) -> Lead | None:
+    def lead(self, one: Validation, other: Validation) -> Lead | None:
         """None where no interval can be computed: the value is no mean, or rows are too few."""
         rows = paired.rows_of(self.rows, binary=self.binary)
         first, second = (
@@ -88,9 +88,13 @@ class Judge:
         return Lead(delta=delta, low=found.low - than, high=found.high - than)
 
 
-def judge_for(
-    project: Project, lesson: Lesson, training: Training, progress: Progress, stack: ExitStack
-) -> Judge:
+def validator_for(
+    project: Project,
+    training_data: TrainingData,
+    training: Training,
+    progress: Progress,
+    stack: ExitStack,
+) -> Validator:
     """The judge of a lesson's method.
 
     Args:
@@ -100,16 +104,20 @@ def judge_for(
         progress: told what is done.
         stack: closes the engine.
     """
-    if lesson.prepared is not None:
-        opened = open_engine(lesson.prepared.project.model, progress=progress)
+    if training_data.prepared is not None:
+        opened = open_engine(training_data.prepared.project.model, progress=progress)
         stack.callback(opened.engine.close)
-        return _by_answers(lesson.prepared, opened.engine, project.training.start, progress)
-    return _by_perplexity(lesson) if lesson.method == "cpt" else _by_preference(lesson, training)
+        return _by_answers(training_data.prepared, opened.engine, project.training.start, progress)
+    return (
+        _by_perplexity(training_data)
+        if training_data.method == "cpt"
+        else _by_preference(training_data, training)
+    )
 
 
 def _by_answers(
     prepared: Prepared, engine: Engine, start: Path | None, progress: Progress
-) -> Judge:
+) -> Validator:
     task, splits = prepared.project.task, prepared.splits
     metric = metric_named(
         str(task.metric),
@@ -119,38 +127,38 @@ def _by_answers(
     )
     targets = [example.target for example in splits.dev]
 
-    def answered(adapter: Path | None) -> Judgement:
-        asking = Asking(
+    def answered(adapter: Path | None) -> Validation:
+        strategy = PromptStrategy(
             prompts=lambda inputs: [Prompt(messages=i.messages, tools=i.tools) for i in inputs],
             max_tokens=answer_limit(engine, splits.train),
             adapters={1: adapter},
         )
         inputs = [example.input for example in splits.dev]
         with progress.task("dev", total=len(inputs)) as advance:
-            answers = asking.ask(engine, "train", inputs, seed=1, advance=advance)
-        engine.rest()
+            answers = strategy.ask(engine, "train", inputs, seed=1, advance=advance)
+        engine.unload()
         return judged([answer.text for answer in answers])
 
-    def judged(answers: Sequence[str | None]) -> Judgement:
+    def judged(answers: Sequence[str | None]) -> Validation:
         value = quality(metric, answers, targets)
-        return Judgement(value=value, scores=_scores(metric, answers, targets))
+        return Validation(value=value, scores=_scores(metric, answers, targets))
 
-    def baselines(training: Training) -> dict[str, Judgement]:
+    def baselines(training: Training) -> dict[str, Validation]:
         text = Constant(metric=metric).fit(splits.train, splits.dev).text
         return {CONSTANT: judged([text] * len(targets)), UNTRAINED: answered(start)}
 
-    def judge(training: Training, saved: Path) -> Judgement:
-        training.release()
+    def validator(training: Training, saved: Path) -> Validation:
+        training.close()
         return answered(saved)
 
-    return Judge(
+    return Validator(
         metric=metric.name,
         higher_is_better=True,
         rows=len(targets),
         unit="row",
         binary=metric.binary and metric.aggregate is None,
         baselines=baselines,
-        judge=judge,
+        validator=validator,
     )
 
 
@@ -165,46 +173,46 @@ def _scores(
     )
 
 
-def _by_perplexity(lesson: Lesson) -> Judge:
-    tokens = sum(row.loss_tokens for row in lesson.dev)
+def _by_perplexity(training_data: TrainingData) -> Validator:
+    tokens = sum(row.loss_tokens for row in training_data.dev)
 
-    def perplexity(training: Training) -> Judgement:
-        total = sum(values[0] for values in training.log_probabilities(lesson.dev))
-        return Judgement(value=math.exp(-total / tokens))
+    def perplexity(training: Training) -> Validation:
+        total = sum(values[0] for values in training.log_probabilities(training_data.dev))
+        return Validation(value=math.exp(-total / tokens))
 
-    return Judge(
+    return Validator(
         metric="perplexity",
         higher_is_better=False,
-        rows=len(lesson.dev),
+        rows=len(training_data.dev),
         unit="passage",
         binary=False,
         baselines=lambda training: {UNTRAINED: perplexity(training)},
-        judge=lambda training, saved: perplexity(training),
+        validator=lambda training, saved: perplexity(training),
     )
 
 
-def _by_preference(lesson: Lesson, training: Training) -> Judge:
+def _by_preference(training_data: TrainingData, training: Training) -> Validator:
     held = with_references(
-        lesson.dev,
+        training_data.dev,
         training.folder / "dev",
-        identity={"rows": [row.id for row in lesson.dev], **training.start_identity},
+        identity={"rows": [row.id for row in training_data.dev], **training.start_identity},
         ask=training.log_probabilities,
     )
 
-    def share(training: Training, saved: Path) -> Judgement:
+    def share(training: Training, saved: Path) -> Validation:
         now = training.log_probabilities(held)
         ahead = tuple(
             float(chosen - row.reference[0] > rejected - row.reference[1])
             for (chosen, rejected), row in zip(now, held, strict=True)
         )
-        return Judgement(value=sum(ahead) / len(ahead), scores=ahead)
+        return Validation(value=sum(ahead) / len(ahead), scores=ahead)
 
-    return Judge(
+    return Validator(
         metric="pairs told apart",
         higher_is_better=True,
         rows=len(held),
         unit="pair",
         binary=True,
-        baselines=lambda training: {CHANCE: Judgement(value=0.5)},
-        judge=share,
+        baselines=lambda training: {CHANCE: Validation(value=0.5)},
+        validator=share,
     )

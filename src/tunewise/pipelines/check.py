@@ -24,7 +24,7 @@ from tunewise.data.checks.duplicates import (
 from tunewise.data.checks.findings import Found, listed
 from tunewise.data.checks.forecast import outlook
 from tunewise.data.checks.judgeable import check_judgeable
-from tunewise.data.checks.label_errors import FOLDS, Doubts, check_mistakes
+from tunewise.data.checks.label_errors import FOLDS, Doubts, check_label_errors
 from tunewise.data.checks.label_sets import check_label_sets
 from tunewise.data.checks.label_spelling import meant_targets
 from tunewise.data.checks.labels import check_labels, foreign_rows
@@ -43,8 +43,8 @@ from tunewise.data.checks.row_rules import (
 )
 from tunewise.data.checks.shown import (
     shown_groups,
+    shown_label_errors,
     shown_leaks,
-    shown_mistakes,
     shown_secrets,
 )
 from tunewise.data.checks.survey import Survey
@@ -222,7 +222,7 @@ def _judged(
             survey, counted_with, seed, found, plain=not answered, advance=advance
         )
     with _bar(progress, "looking for label mistakes", FOLDS, len(look_at) * judging) as advance:
-        doubts = check_mistakes(survey, look_at, seed, found, advance) if judging else Doubts()
+        doubts = check_label_errors(survey, look_at, seed, found, advance) if judging else Doubts()
     for part, note in read.notes:
         found.add("note", "read", part, note)
     faulty = np.union1d(np.union1d(empty, lengths.refused), foreign_rows(survey, declared))
@@ -251,10 +251,10 @@ def _judged(
         clusters=shown_groups(survey, near),
         contradictions=shown_groups(survey, contradictions.groups),
         ceiling=contradictions.ceiling,
-        mistakes=shown_mistakes(survey, doubts.mistakes),
-        mistakes_found=len(doubts.mistakes),
-        mistakes_looked_at=len(look_at) if judging and not doubts.why_none else 0,
-        no_mistakes=doubts.why_none,
+        label_errors=shown_label_errors(survey, doubts.label_errors),
+        label_errors_found=len(doubts.label_errors),
+        label_error_rows=len(look_at) if judging and not doubts.why_none else 0,
+        no_label_errors=doubts.why_none,
         leaks=shown_leaks(survey, leaks),
         leak_kinds=Counter(leak.kind for leak in leaks),
         secrets=shown_secrets(survey),

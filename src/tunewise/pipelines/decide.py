@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunewise.contenders.build import (
-    LineUp,
-    Means,
+    ContenderSet,
+    Resources,
     budget_tokens,
+    contender_set,
     documents_to_read,
-    line_up,
 )
 from tunewise.contenders.protocol import Contender, Fitted, NotApplicable
 from tunewise.data.documents.read import Document
@@ -58,7 +58,7 @@ class Job:
 
     prepared: Prepared
     metric: Metric
-    field: LineUp
+    field: ContenderSet
     run: RunFolder
     progress: Progress
     shares: Forecast
@@ -130,7 +130,7 @@ def run_decide(
         engine = JournalEngine(opened.engine, run.file("fit-answers.jsonl"))
         engines = [engine]
         engines += [JournalEngine(c, run.file(f"fit-{n}.jsonl")) for n, c in ceilings.items()]
-        means = Means(
+        resources = Resources(
             engine=engine,
             model=opened.model,
             metric=metric,
@@ -138,9 +138,9 @@ def run_decide(
             progress=progress,
             places=prepared.places,
         )
-        field = line_up(
+        field = contender_set(
             project,
-            means,
+            resources,
             ceilings=dict(zip(ceilings, engines[1:], strict=True)),
             documents=documents,
             held_out=[*prepared.splits.dev, *prepared.splits.test],
@@ -171,7 +171,7 @@ def run_decide(
     finally:
         for one in engines or [opened.engine]:
             one.close()
-        run.release()
+        run.close()
 
 
 class Read(NamedTuple):
@@ -200,7 +200,7 @@ def read_all(project: Project) -> Read:
     return Read(replace(prepared, notes=(*prepared.notes, *found.notes())), documents)
 
 
-def refuse_changed(run: RunFolder, field: LineUp, model: LocalModel | None) -> None:
+def refuse_changed(run: RunFolder, field: ContenderSet, model: LocalModel | None) -> None:
     """Refuses to go on where documents, pairs, the base or a metric of the project changed."""
     metric = own_metric_file(str(run.project.task.metric), run.project.root)
     files = {
@@ -394,7 +394,7 @@ def _shown_again(run: RunFolder, progress: Progress) -> Path:
     return run.path
 
 
-def _on_dev(name: str, fitted: Fitted, field: LineUp) -> Measured:
+def _on_dev(name: str, fitted: Fitted, field: ContenderSet) -> Measured:
     return Measured(
         name=name,
         trained=name in field.trained,
@@ -438,7 +438,7 @@ def _latency(job: Job, fitted: Fitted, name: str, seed: int, engines: Sequence[E
     total = min(REQUESTS, len(inputs)) + min(WARM_UP, len(inputs))
     with job.progress.task(f"{name}: latency", total=total) as advance, ExitStack() as stack:
         for engine in engines:
-            stack.enter_context(engine.serving())
+            stack.enter_context(engine.prefix_caching())
         return measure_latency(fitted, inputs, seed=seed, advance=advance)
 
 

@@ -29,9 +29,9 @@ from tunewise.project.load import Project
 from tunewise.project.settings import AUTO
 from tunewise.training.defaults import (
     EPOCHS,
-    FEWEST_STEPS,
-    MOST_EPOCHS,
-    SMALLEST_BATCH,
+    MAX_EPOCHS,
+    MIN_BATCH,
+    MIN_STEPS,
     STEPS_PER_EPOCH,
 )
 from tunewise.training.precision import fastest_precision
@@ -296,8 +296,8 @@ def _training(
     settings = project.training
     epochs = settings.epochs
     if epochs == AUTO:
-        batch = max(SMALLEST_BATCH, tokens / STEPS_PER_EPOCH)
-        epochs = min(MOST_EPOCHS, max(EPOCHS, round(FEWEST_STEPS * batch / max(tokens, 1.0))))
+        batch = max(MIN_BATCH, tokens / STEPS_PER_EPOCH)
+        epochs = min(MAX_EPOCHS, max(EPOCHS, round(MIN_STEPS * batch / max(tokens, 1.0))))
         affordable = budget_tokens(project) / max(1.0, settings.seeds * tokens)
         epochs = max(1, min(epochs, math.floor(affordable)))
     an_answer = _batched(prompt, size.answered, rate)

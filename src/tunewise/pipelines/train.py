@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from tunewise.contenders.fine_tune import dev_points
 from tunewise.data.checks.findings import plural
-from tunewise.evaluation.validation import Judge, Judgement, judge_for
+from tunewise.evaluation.validation import Validation, Validator, validator_for
 from tunewise.models.adapters import is_whole_model
 from tunewise.models.catalog import LocalModel, open_model
 from tunewise.models.loading import load_tokenizer
@@ -22,7 +22,7 @@ from tunewise.progress import Progress, Silent
 from tunewise.project.load import Project
 from tunewise.runs.events import EVENTS, show_steps
 from tunewise.storage import write_json, write_text
-from tunewise.training.datasets import Lesson, lesson_for, made_from
+from tunewise.training.datasets import TrainingData, made_from, training_data_for
 from tunewise.training.defaults import recipe_for
 from tunewise.training.distributed import Processes, default_device, join_processes
 from tunewise.training.folder import DEV, RESULT, open_folder, tidy
@@ -38,26 +38,26 @@ PATIENCE = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
+class Validated:
     """How good a training was at some point."""
 
     epoch: int
     loss: float
     """Mean over the epoch's steps."""
-    judgement: Judgement
+    validation: Validation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
     """All that dev said."""
 
-    baselines: dict[str, Judgement]
-    points: list[Judged]
+    baselines: dict[str, Validation]
+    points: list[Validated]
 
-    def best(self, judge: Judge) -> Judged:
+    def best(self, validator: Validator) -> Validated:
         """The earlier one on ties."""
-        chosen = max if judge.higher_is_better else min
-        return chosen(self.points, key=lambda point: point.judgement.value)
+        chosen = max if validator.higher_is_better else min
+        return chosen(self.points, key=lambda point: point.validation.value)
 
 
 def run_train(
@@ -86,18 +86,18 @@ def run_train(
     if not processes.is_first:
         progress = Silent()
     model = open_model(project.model.base, progress=progress)
-    lesson = lesson_for(
+    training_data = training_data_for(
         project, model, load_tokenizer(model.folder, thinking=project.model.thinking is True)
     )
-    for note in lesson.notes:
+    for note in training_data.notes:
         progress.note(note)
-    for rows in (lesson.train, lesson.dev, lesson.replay):
+    for rows in (training_data.train, training_data.dev, training_data.replay):
         if rows:
             check_rows(rows, context_tokens=model.context_tokens)
     with ExitStack() as stack:
         folder = open_folder(
             project,
-            made_from(lesson, project, model),
+            made_from(training_data, project, model),
             out,
             resume=resume,
             processes=processes,
@@ -106,12 +106,12 @@ def run_train(
         if (folder / RESULT).exists():
             progress.note("This training is finished: its result is shown again.")
         else:
-            training = _begin(project, model, lesson, folder, progress, processes, stack)
-            judge = judge_for(project, lesson, training, progress, stack)
-            found = _train(training, judge, progress, processes)
+            training = _begin(project, model, training_data, folder, progress, processes, stack)
+            validator = validator_for(project, training_data, training, progress, stack)
+            found = _train(training, validator, progress, processes)
             if processes.is_first:
-                training.tell("finished")
-                _keep(folder, lesson, model, judge, found, training)
+                training.emit("finished")
+                _keep(folder, training_data, model, validator, found, training)
         if processes.is_first:
             tidy(folder)
         processes.wait()
@@ -121,7 +121,7 @@ def run_train(
 def _begin(
     project: Project,
     model: LocalModel,
-    lesson: Lesson,
+    training_data: TrainingData,
     folder: Path,
     progress: Progress,
     processes: Processes,
@@ -130,10 +130,10 @@ def _begin(
     """The training where it stands, told to whoever keeps track of it."""
     recipe = recipe_for(
         project.training,
-        lesson.train,
+        training_data.train,
         base=model,
         seed=1000 * project.data.seed + 1,
-        method=lesson.method,
+        method=training_data.method,
     )
     trackers: list[Tracker] = []
     if processes.is_first:
@@ -141,18 +141,22 @@ def _begin(
             project.training.track,
             folder,
             name=folder.name,
-            settings={**recipe.told(), "base": model.sha256, "rows": hash_rows(lesson.train)},
+            settings={
+                **recipe.as_dict(),
+                "base": model.sha256,
+                "rows": hash_rows(training_data.train),
+            },
             warn=progress.note,
         )
     for tracker in trackers:
         stack.callback(tracker.close)
-    places = lesson.prepared.places if lesson.prepared else None
+    places = training_data.prepared.places if training_data.prepared else None
     training = Training(
         model,
-        lesson.train,
+        training_data.train,
         recipe,
         folder,
-        replay=lesson.replay,
+        replay=training_data.replay,
         start=project.training.start,
         warn=progress.note,
         watchers=[show_steps(progress, places), *trackers],
@@ -164,12 +168,14 @@ def _begin(
     return training
 
 
-def _train(training: Training, judge: Judge, progress: Progress, processes: Processes) -> Found:
+def _train(
+    training: Training, validator: Validator, progress: Progress, processes: Processes
+) -> Found:
     """All epochs, or fewer when dev stops to improve."""
     recipe, file = training.recipe, training.folder / DEV
     found = _read(file)
     if found is None:
-        found = Found(baselines=judge.baselines(training), points=[])
+        found = Found(baselines=validator.baselines(training), points=[])
         if processes.is_first:
             write_json(file, asdict(found))
     epochs = recipe.epochs
@@ -184,15 +190,15 @@ def _train(training: Training, judge: Judge, progress: Progress, processes: Proc
                     training.run_epoch(advance)
         if not saved.exists():
             training.save(saved)
-        judgement = judge.judge(training, saved)
+        validation = validator.validator(training, saved)
         loss = training.epochs[number - 1].loss
-        found.points.append(Judged(epoch=number, loss=loss, judgement=judgement))
+        found.points.append(Validated(epoch=number, loss=loss, validation=validation))
         if processes.is_first:
             write_json(file, asdict(found))
-            training.tell("dev", metric=judge.metric, value=judgement.value, epoch=number)
-        progress.note(f"epoch {number}: {judge.metric} {judgement.value:.4g} on dev")
-        late, best = found.points[-PATIENCE:], found.best(judge)
-        worse = [judge.better(best.judgement.value, point.judgement.value) for point in late]
+            training.emit("dev", metric=validator.metric, value=validation.value, epoch=number)
+        progress.note(f"epoch {number}: {validator.metric} {validation.value:.4g} on dev")
+        late, best = found.points[-PATIENCE:], found.best(validator)
+        worse = [validator.better(best.validation.value, point.validation.value) for point in late]
         if len(found.points) > PATIENCE and all(worse):
             progress.note(f"Dev has not improved since epoch {best.epoch}: the training ends here.")
             break
@@ -203,62 +209,62 @@ def _read(file: Path) -> Found | None:
     if not file.exists():
         return None
     kept = cast("dict[str, Any]", json.loads(file.read_text("utf-8")))
-    baselines = {name: _judgement(one) for name, one in kept["baselines"].items()}
+    baselines = {name: _validation(one) for name, one in kept["baselines"].items()}
     points = [
-        Judged(epoch=p["epoch"], loss=p["loss"], judgement=_judgement(p["judgement"]))
+        Validated(epoch=p["epoch"], loss=p["loss"], validation=_validation(p["judgement"]))
         for p in kept["points"]
     ]
     return Found(baselines=baselines, points=points)
 
 
-def _judgement(kept: Mapping[str, Any]) -> Judgement:
-    return Judgement(value=kept["value"], scores=tuple(kept["scores"]))
+def _validation(kept: Mapping[str, Any]) -> Validation:
+    return Validation(value=kept["value"], scores=tuple(kept["scores"]))
 
 
 def _keep(
     folder: Path,
-    lesson: Lesson,
+    training_data: TrainingData,
     model: LocalModel,
-    judge: Judge,
+    validator: Validator,
     found: Found,
     training: Training,
 ) -> None:
     """The best epoch's model with a card, and the result, which says that all is done."""
-    best, recipe = found.best(judge), training.recipe
-    target = folder / "models" / lesson.method
+    best, recipe = found.best(validator), training.recipe
+    target = folder / "models" / training_data.method
     target.parent.mkdir(exist_ok=True)
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(folder / f"epoch{best.epoch}", target)
-    write_text(target / "README.md", _card(target, model, recipe, judge, best))
+    write_text(target / "README.md", _card(target, model, recipe, validator, best))
     write_json(
         folder / RESULT,
         {
             "schema": 1,
-            "method": lesson.method,
+            "method": training_data.method,
             "base": model.name,
             "model": str(target.relative_to(folder)),
-            "rows": len(lesson.train),
-            "replayed": len(lesson.replay),
+            "rows": len(training_data.train),
+            "replayed": len(training_data.replay),
             "tokens": training.tokens,
             "steps": training.steps,
             "seconds": round(_seconds(folder / EVENTS), 1),
             "precision": training.precision,
-            "recipe": recipe.told(),
+            "recipe": recipe.as_dict(),
             "dev": {
-                "metric": judge.metric,
-                "higher_is_better": judge.higher_is_better,
-                "rows": judge.rows,
-                "unit": judge.unit,
+                "metric": validator.metric,
+                "higher_is_better": validator.higher_is_better,
+                "rows": validator.rows,
+                "unit": validator.unit,
                 "baselines": [
                     {
                         "name": name,
                         "value": one.value,
-                        "lead": (lead := judge.lead(best.judgement, one)) and asdict(lead),
+                        "lead": (lead := validator.lead(best.validation, one)) and asdict(lead),
                     }
                     for name, one in found.baselines.items()
                 ],
                 "points": [
-                    {"epoch": p.epoch, "value": p.judgement.value, "loss": p.loss}
+                    {"epoch": p.epoch, "value": p.validation.value, "loss": p.loss}
                     for p in found.points
                 ],
                 "best_epoch": best.epoch,
@@ -269,16 +275,18 @@ def _keep(
 
 def _seconds(events: Path) -> float:
     """What all sittings took: from the first event of each to its last."""
-    told = [json.loads(line) for line in events.read_text("utf-8").splitlines()]
+    written = [json.loads(line) for line in events.read_text("utf-8").splitlines()]
     return sum(
         later["time"] - earlier["time"]
-        for earlier, later in pairwise(told)
+        for earlier, later in pairwise(written)
         if later["event"] not in ("start", "resumed")
     )
 
 
-def _card(target: Path, model: LocalModel, recipe: Recipe, judge: Judge, best: Judged) -> str:
-    settings = "\n".join(f"- {key}: {value}" for key, value in recipe.told().items())
+def _card(
+    target: Path, model: LocalModel, recipe: Recipe, validator: Validator, best: Validated
+) -> str:
+    settings = "\n".join(f"- {key}: {value}" for key, value in recipe.as_dict().items())
     load = f'model = AutoModelForCausalLM.from_pretrained("{target.absolute()}")'
     imported = "from transformers import AutoModelForCausalLM, AutoTokenizer"
     library = "transformers"
@@ -289,7 +297,8 @@ def _card(target: Path, model: LocalModel, recipe: Recipe, judge: Judge, best: J
             f'base = AutoModelForCausalLM.from_pretrained("{model.folder}")\n'
             f'model = PeftModel.from_pretrained(base, "{target.absolute()}")'
         )
-    judged = f"{judge.metric} {best.judgement.value:.4g} on {plural(judge.rows, judge.unit)}"
+    judged_on = plural(validator.rows, validator.unit)
+    judged = f"{validator.metric} {best.validation.value:.4g} on {judged_on}"
     return f"""---
 base_model: {json.dumps(model.name, ensure_ascii=False)}
 library_name: {library}

@@ -17,7 +17,7 @@ from tunewise.text.labels import spelled_alike
 from tunewise.text.words import count_words, words
 from tunewise.types import Example, Kind
 
-_LONGEST_LABEL = 80
+_MAX_LABEL = 80
 """Characters of an answer that may be a label."""
 _LETTERS = regex.compile(r"\p{L}")
 _LATIN = regex.compile(r"\p{Script=Latin}")
@@ -71,7 +71,7 @@ def _infer_kind(
     targets: Sequence[str], labels: Sequence[str] | None, *, documents: bool
 ) -> tuple[Kind, str]:
     # Long answers are no labels, whatever their form.
-    distinct = {label_form(t) if len(t) <= _LONGEST_LABEL else t for t in targets}
+    distinct = {label_form(t) if len(t) <= _MAX_LABEL else t for t in targets}
     objects = sum(_is_object(target) for target in targets)
     lengths = sorted(count_words(target) for target in targets)
     median = lengths[len(lengths) // 2] if lengths else 0
@@ -88,7 +88,7 @@ def _infer_kind(
             f"kind extraction, because {objects} of {len(targets)} answers are JSON objects"
         )
     few = len(distinct) <= max(2, min(100, len(targets) / 3))
-    if targets and few and all(len(t) <= _LONGEST_LABEL and "\n" not in t for t in distinct):
+    if targets and few and all(len(t) <= _MAX_LABEL and "\n" not in t for t in distinct):
         return "classification", (
             f"kind classification, because {len(targets)} rows share {len(distinct)} short answers"
         )

@@ -25,7 +25,7 @@ from tunewise.report.numbers import count, quantile
 
 _TAIL = 0.995
 """Quantile behind which lengths share the last bar."""
-_LONGEST_NAME = 34
+_MAX_NAME = 34
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +96,7 @@ def histogram(values: NDArray[np.int64], *, unit: str, context: int | None, widt
 def bars(rows: Sequence[BarRow], *, title: str, width: int) -> str:
     """Horizontal bars from 0, with names and numbers beside them."""
     stacked = width < 600
-    names = [_clipped(row.label, 28 if stacked else _LONGEST_NAME) for row in rows]
+    names = [_clipped(row.label, 28 if stacked else _MAX_NAME) for row in rows]
     name_width = widest(names)
     text_width = widest([row.text for row in rows])
     left, right = (4.0, width - 4.0) if stacked else (name_width + 18, width - text_width - 14)

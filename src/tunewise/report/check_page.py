@@ -24,9 +24,9 @@ from tunewise.wording import in_points
 
 _FULL_BYTES = 900
 """Escaped bytes of one text in its details: up to two hundred texts keep 1 MB."""
-_MOST_LABELS = 25
-_MOST_GROUPS, _MOST_OF_GROUP = 8, 3
-_MOST_LEAKS = 12
+_MAX_LABELS = 25
+_MAX_GROUPS, _MAX_OF_GROUP = 8, 3
+_MAX_LEAKS = 12
 _LEAK_WORDS = {
     "exact": "the same input",
     "normalised": "the same input but for case, spaces or the form of signs",
@@ -53,7 +53,7 @@ class _Row:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Mistake:
+class _LabelErrorRow:
     row: _Row
     likely: str
     sure: str
@@ -82,7 +82,7 @@ def render_check_page(checked: Checked) -> str:
     place = _Places(checked)
     report = checked.report
     clusters, contradictions = (
-        [_group(group, place, what) for group in groups[:_MOST_GROUPS]]
+        [_group(group, place, what) for group in groups[:_MAX_GROUPS]]
         for groups, what in (
             (checked.clusters, "rows that nearly repeat one another"),
             (checked.contradictions, "rows with this input"),
@@ -97,18 +97,18 @@ def render_check_page(checked: Checked) -> str:
         lengths=_lengths(checked),
         lengths_said=lengths_sentence(checked),
         labels=_labels(checked),
-        rarest=checked.labels[-1] if len(checked.labels) > _MOST_LABELS else None,
-        mistakes=[
-            _Mistake(
-                row=_row(mistake.row, place),
-                likely=mistake.likely,
-                sure=f"{mistake.probability:.0%}",
+        rarest=checked.labels[-1] if len(checked.labels) > _MAX_LABELS else None,
+        label_errors=[
+            _LabelErrorRow(
+                row=_row(label_error.row, place),
+                likely=label_error.likely,
+                sure=f"{label_error.probability:.0%}",
             )
-            for mistake in checked.mistakes
+            for label_error in checked.label_errors
         ],
         clusters=clusters,
         contradictions=contradictions,
-        leaks=[_leak(leak, place) for leak in checked.leaks[:_MOST_LEAKS]],
+        leaks=[_leak(leak, place) for leak in checked.leaks[:_MAX_LEAKS]],
         secrets=[
             (place.short(secret.where), secret.kind, secret.masked) for secret in checked.secrets
         ],
@@ -229,7 +229,7 @@ def _labels(checked: Checked) -> Plot | None:
         return None
     rows = [
         BarRow(label=count.label, value=count.total, text=_label_text(count, checked.total))
-        for count in checked.labels[:_MOST_LABELS]
+        for count in checked.labels[:_MAX_LABELS]
     ]
     return both(lambda width: bars(rows, title="Rows by label", width=width))
 
@@ -258,7 +258,7 @@ def _row(row: ShownRow, place: _Places) -> _Row:
 def _group(group: ShownGroup, place: _Places, what: str) -> _Group:
     return _Group(
         title=f"{group.size:,} {what}",
-        rows=tuple(_row(row, place) for row in group.rows[:_MOST_OF_GROUP]),
+        rows=tuple(_row(row, place) for row in group.rows[:_MAX_OF_GROUP]),
     )
 
 
@@ -311,8 +311,8 @@ def _facts(checked: Checked) -> list[tuple[str, str]]:
         facts.append(("documents", documents_sentence(checked.documents)))
     if checked.no_tokens:
         facts.append(("tokenizer", f"not used: {checked.no_tokens}"))
-    if checked.mistakes_looked_at:
-        looked = checked.mistakes_looked_at
+    if checked.label_error_rows:
+        looked = checked.label_error_rows
         whole = "every row" if looked >= checked.total else f"a seeded sample of {looked:,} rows"
         facts.append(
             (
@@ -321,8 +321,8 @@ def _facts(checked: Checked) -> list[tuple[str, str]]:
                 "learning (Northcutt et al., 2021), shown where it is sure",
             )
         )
-    if checked.no_mistakes:
-        facts.append(("label mistakes", f"not looked for: {checked.no_mistakes}"))
+    if checked.no_label_errors:
+        facts.append(("label mistakes", f"not looked for: {checked.no_label_errors}"))
     facts += [
         (
             "near duplicates",

@@ -22,7 +22,7 @@ from tunewise.report.numbers import quantile
 from tunewise.storage import shortened
 from tunewise.wording import in_points
 
-MOST_WARNINGS = 5
+MAX_WARNINGS = 5
 """Warnings of a rule that the terminal shows; errors are shown as they are kept."""
 HOLDS: Mapping[Kind, str] = {
     "examples": "rows",
@@ -60,9 +60,9 @@ def findings_document(checked: Checked) -> dict[str, Any]:
         "near_duplicates": checked.near_duplicates,
         "ceiling": ceiling.share if ceiling else None,
         "label_mistakes": {
-            "rows": checked.mistakes_found,
-            "looked_at": checked.mistakes_looked_at,
-            "why_none": checked.no_mistakes or None,
+            "rows": checked.label_errors_found,
+            "looked_at": checked.label_error_rows,
+            "why_none": checked.no_label_errors or None,
         },
         "leaks": dict(checked.leak_kinds),
         "personal_data": dict(checked.secret_kinds),
@@ -243,11 +243,11 @@ def _first_of_each(report: Report) -> list[Finding]:
     shown: list[Finding] = []
     for rule in dict.fromkeys(finding.rule for finding in report.warnings):
         placed = [finding for finding in report.warnings if finding.rule == rule and finding.where]
-        shown += placed[:MOST_WARNINGS]
-        if len(placed) == MOST_WARNINGS + 1 == report.counts[rule]:
+        shown += placed[:MAX_WARNINGS]
+        if len(placed) == MAX_WARNINGS + 1 == report.counts[rule]:
             shown.append(placed[-1])  # as long as the line that would tell of it
             continue
-        more = report.counts[rule] - len(placed[:MOST_WARNINGS])
+        more = report.counts[rule] - len(placed[:MAX_WARNINGS])
         if more > 0:
             message = f"{more:,} more. The page and --json place the first {SHOWN}."
             shown.append(Finding(rule=rule, where="", message=message))

@@ -30,7 +30,7 @@ from tunewise.report.summary import summary
 from tunewise.runs.schema import Contender, Json, Run
 from tunewise.types import JsonValue
 
-_LONGEST_SETTING, _LONGEST_TRIAL_VALUE, _MOST_TRIALS = 2_000, 160, 60
+_MAX_SETTING, _MAX_TRIAL_VALUE, _MAX_TRIALS = 2_000, 160, 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,10 +218,10 @@ def _chosen(run: Run, contender: Contender) -> _Chosen:
         spent=_spent(contender),
         trial_columns=columns,
         trials=tuple(
-            tuple(brief(trial.get(c, ""), longest=_LONGEST_TRIAL_VALUE) for c in columns)
-            for trial in fit.trials[:_MOST_TRIALS]
+            tuple(brief(trial.get(c, ""), longest=_MAX_TRIAL_VALUE) for c in columns)
+            for trial in fit.trials[:_MAX_TRIALS]
         ),
-        trials_left_out=max(0, len(fit.trials) - _MOST_TRIALS),
+        trials_left_out=max(0, len(fit.trials) - _MAX_TRIALS),
     )
 
 
@@ -238,8 +238,8 @@ def _spent(contender: Contender) -> str:
 def _setting(value: JsonValue) -> str:
     """A setting in full; a prompt keeps its line breaks."""
     if isinstance(value, str):
-        return value if len(value) <= _LONGEST_SETTING else value[:_LONGEST_SETTING] + "…"
-    return brief(value, longest=_LONGEST_SETTING)
+        return value if len(value) <= _MAX_SETTING else value[:_MAX_SETTING] + "…"
+    return brief(value, longest=_MAX_SETTING)
 
 
 def _columns(trials: Sequence[Json]) -> tuple[str, ...]:

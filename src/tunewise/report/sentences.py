@@ -10,14 +10,14 @@ from tunewise.runs.schema import Contender, Run
 from tunewise.types import Comparison, JsonValue
 from tunewise.wording import amount, by_seed, difference, percent, points_span
 
-_LONGEST_HEADLINE = 110
+_MAX_HEADLINE = 110
 """Characters."""
 
 
 def headline(run: Run) -> str:
     """The verdict in a few words: the first sentence of the reason, where that is short."""
     first, rest = _first_sentence(run.reason)
-    if rest and len(first) <= _LONGEST_HEADLINE:
+    if rest and len(first) <= _MAX_HEADLINE:
         return first
     name = run.recommended or run.outcome
     return {
@@ -32,7 +32,7 @@ def headline(run: Run) -> str:
 def lead(run: Run) -> str:
     """The reason, without the sentence that is the headline already."""
     first, rest = _first_sentence(run.reason)
-    return rest if rest and len(first) <= _LONGEST_HEADLINE else run.reason
+    return rest if rest and len(first) <= _MAX_HEADLINE else run.reason
 
 
 def _first_sentence(text: str) -> tuple[str, str]:

@@ -41,11 +41,11 @@ from tunewise.report.summary import summary
 from tunewise.runs.schema import Contender, Quality, Run
 from tunewise.storage import shortened
 
-_MOST_SEEDS = 3
+_MAX_SEEDS = 3
 """Seeds of which the table shows each."""
 _BAR_CELLS = 21
 """Five points of quality a cell."""
-_FEWEST_CHOICE_CELLS = 28
+_MIN_CHOICE_CELLS = 28
 """Below this width what a contender chose stands under the table."""
 _SECONDS_BETWEEN_LINES = 30.0
 """Without a terminal, running work says where it is this often."""
@@ -111,7 +111,7 @@ def _columns_that_fit(run: Run, console: Console) -> tuple[list[_Column], bool]:
     for left_out in (set[str](), {"bar"}):
         kept = [column for name, column in columns.items() if name not in left_out]
         room = _room(run, kept, console)
-        if room >= _FEWEST_CHOICE_CELLS:
+        if room >= _MIN_CHOICE_CELLS:
             return [*kept, _Column(title="chose", cell=chose, left=True, widest=room)], False
     for left_out in (set[str](), {"bar"}, {"bar", "completion"}, {"bar", "completion", "fit"}):
         kept = [column for name, column in columns.items() if name not in left_out]
@@ -193,8 +193,8 @@ def _quality(contender: Contender) -> str:
     each = sorted(contender.by_seed.items())
     if len(each) < 2:
         return text
-    shown = [wording.percent(value) for _, value in each[:_MOST_SEEDS]]
-    more = f" +{len(each) - _MOST_SEEDS}" if len(each) > _MOST_SEEDS else ""
+    shown = [wording.percent(value) for _, value in each[:_MAX_SEEDS]]
+    more = f" +{len(each) - _MAX_SEEDS}" if len(each) > _MAX_SEEDS else ""
     mean = wording.percent(fmean(contender.by_seed.values()))
     return f"{text}\nseeds {' '.join(shown)}{more}\nmean {mean}"
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 from tunewise.data.fingerprints import content_hash
 from tunewise.project.load import Project
 from tunewise.runs.folder import RunFolder
-from tunewise.runs.ledger import next_look, noted_runs
+from tunewise.runs.ledger import next_use, noted_runs
 from tunewise.runs.made_from import Item, count_changes
 from tunewise.types import Example, Splits
 
@@ -82,7 +82,7 @@ def about_earlier_runs(
         UserError: the ledger of uses is damaged.
     """
     changes = changes_since_last_run(project, splits)
-    look = next_look(project, splits.test, run)
+    look = next_use(project, splits.test, run)
     runs = "1 run" if look == 2 else f"{look - 1} runs"
     used = (
         f"Some of these test rows were opened by {runs} before. This is look {look}, which needs "

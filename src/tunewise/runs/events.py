@@ -15,11 +15,11 @@ from tunewise.progress import Progress
 from tunewise.storage import append_lines
 
 EVENTS = "events.jsonl"
-SPIKE_ROWS, MOST_SPIKES = 3, 3
+SPIKE_ROWS, MAX_SPIKES = 3, 3
 """Rows of a spike that are named, and spikes of a training that are told on the screen."""
 SPIKE = 3.0
 """A loss of so many times the median of the steps before it is told as an event."""
-FEWEST_BEFORE = 10
+MIN_BEFORE = 10
 """Steps before, without which nothing is a spike."""
 
 Watcher = Callable[[Mapping[str, Any]], None]
@@ -51,7 +51,7 @@ class Events:
                 "another folder with --out."
             ) from error
 
-    def tell(self, event: str, step: int, **facts: Any) -> None:
+    def emit(self, event: str, step: int, **facts: Any) -> None:
         """Adds a line."""
         told = {"time": round(time.time(), 3), "event": event, "step": step, **facts}
         try:
@@ -64,7 +64,7 @@ class Events:
 
 def is_spike(loss: float, before: Sequence[float]) -> bool:
     """Whether a loss stands out from those of the steps before it."""
-    return len(before) >= FEWEST_BEFORE and loss > SPIKE * float(np.median(before))
+    return len(before) >= MIN_BEFORE and loss > SPIKE * float(np.median(before))
 
 
 def show_steps(progress: Progress, places: Mapping[str, str] | None = None) -> Watcher:
@@ -84,7 +84,7 @@ def show_steps(progress: Progress, places: Mapping[str, str] | None = None) -> W
                 f"loss {event['loss']:.3f} (lower is better), "
                 f"{event['tokens_per_second']:,.0f} tokens a second"
             )
-        elif event["event"] == "spike" and told < MOST_SPIKES:
+        elif event["event"] == "spike" and told < MAX_SPIKES:
             told += 1
             more = len(event["rows"]) - SPIKE_ROWS
             rows = ", ".join(known.get(row, f"row {row}") for row in event["rows"][:SPIKE_ROWS])
@@ -94,7 +94,7 @@ def show_steps(progress: Progress, places: Mapping[str, str] | None = None) -> W
                 f"those before (loss {event['loss']:.2f}). Read these rows once: an answer that is "
                 "wrong or cut off shows like this. If they are right, nothing has to be done."
             )
-            if told == MOST_SPIKES:
+            if told == MAX_SPIKES:
                 progress.note(f"Further steps like this are only noted in {EVENTS}.")
 
     return show

@@ -104,7 +104,7 @@ class RunFolder:
                 "to start a new one."
             )
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Lets another process have it."""
         self.lock.release()
 

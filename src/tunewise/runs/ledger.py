@@ -59,7 +59,7 @@ def note_use(run: RunFolder, test: Sequence[Example]) -> int:
     return _look(rows, before)
 
 
-def next_look(project: Project, test: Sequence[Example], run: RunFolder | None = None) -> int:
+def next_use(project: Project, test: Sequence[Example], run: RunFolder | None = None) -> int:
     """What `note_use` would return; writes nothing.
 
     Args:

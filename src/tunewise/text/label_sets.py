@@ -18,9 +18,9 @@ from tunewise.text.labels import spelled_alike
 JSON = "json"
 SEPARATORS = {",": ", ", ";": "; ", "|": " | ", "\n": "\n"}
 """What may stand between labels -> how it is written."""
-SHORTEST_SHARE = 0.15
+MIN_SHARE = 0.15
 """Of the rows have to hold several labels, where answers are to be taken for sets."""
-_LONGEST, _MOST_WORDS = 40, 5
+_MAX_LENGTH, _MAX_WORDS = 40, 5
 _SPLIT = regex.compile(r"\s*[,;|\n，；、｜]\s*")
 _JSON_TEXT = regex.compile(r'"(?:[^"\\]|\\.)*"')
 _BULLET = regex.compile(r"^(?:[-*•]\s+|\d{1,2}[.)]\s+)+")
@@ -117,11 +117,11 @@ def as_sets(answers: Sequence[str], labels: tuple[str, ...] = ()) -> Sets | None
     answers = [answer.strip() for answer in answers if answer.strip()]
     found = [set_elements(answer, labels) for answer in answers]
     several = [one for one in found if len(one) > 1]
-    if not answers or len(several) < max(2, SHORTEST_SHARE * len(answers)):
+    if not answers or len(several) < max(2, MIN_SHARE * len(answers)):
         return None
     right = spelled_alike([one for elements in found for one in elements], labels)
     rows = Counter(label_form(one) for elements in found for one in elements)
-    if any(len(one) > _LONGEST or len(one.split()) > _MOST_WORDS for one in right):
+    if any(len(one) > _MAX_LENGTH or len(one.split()) > _MAX_WORDS for one in right):
         return None
     if len(rows) > max(2, min(100, len(answers) / 3)) or len(rows) < 2:
         return None

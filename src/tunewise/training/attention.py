@@ -35,7 +35,7 @@ def packed_attention(
     dropout: float = 0.0,
     sliding_window: int | None = None,
     softcap: float | None = None,
-    told_windows: set[int | None] | None = None,
+    reported_windows: set[int | None] | None = None,
     **_: object,
 ) -> tuple[torch.Tensor, None]:
     """softmax(Q K^T s) V within each sequence of a batch (Vaswani et al. 2017, arXiv:1706.03762).
@@ -51,7 +51,7 @@ def packed_attention(
         dropout: share of attention weights dropped.
         sliding_window: tokens that a token sees, itself included; None: all before it.
         softcap: has to be None.
-        told_windows: given `sliding_window`, so that a trial learns of every layer's.
+        reported_windows: given `sliding_window`, so that a trial learns of every layer's.
 
     Returns:
         (1, tokens, heads, width), and no weights.
@@ -61,8 +61,8 @@ def packed_attention(
     """
     if softcap is not None:
         raise ValueError("packed attention caps no weights")
-    if told_windows is not None:
-        told_windows.add(sliding_window)
+    if reported_windows is not None:
+        reported_windows.add(sliding_window)
     seen: list[torch.Tensor] = []
     for group in packing.groups:
         mask = _mask(packing, group, sliding_window)
@@ -190,7 +190,7 @@ def try_packing(model: Any) -> bool:
                 position_ids=batch.positions[None],
                 use_cache=False,
                 packing=batch,
-                told_windows=windows,
+                reported_windows=windows,
                 logits_to_keep=batch.loss_at,
             ).logits[0]
         wanted = torch.cat(alone)

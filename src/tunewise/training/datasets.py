@@ -30,10 +30,10 @@ from tunewise.retrieval.index import ExampleIndex
 from tunewise.runs.made_from import SEALED, Item, MadeFrom, text_hash
 from tunewise.storage import file_sha256
 from tunewise.training.prepare_rows import (
+    distillation_rows,
     document_rows,
     example_rows,
     pair_rows,
-    taught_rows,
     unpaired_rows,
 )
 from tunewise.training.recipe import Method
@@ -42,14 +42,14 @@ from tunewise.types import Example, Message, Preference, Text
 
 DEV_SHARE = 0.1
 """Of pairs and documents, which have no split of their own."""
-FEWEST_DEV = 20
+MIN_DEV = 20
 """Pairs of dev at least, as far as train keeps more."""
 TEACHER_EXAMPLES = 8
 """Nearest examples of train in the prompt of the teacher of distill."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lesson:
+class TrainingData:
     """What one training learns from, and what it is judged by."""
 
     method: Method
@@ -64,7 +64,9 @@ class Lesson:
     """Name of a file or folder -> the rows, pairs or documents in it."""
 
 
-def lesson_for(project: Project, model: LocalModel, tokenizer: ChatTokenizer) -> Lesson:
+def training_data_for(
+    project: Project, model: LocalModel, tokenizer: ChatTokenizer
+) -> TrainingData:
     """The rows of a project's method.
 
     Raises:
@@ -81,29 +83,29 @@ def lesson_for(project: Project, model: LocalModel, tokenizer: ChatTokenizer) ->
     method = project.training.method
     match method:
         case "dpo" | "kto":
-            lesson = _pairs(project, model, tokenizer, method, replay)
+            training_data = _pairs(project, model, tokenizer, method, replay)
         case "cpt":
-            lesson = _documents(project, model, tokenizer, replay)
+            training_data = _documents(project, model, tokenizer, replay)
         case _:
-            lesson = _examples(project, model, tokenizer, replay)
-    return replace(lesson, items={**lesson.items, **replayed})
+            training_data = _examples(project, model, tokenizer, replay)
+    return replace(training_data, items={**training_data.items, **replayed})
 
 
-def made_from(lesson: Lesson, project: Project, model: LocalModel) -> MadeFrom:
+def made_from(training_data: TrainingData, project: Project, model: LocalModel) -> MadeFrom:
     """All that decides what the training of a lesson comes to, beside its settings."""
     start, metric = project.training.start, None
-    if lesson.prepared is not None:
-        metric = own_metric_file(str(lesson.prepared.project.task.metric), project.root)
-    unit = {"cpt": "document", "dpo": "pair", "kto": "pair"}.get(lesson.method)
+    if training_data.prepared is not None:
+        metric = own_metric_file(str(training_data.prepared.project.task.metric), project.root)
+    unit = {"cpt": "document", "dpo": "pair", "kto": "pair"}.get(training_data.method)
     return MadeFrom(
         files={
             "the base model": model.sha256,
             **({"the adapter of training.start": adapter_hash(start)} if start else {}),
             **({metric.name: file_sha256(metric)} if metric else {}),
         },
-        read_as=hash_rows([*lesson.train, *lesson.replay]),
-        items=lesson.items,
-        unit={name: unit for name in lesson.items if unit and "data.replay" not in name},
+        read_as=hash_rows([*training_data.train, *training_data.replay]),
+        items=training_data.items,
+        unit={name: unit for name in training_data.items if unit and "data.replay" not in name},
     )
 
 
@@ -126,7 +128,7 @@ def _example_items(prepared: Prepared) -> dict[str, list[Item]]:
 
 def _examples(
     project: Project, model: LocalModel, tokenizer: ChatTokenizer, replay: Sequence[Row]
-) -> Lesson:
+) -> TrainingData:
     prepared = prepare(project)
     set_thinking(tokenizer, thinking=prepared.project.model.thinking is True)
     train = prepared.splits.train
@@ -135,7 +137,7 @@ def _examples(
         rows = example_rows(tokenizer, train)
         judging = f"{len(prepared.splits.dev)} judge, {len(prepared.splits.test)} stay sealed"
         notes = (*notes, f"{len(rows)} rows are learnt from, {judging}.")
-        return Lesson(
+        return TrainingData(
             method="sft",
             train=rows,
             dev=(),
@@ -146,14 +148,14 @@ def _examples(
         )
     embedder, missing = embedder_or_note()
     prompts = _teacher_prompts(train, prepared.project.task.instruction, embedder)
-    rows = taught_rows(tokenizer, train, prompts, context_tokens=model.context_tokens)
+    rows = distillation_rows(tokenizer, train, prompts, context_tokens=model.context_tokens)
     notes = (
         *notes,
         *missing,
         f"The teacher is the base with the instruction and the {TEACHER_EXAMPLES} nearest examples "
         "of train in its prompt.",
     )
-    return Lesson(
+    return TrainingData(
         method="distill",
         train=rows,
         dev=(),
@@ -185,7 +187,7 @@ def _pairs(
     tokenizer: ChatTokenizer,
     method: Method,
     replay: Sequence[Row],
-) -> Lesson:
+) -> TrainingData:
     data = project.data
     held_out: tuple[Example, ...] = ()
     if data.preferences is not None and (data.examples or data.train):
@@ -215,7 +217,7 @@ def _pairs(
     if method == "kto":
         rows = unpaired_rows(rows, context_tokens=model.context_tokens)
     notes = (*found.notes, f"{len(train)} pairs are learnt from, {len(dev)} judge.")
-    return Lesson(
+    return TrainingData(
         method=method,
         train=rows,
         dev=held,
@@ -232,7 +234,7 @@ def _pair_items(pairs: Sequence[Preference], side: str) -> list[Item]:
 
 def _documents(
     project: Project, model: LocalModel, tokenizer: ChatTokenizer, replay: Sequence[Row]
-) -> Lesson:
+) -> TrainingData:
     data = project.data
     about: tuple[str, ...] = ()
     if data.documents is not None:
@@ -262,7 +264,7 @@ def _documents(
         f"{len(ranked) - size} documents are learnt from; {size} judge: {held}.",
     )
     sides = {"dev": ranked[:size], "train": ranked[size:]}
-    return Lesson(
+    return TrainingData(
         method="cpt",
         train=train,
         dev=dev,
@@ -280,7 +282,7 @@ def _documents(
 
 
 def _dev_size(count: int) -> int:
-    wanted = max(round(DEV_SHARE * count), min(FEWEST_DEV, count // 4))
+    wanted = max(round(DEV_SHARE * count), min(MIN_DEV, count // 4))
     if wanted < 1 or count < 4:
         raise UserError(
             f"There are {count} preference pairs, too few to learn from some and judge by others. "

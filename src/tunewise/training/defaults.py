@@ -29,20 +29,20 @@ PREFERENCE_SHARE = 0.1
 """Of that, for dpo and kto."""
 EPOCHS = 3
 PREFERENCE_EPOCHS = 1
-FEWEST_STEPS = 60
+MIN_STEPS = 60
 """Small data gets more epochs, until the optimiser has made this many steps."""
-MOST_EPOCHS = 20
+MAX_EPOCHS = 20
 STEPS_PER_EPOCH = 100
 """What `batch_tokens` aims at: many small steps learn more from the same rows than few large ones
 (docs/results.md)."""
 PREFERENCE_STEPS_PER_EPOCH = 20
 """The same of dpo and kto: each pair says one thing, so that more of them stand together."""
-SMALLEST_BATCH, LARGEST_BATCH = 512, 8192
+MIN_BATCH, MAX_BATCH = 512, 8192
 """Tokens of a step."""
-SMALLEST_FRESH = 256
+MIN_FRESH = 256
 """Tokens of a step that no other row begins with: behind a long shared instruction a step holds
 more rows, as the instruction is computed once."""
-FEWEST_PREFERENCE_STEPS = 20
+MIN_PREFERENCE_STEPS = 20
 """Few pairs get up to `EPOCHS` epochs, until the optimiser has made this many steps."""
 
 
@@ -51,8 +51,8 @@ def default_batch(rows: Sequence[Row], method: Method) -> int:
     steps = PREFERENCE_STEPS_PER_EPOCH if _compares(method) else STEPS_PER_EPOCH
     tokens = sum(row.tokens for row in rows)
     shared = sum(shared_prefixes([sequence for row in rows for sequence in row.sequences]))
-    smallest = max(SMALLEST_BATCH, round(SMALLEST_FRESH * tokens / max(1, tokens - shared)))
-    return min(LARGEST_BATCH, max(smallest, 256 * round(tokens / steps / 256)))
+    smallest = max(MIN_BATCH, round(MIN_FRESH * tokens / max(1, tokens - shared)))
+    return min(MAX_BATCH, max(smallest, 256 * round(tokens / steps / 256)))
 
 
 def default_epochs(rows: Sequence[Row], method: Method, *, batch_tokens: int) -> int:
@@ -60,8 +60,8 @@ def default_epochs(rows: Sequence[Row], method: Method, *, batch_tokens: int) ->
     three for `FEWEST_PREFERENCE_STEPS`."""
     steps = max(1, sum(row.tokens for row in rows) // batch_tokens)
     if _compares(method):
-        return min(EPOCHS, max(PREFERENCE_EPOCHS, round(FEWEST_PREFERENCE_STEPS / steps)))
-    return min(MOST_EPOCHS, max(EPOCHS, round(FEWEST_STEPS / steps)))
+        return min(EPOCHS, max(PREFERENCE_EPOCHS, round(MIN_PREFERENCE_STEPS / steps)))
+    return min(MAX_EPOCHS, max(EPOCHS, round(MIN_STEPS / steps)))
 
 
 def default_learning_rate(base: LocalModel, adapter: str, method: Method) -> float:

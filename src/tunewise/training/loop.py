@@ -48,7 +48,7 @@ from tunewise.training.rows import Row, check_rows, hash_rows
 from tunewise.training.schedule import learning_rate
 from tunewise.training.speed import Speed
 
-LARGEST_GRADIENT = 1.0
+MAX_GRAD_NORM = 1.0
 """Norm that gradients are clipped to."""
 CHECKPOINT_SECONDS = 60.0
 """At most so much work is lost to a kill that leaves no time to save."""
@@ -182,10 +182,10 @@ class Training:
             available_bytes=available(self._device),
         )
 
-    def tell(self, event: str, **facts: Any) -> None:
+    def emit(self, event: str, **facts: Any) -> None:
         """Adds an event of the caller's to those of the training."""
         if self._processes.is_first:
-            self._events.tell(event, self._cursor.steps, **facts)
+            self._events.emit(event, self._cursor.steps, **facts)
 
     def run_epoch(self, on_tokens: Callable[[int], None] = lambda n: None) -> Epoch:
         """Trains to the end of the epoch at hand, and writes a checkpoint.
@@ -214,7 +214,7 @@ class Training:
             cursor.epochs.append(epoch)
             cursor.losses, cursor.tokens = [], 0
             self._save()
-        self.tell("epoch", **asdict(epoch))
+        self.emit("epoch", **asdict(epoch))
         return epoch
 
     def save(self, folder: Path) -> None:
@@ -241,7 +241,7 @@ class Training:
         self._load()
         return self._log_probabilities(self._model, rows)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Frees the model's memory; the next call loads it from the checkpoint again."""
         self._model = self._optimizer = None
         give_back_memory()
@@ -255,7 +255,7 @@ class Training:
         torch.manual_seed((1_000_003 * self._recipe.seed + step) * 64 + self._processes.rank)  # pyright: ignore[reportUnknownMemberType]
         loss = self._processes.total(self._backward(batches))
         weights = list(trained_weights(self._model).values())
-        norm = float(whole(torch.nn.utils.clip_grad_norm_(weights, LARGEST_GRADIENT)))
+        norm = float(whole(torch.nn.utils.clip_grad_norm_(weights, MAX_GRAD_NORM)))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise self._not_finite(rows, loss)
         rate = learning_rate(self._recipe, step, self._total_steps)
@@ -318,10 +318,10 @@ class Training:
                 culprits.append(row.id)
         step = self._cursor.steps + 1
         named = culprits if 0 < len(culprits) < len(rows) else [row.id for row in rows]
-        self.tell("not finite", failed_step=step, loss=str(loss), rows=named)
+        self.emit("not finite", failed_step=step, loss=str(loss), rows=named)
         if self._cursor.steps > max(0, self._saved_step):
             self._save()
-        self.release()
+        self.close()
         return UserError(
             f"training: the loss became {loss} in step {step} of {self._total_steps} (learning "
             f"rate {self._recipe.learning_rate:g}), rows {', '.join(named[:8])}"
@@ -348,12 +348,12 @@ class Training:
     ) -> None:
         *before, loss = self._cursor.losses[-21:]
         if is_spike(loss, before):
-            self.tell("spike", loss=loss, rows=[row.id for row in rows])
+            self.emit("spike", loss=loss, rows=[row.id for row in rows])
         tokens = sum(row.tokens for row in rows)
         share = 0.0
         if self._speed is not None:
             share = self._speed.share_of_peak(batches, seconds * self._processes.count)
-        self.tell(
+        self.emit(
             "step",
             epoch=len(self._cursor.epochs) + 1,
             loss=loss,
@@ -419,7 +419,7 @@ class Training:
             self._put_back(found)
         self._saved_at = time.monotonic()
         if not self._begun:
-            self.tell("resumed" if at else "start", total_steps=self._total_steps, at=at)
+            self.emit("resumed" if at else "start", total_steps=self._total_steps, at=at)
         self._begun = True
 
     def _newest_checkpoint(self) -> Checkpoint | None:
@@ -482,5 +482,5 @@ class Training:
                     self._save()
                 except UserError as error:
                     self._warn(str(error))
-            self.tell("stopped", saved_step=max(0, self._saved_step))
+            self.emit("stopped", saved_step=max(0, self._saved_step))
             raise

@@ -123,18 +123,18 @@ class Kto:
     """
 
     beta: float = 0.1
-    wanted_weight: float = 1.0
+    desirable_weight: float = 1.0
     """lambda_w."""
-    unwanted_weight: float = 1.0
+    undesirable_weight: float = 1.0
     """lambda_u."""
     needs_reference: bool = True
 
     def loss(self, model: Any, batch: Batch, totals: Totals) -> torch.Tensor:
         """See `Objective.loss`."""
         gains = self._gains(model, batch, 0)
-        wanted = torch.tensor([row.wanted for row in batch.rows], device=gains.device)
-        sign = torch.where(wanted, 1.0, -1.0)
-        weight = torch.where(wanted, self.wanted_weight, self.unwanted_weight)
+        desirable = torch.tensor([row.desirable for row in batch.rows], device=gains.device)
+        sign = torch.where(desirable, 1.0, -1.0)
+        weight = torch.where(desirable, self.desirable_weight, self.undesirable_weight)
         value = torch.sigmoid(self.beta * sign * (gains - totals.divergence))
         return (weight * (1 - value)).sum() / totals.rows
 
@@ -166,10 +166,10 @@ class Distill:
         """See `Objective.loss`; nats a token."""
         with torch.no_grad(), model.disable_adapter():
             teachers = only_sequence(model, batch, 1)
-            taught = log_softmax(answer_logits(model, teachers).float(), dim=-1)
+            teacher_probabilities = log_softmax(answer_logits(model, teachers).float(), dim=-1)
         students = only_sequence(model, batch, 0)
         said = log_softmax(answer_logits(model, students).float(), dim=-1)
-        return kl_div(said, taught, log_target=True, reduction="sum") / totals.losses
+        return kl_div(said, teacher_probabilities, log_target=True, reduction="sum") / totals.losses
 
 
 def _log_odds(mean: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ import torch
 from tunewise.chat.tokenize import TokenisedExample
 from tunewise.training.rows import Row
 
-SHORTEST_PREFIX = 16
+MIN_PREFIX = 16
 """Tokens that sequences have to share at their beginning to share its computation."""
 LENGTH_STEP = 16
 """Padded lengths inside attention are multiples of this: few shapes, steady memory."""
@@ -134,8 +134,8 @@ def micro_batches(rows: Sequence[Row], *, micro_tokens: int, share: bool = True)
     return made
 
 
-def _tokens(beginnings: Iterable[tuple[int, ...]]) -> int:
-    return sum(map(len, beginnings))
+def _tokens(prefixes: Iterable[tuple[int, ...]]) -> int:
+    return sum(map(len, prefixes))
 
 
 def shared_prefixes(sequences: Sequence[TokenisedExample]) -> list[int]:
@@ -152,7 +152,7 @@ def shared_prefixes(sequences: Sequence[TokenisedExample]) -> list[int]:
     # Runs of neighbours: where the one that ends at a place begins, and the other way round.
     first_of, last_of = list(range(len(ranked))), list(range(len(ranked)))
     for at in sorted(range(len(common)), key=lambda n: -common[n]):
-        if common[at] < SHORTEST_PREFIX:
+        if common[at] < MIN_PREFIX:
             break
         first, last = first_of[at], last_of[at + 1]
         together, apart = common[at] * (last - first), saved[first] + saved[at + 1]
@@ -186,33 +186,33 @@ def pack(rows: Sequence[Row], *, share: bool = True) -> Batch:
 
     Args:
         rows: at least one.
-        share: whether beginnings are shared.
+        share: whether common prefixes are computed once.
     """
     sequences = [sequence for row in rows for sequence in row.sequences]
-    prefixes = shared_prefixes(sequences) if share else [0] * len(sequences)
+    shared_tokens = shared_prefixes(sequences) if share else [0] * len(sequences)
     token_ids: list[int] = []
     positions: list[int] = []
-    beginnings: dict[tuple[int, ...], _Segment] = {}
+    prefixes: dict[tuple[int, ...], _Segment] = {}
     rests: list[_Segment] = []
     loss_at: list[int] = []
     targets: list[int] = []
     owners: list[int] = []
-    for owner, (sequence, shared) in enumerate(zip(sequences, prefixes, strict=True)):
+    for owner, (sequence, shared) in enumerate(zip(sequences, shared_tokens, strict=True)):
         prefix = sequence.token_ids[:shared]
-        if prefix and prefix not in beginnings:
-            beginnings[prefix] = _Segment(len(token_ids), shared, None)
+        if prefix and prefix not in prefixes:
+            prefixes[prefix] = _Segment(len(token_ids), shared, None)
             token_ids += prefix
             positions += range(shared)
         start = len(token_ids)
         rest = sequence.token_ids[shared:]
-        rests.append(_Segment(start, len(rest), beginnings.get(prefix)))
+        rests.append(_Segment(start, len(rest), prefixes.get(prefix)))
         token_ids += rest
         positions += range(shared, len(sequence.token_ids))
         for begin, end in sequence.answers:
             loss_at += range(start + begin - 1 - shared, start + end - 1 - shared)
             targets += sequence.token_ids[begin:end]
             owners += [owner] * (end - begin)
-    roots = [*beginnings.values(), *(rest for rest in rests if rest.parent is None)]
+    roots = [*prefixes.values(), *(rest for rest in rests if rest.parent is None)]
     groups = [
         (alike, _group(alike))
         for some in (roots, [rest for rest in rests if rest.parent is not None])

@@ -34,7 +34,7 @@ def example_rows(
     return single_rows([f"example {example.id}" for example in examples], sequences)
 
 
-def taught_rows(
+def distillation_rows(
     tokenizer: ChatTokenizer,
     examples: Sequence[Example],
     prompts: Sequence[Sequence[Message]],

@@ -52,7 +52,7 @@ class Recipe:
     """Computes activations a second time on the way back rather than keeping them (gradient
     checkpointing: Chen et al. 2016, arXiv:1604.06174): about a third more arithmetic."""
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """What a person should know of it: settings of other methods and open ones left out."""
         preference = {
             "loss": self.method == "dpo",

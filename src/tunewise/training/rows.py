@@ -26,7 +26,7 @@ class Row:
     id: str
     """Of the example, for events and errors."""
     sequences: tuple[TokenisedExample, ...]
-    wanted: bool = True
+    desirable: bool = True
     """kto: whether the answer is a good one."""
     reference: tuple[float, ...] = ()
     """Log-probability (nats) of each sequence's answers under the model before training; empty
@@ -78,9 +78,9 @@ def judged_rows(
         Row(
             id=name,
             sequences=(own, _mismatched(own, judged[(n + 2) % len(judged)][1], context_tokens)),
-            wanted=wanted,
+            desirable=desirable,
         )
-        for n, (name, own, wanted) in enumerate(judged)
+        for n, (name, own, desirable) in enumerate(judged)
     ]
 
 
@@ -151,5 +151,5 @@ def hash_rows(rows: Sequence[Row]) -> str:
             numbers = [len(sequence.token_ids), *sequence.token_ids, *spans]
             digest.update(np.array(numbers, dtype=np.int64).tobytes())
             digest.update(b"|")
-        digest.update(f"{row.wanted} {row.replayed};".encode())
+        digest.update(f"{row.desirable} {row.replayed};".encode())
     return digest.hexdigest()

@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from tunewise.data.checks.label_errors import Doubts, confident_contradictions, likely_mistakes
+from tunewise.data.checks.label_errors import Doubts, confident_contradictions, likely_label_errors
 
 TOPICS = {
     0: ["refund", "money", "back", "card", "charged", "payment", "account", "bank"],
@@ -26,37 +26,37 @@ def test_flipped_labels_are_found_and_named_rightly() -> None:
     given = truth.copy()
     flipped = rng.sample(range(300), 15)
     given[flipped] = (truth[flipped] + 1) % 3
-    found = likely_mistakes(texts, given, seed=0).mistakes
-    right = [mistake for mistake in found if mistake.row in flipped]
+    found = likely_label_errors(texts, given, seed=0).label_errors
+    right = [label_error for label_error in found if label_error.row in flipped]
     assert len(right) >= 12
     assert len(found) - len(right) <= 2
-    assert all(mistake.likely == truth[mistake.row] for mistake in right)
-    assert all(mistake.probability >= 0.5 for mistake in found)
+    assert all(label_error.likely == truth[label_error.row] for label_error in right)
+    assert all(label_error.probability >= 0.5 for label_error in found)
 
 
 def test_right_labels_are_left_alone() -> None:
-    assert likely_mistakes(*messages(300, random.Random(2)), seed=0) == Doubts()
+    assert likely_label_errors(*messages(300, random.Random(2)), seed=0) == Doubts()
 
 
 def test_the_same_seed_gives_the_same_rows() -> None:
     texts, given = messages(200, random.Random(3))
     given[::9] = (given[::9] + 2) % 3
-    assert likely_mistakes(texts, given, seed=5) == likely_mistakes(texts, given, seed=5)
+    assert likely_label_errors(texts, given, seed=5) == likely_label_errors(texts, given, seed=5)
 
 
 @pytest.mark.parametrize("classes", [[0] * 80, [0, 1] * 20, list(range(80))])
 def test_with_too_little_to_learn_from_nothing_is_said(classes: list[int]) -> None:
     texts = [f"some text {n}" for n in range(len(classes))]
-    doubts = likely_mistakes(texts, np.array(classes, dtype=np.int32), seed=0)
-    assert doubts.mistakes == ()
+    doubts = likely_label_errors(texts, np.array(classes, dtype=np.int32), seed=0)
+    assert doubts.label_errors == ()
     assert "fewer than 50 rows" in doubts.why_none
 
 
 def test_a_classifier_that_is_no_good_doubts_no_label() -> None:
     texts, given = messages(300, random.Random(5))
     random.Random(6).shuffle(texts)
-    doubts = likely_mistakes(texts, given, seed=0)
-    assert doubts.mistakes == ()
+    doubts = likely_label_errors(texts, given, seed=0)
+    assert doubts.label_errors == ()
     assert re.search(r"gets only [234]\d% of the labels right", doubts.why_none)
 
 
@@ -66,14 +66,14 @@ def test_of_few_rows_that_words_hardly_tell_apart_few_labels_are_doubted() -> No
     vague = [n for n in range(90) if n % 3 == 0]  # these could be of any class
     for n in vague:
         texts[n] = " ".join(rng.sample([word for words in TOPICS.values() for word in words], 4))
-    doubted = likely_mistakes(texts, given, seed=0).mistakes
+    doubted = likely_label_errors(texts, given, seed=0).label_errors
     assert len(doubted) <= 9
 
 
 def test_classes_too_rare_for_the_folds_are_not_judged() -> None:
     texts, given = messages(90, random.Random(4))
     classes = np.append(given, 7).astype(np.int32)
-    assert likely_mistakes([*texts, "refund card"], classes, seed=0) == Doubts()
+    assert likely_label_errors([*texts, "refund card"], classes, seed=0) == Doubts()
 
 
 def test_the_confident_joint_is_that_of_the_paper() -> None:

@@ -112,7 +112,7 @@ def test_a_full_temporary_folder_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_worker_that_is_killed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "ALONE", 0)
     monkeypatch.setattr(workers.os, "cpu_count", lambda: 2)
-    team = workers.Crew(Scope(), None)
+    team = workers.Workers(Scope(), None)
     list(team.look([packed(RICH)], np.zeros(0, dtype=np.int64), keep_runs=False))
     assert team._pool is not None
     for process in team._pool._processes.values():

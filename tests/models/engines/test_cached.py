@@ -100,7 +100,7 @@ def test_serving_asks_every_time_and_remembers_nothing(file: Path) -> None:
     journal = JournalEngine(engine, file)
     journal.generate([ask("a")])
     before = file.read_text()
-    with journal.serving():
+    with journal.prefix_caching():
         journal.generate([ask("a")])
         journal.generate([ask("b")])
     assert engine.requests == [ask("a"), ask("a"), ask("b")]

@@ -82,7 +82,7 @@ def test_a_batch_answers_the_same_whatever_was_asked_before_it(small_llama: Loca
     fresh = answers(OpenVinoEngine(small_llama), requests)
     used = OpenVinoEngine(small_llama)
     answers(used, [ask(text + " and more") for text in reversed(MESSAGES)])
-    with used.serving():
+    with used.prefix_caching():
         answers(used, requests[:1])
     assert answers(used, requests) == fresh
     assert answers(used, requests) == fresh
@@ -101,7 +101,7 @@ def test_serving_counts_the_whole_blocks_that_it_has_seen_and_nothing_else_does(
     assert blocks >= 2
     assert engine.count_tokens(short.messages) <= CACHE_BLOCK
     assert [cached(long), cached(long)] == [0, 0]
-    with engine.serving():
+    with engine.prefix_caching():
         assert [cached(long), cached(long)] == [0, blocks * CACHE_BLOCK]
         assert [cached(short), cached(short)] == [0, 0]
         assert cached(ask(MESSAGES[3] + "x")) == blocks * CACHE_BLOCK
@@ -212,7 +212,7 @@ def test_the_starter_model_answers_the_same_whatever_was_asked_before(starter: L
     fresh = answers(OpenVinoEngine(starter), requests)
     used = OpenVinoEngine(starter)
     answers(used, [ask(f"Tell me: {text}", max_tokens=8) for text in reversed(MESSAGES)])
-    with used.serving():
+    with used.prefix_caching():
         first, second = (used.generate([ask(MESSAGES[3], max_tokens=4)])[0] for _ in range(2))
     assert answers(used, requests) == fresh
     assert isinstance(first, Generation)

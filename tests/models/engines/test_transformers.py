@@ -55,7 +55,7 @@ def test_a_batch_with_padding_and_a_shared_prefix_answers_as_each_request_alone(
     alone = [text for one in requests for text in texts(engine, [one])]
     assert len(set(alone)) == len(MESSAGES)
     assert texts(engine, requests) == alone
-    monkeypatch.setattr(engine_module, "SHORTEST_PREFIX", 10_000)
+    monkeypatch.setattr(engine_module, "MIN_PREFIX", 10_000)
     assert texts(engine, requests) == alone
 
 
@@ -69,7 +69,7 @@ def test_the_shared_prefix_is_computed_once(
     texts(engine, [ask(text, max_tokens=1) for text in MESSAGES])
     with_prefix = sum(seen)
     seen.clear()
-    monkeypatch.setattr(engine_module, "SHORTEST_PREFIX", 10_000)
+    monkeypatch.setattr(engine_module, "MIN_PREFIX", 10_000)
     texts(engine, [ask(text, max_tokens=1) for text in MESSAGES])
     assert sum(seen) == 4 * max(prompts)
     shared = (sum(seen) - with_prefix) / 3

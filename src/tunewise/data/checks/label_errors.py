@@ -30,7 +30,7 @@ from tunewise.data.splitting.units import comparable_text
 from tunewise.text.words import search_terms
 
 FOLDS = 5
-FEWEST_ROWS = 50
+MIN_ROWS = 50
 """Rows below which a classifier says nothing of single labels."""
 SURE = 0.5
 """Probability of another class from which its row is shown."""
@@ -48,14 +48,14 @@ _FEATURES = 1 << 16
 class Doubts:
     """What a classifier says of labels."""
 
-    mistakes: tuple["Mistake", ...] = ()
+    label_errors: tuple["LabelError", ...] = ()
     """The surest first."""
     why_none: str = ""
     """Why nothing can be said, where that is so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mistake:
+class LabelError:
     """A row whose label is likely wrong."""
 
     row: int
@@ -66,28 +66,28 @@ class Mistake:
     """Of that class, 0 to 1."""
 
 
-def check_mistakes(
+def check_label_errors(
     survey: Survey, rows: Indices, seed: int, found: Found, advance: Callable[[int], object]
 ) -> Doubts:
     """Likely label mistakes among some rows, as findings; see `likely_mistakes`."""
     texts = [comparable_text(example) for example in survey.kept.get(rows)]
-    doubts = likely_mistakes(texts, survey.label[rows], seed, advance)
-    placed = tuple(replace(one, row=int(rows[one.row])) for one in doubts.mistakes)
+    doubts = likely_label_errors(texts, survey.label[rows], seed, advance)
+    placed = tuple(replace(one, row=int(rows[one.row])) for one in doubts.label_errors)
     found.each(
         "warning",
         "label_mistake",
         placed,
-        lambda mistake: (
-            survey.where(mistake.row),
-            f'"{survey.labels[int(survey.label[mistake.row])][:60]}" is likely wrong: a classifier '
-            f'trained on the other rows says "{survey.labels[mistake.likely][:60]}" '
-            f"({mistake.probability:.0%}). Read the row again.",
+        lambda label_error: (
+            survey.where(label_error.row),
+            f'"{survey.labels[int(survey.label[label_error.row])][:60]}" is likely wrong: a '
+            f'classifier trained on the other rows says "{survey.labels[label_error.likely][:60]}" '
+            f"({label_error.probability:.0%}). Read the row again.",
         ),
     )
-    return replace(doubts, mistakes=placed)
+    return replace(doubts, label_errors=placed)
 
 
-def likely_mistakes(
+def likely_label_errors(
     texts: Sequence[str],
     classes: NDArray[np.int32],
     seed: int,
@@ -104,8 +104,8 @@ def likely_mistakes(
     sizes = np.bincount(classes)
     rows = np.flatnonzero(sizes[classes] >= FOLDS)
     kept, given = np.unique(classes[rows], return_inverse=True)
-    if len(rows) < FEWEST_ROWS or len(kept) < 2:
-        return Doubts(why_none=f"fewer than {FEWEST_ROWS} rows, or labels too rare")
+    if len(rows) < MIN_ROWS or len(kept) < 2:
+        return Doubts(why_none=f"fewer than {MIN_ROWS} rows, or labels too rare")
     probabilities = _cross_validated([texts[int(row)] for row in rows], given, seed, advance)
     likely = probabilities.argmax(axis=1)
     right = np.count_nonzero(likely == given) / len(rows)
@@ -119,8 +119,8 @@ def likely_mistakes(
     sure = np.flatnonzero(suspect & (likely != given) & (best >= enough) & (own <= _UNLIKELY))
     order = sure[np.argsort((own - best)[sure], kind="stable")]
     return Doubts(
-        mistakes=tuple(
-            Mistake(row=int(rows[n]), likely=int(kept[likely[n]]), probability=float(best[n]))
+        label_errors=tuple(
+            LabelError(row=int(rows[n]), likely=int(kept[likely[n]]), probability=float(best[n]))
             for n in order
         )
     )

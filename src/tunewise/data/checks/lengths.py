@@ -23,7 +23,7 @@ from tunewise.types import Example, Message
 
 SAMPLE = 50_000
 """Rows of a large data set that are tokenised."""
-_LONGEST = 5_000
+_MAX_LENGTH = 5_000
 """Rows outside the sample that are tokenised because they are long."""
 _CHARS_PER_TOKEN = 2
 """Fewer characters a token than any language but code and signs has."""
@@ -99,7 +99,7 @@ def check_tokens(
             unit="tokens", sample=sample, context=model.context, model=model.model, refused=rows[:0]
         )
     suspects = np.flatnonzero(chars > _CHARS_PER_TOKEN * model.context)
-    suspects = suspects[np.argsort(-chars[suspects], kind="stable")][:_LONGEST]
+    suspects = suspects[np.argsort(-chars[suspects], kind="stable")][:_MAX_LENGTH]
     firsts = np.array([first for _, first in survey.shapes.values()], dtype=np.int64)
     counted = np.union1d(rows, np.union1d(suspects, firsts))
     exact = np.union1d(firsts, counted[:: max(len(counted) // _EXACT, 1)])

@@ -53,7 +53,7 @@ _SECRET_SIGNS = (
     *("PRIVATE KEY", "sk-", "AKIA", "ASIA", "gh", "github_pat_", "glpat-", "AIza", "hf_"),
     *("xox", "k_live_", "k_test_", "SG.", "npm_", "eyJ"),
 )
-_MOST = 5
+_MAX_COUNT = 5
 """Matches of one text that are kept."""
 
 
@@ -62,7 +62,7 @@ def personal_data(text: str) -> list[Match]:
     found: dict[Match, None] = {}
     for _, _, match in _places(text):
         found[match] = None
-        if len(found) == _MOST:
+        if len(found) == _MAX_COUNT:
             break
     return list(found)
 

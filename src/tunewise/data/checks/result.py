@@ -25,7 +25,7 @@ class ShownRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ShownMistake:
+class ShownLabelError:
     """A row whose label is likely wrong."""
 
     row: ShownRow
@@ -106,11 +106,11 @@ class Checked:
     clusters: tuple[ShownGroup, ...]
     contradictions: tuple[ShownGroup, ...]
     ceiling: Ceiling | None
-    mistakes: tuple[ShownMistake, ...]
-    mistakes_found: int
-    mistakes_looked_at: int
+    label_errors: tuple[ShownLabelError, ...]
+    label_errors_found: int
+    label_error_rows: int
     """Rows among which mistakes were looked for; 0 where that makes no sense."""
-    no_mistakes: str
+    no_label_errors: str
     """Why nothing could be said of labels; empty if something could, or there are none."""
     leaks: tuple[ShownLeak, ...]
     leak_kinds: Mapping[str, int]

@@ -7,14 +7,14 @@ import numpy as np
 from tunewise.data.checks.findings import Found
 from tunewise.data.checks.survey import Survey
 from tunewise.data.splitting.near_duplicates import Indices
-from tunewise.data.splitting.sides import FEWEST_DEV, FEWEST_TEST, FEWEST_TRAIN
-from tunewise.data.splitting.split import FEWEST_ROWS
+from tunewise.data.splitting.sides import MIN_DEV, MIN_TEST, MIN_TRAIN
+from tunewise.data.splitting.split import MIN_ROWS
 
-LEAST = {
-    "examples": FEWEST_ROWS,
-    "train": FEWEST_TRAIN,
-    "dev": FEWEST_DEV,
-    "test": FEWEST_TEST,
+MIN_SHARE = {
+    "examples": MIN_ROWS,
+    "train": MIN_TRAIN,
+    "dev": MIN_DEV,
+    "test": MIN_TEST,
 }
 
 
@@ -26,12 +26,12 @@ def check_sizes(rows: Mapping[str, int], found: Found) -> None:
         found: gets the findings.
     """
     for part, count in rows.items():
-        if count < LEAST[part]:
+        if count < MIN_SHARE[part]:
             found.add(
                 "error",
                 "too_few_rows",
                 part,
-                f"{count} rows are too few to decide anything. Give at least {LEAST[part]}.",
+                f"{count} rows are too few to decide anything. Give at least {MIN_SHARE[part]}.",
             )
 
 

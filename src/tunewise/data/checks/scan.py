@@ -69,7 +69,7 @@ class Columns:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Looked:
+class Scanned:
     """What was seen in a batch. Rows are numbered from its beginning."""
 
     columns: Columns
@@ -98,7 +98,7 @@ NO_RUNS = Runs(
 NONE = np.zeros(0, dtype=np.int64)
 
 
-class Looker:
+class Scanner:
     """Looks at batches of rows.
 
     Args:
@@ -119,7 +119,7 @@ class Looker:
 
     def look(
         self, records: Sequence[bytes], common: NDArray[np.int64], *, keep_runs: bool
-    ) -> Looked:
+    ) -> Scanned:
         """Looks at a batch.
 
         Args:
@@ -135,7 +135,7 @@ class Looker:
         # Runs that reach out of boilerplate by a word or two are as common as boilerplate.
         own_runs = found if own is words else runs(own, LEAK_RUN)
         matched, matched_row = self._matches(own_runs)
-        return Looked(
+        return Scanned(
             columns=columns_of(examples, self._scope.seed),
             sketches=sketches(texts, own),
             counters=counters_of(found),

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from tunewise.data.checks.label_errors import Mistake
+from tunewise.data.checks.label_errors import LabelError
 from tunewise.data.checks.leaks import Leak
 from tunewise.data.checks.personal import without_personal_data
 from tunewise.data.checks.result import (
     ShownGroup,
+    ShownLabelError,
     ShownLeak,
-    ShownMistake,
     ShownRow,
     ShownSecret,
 )
@@ -16,11 +16,11 @@ from tunewise.data.checks.survey import Survey
 from tunewise.data.splitting.near_duplicates import Indices
 from tunewise.types import Example
 
-MOST = 20
+MAX_COUNT = 20
 """Things of a kind that are shown."""
 _OF_GROUP = 4
 """Rows of a group that are shown."""
-_LONGEST = 4_000
+_MAX_LENGTH = 4_000
 """Characters of a text that are shown."""
 
 
@@ -40,17 +40,21 @@ def shown_groups(survey: Survey, groups: Sequence[Indices]) -> tuple[ShownGroup,
     """The first groups of rows, and the first rows of each."""
     return tuple(
         ShownGroup(size=len(group), rows=tuple(shown_rows(survey, group[:_OF_GROUP])))
-        for group in groups[:MOST]
+        for group in groups[:MAX_COUNT]
     )
 
 
-def shown_mistakes(survey: Survey, mistakes: Sequence[Mistake]) -> tuple[ShownMistake, ...]:
+def shown_label_errors(
+    survey: Survey, label_errors: Sequence[LabelError]
+) -> tuple[ShownLabelError, ...]:
     """The surest mistakes; their rows and classes are those of the survey."""
-    chosen = mistakes[:MOST]
-    rows = shown_rows(survey, [mistake.row for mistake in chosen])
+    chosen = label_errors[:MAX_COUNT]
+    rows = shown_rows(survey, [label_error.row for label_error in chosen])
     return tuple(
-        ShownMistake(row=row, likely=survey.labels[mistake.likely], probability=mistake.probability)
-        for row, mistake in zip(rows, chosen, strict=True)
+        ShownLabelError(
+            row=row, likely=survey.labels[label_error.likely], probability=label_error.probability
+        )
+        for row, label_error in zip(rows, chosen, strict=True)
     )
 
 
@@ -59,7 +63,7 @@ def shown_leaks(survey: Survey, leaks: Sequence[Leak]) -> tuple[ShownLeak, ...]:
     by_kind: dict[str, list[Leak]] = {}
     for leak in leaks:
         by_kind.setdefault(leak.kind, []).append(leak)
-    each = max(MOST // max(len(by_kind), 1), 1)
+    each = max(MAX_COUNT // max(len(by_kind), 1), 1)
     chosen = [leak for kind in by_kind.values() for leak in kind[:each]]
     return tuple(
         ShownLeak(
@@ -77,10 +81,10 @@ def shown_secrets(survey: Survey) -> tuple[ShownSecret, ...]:
     by_kind: dict[str, list[ShownSecret]] = {}
     for row, match in survey.personal:
         found = by_kind.setdefault(match.kind, [])
-        if len(found) < MOST:
+        if len(found) < MAX_COUNT:
             where = survey.where(row)
             found.append(ShownSecret(where=where, kind=match.kind, masked=match.masked))
-    each = max(MOST // max(len(by_kind), 1), 1)
+    each = max(MAX_COUNT // max(len(by_kind), 1), 1)
     return tuple(secret for found in by_kind.values() for secret in found[:each])
 
 
@@ -98,5 +102,5 @@ def _conversation(example: Example) -> str:
 
 
 def _shown(text: str) -> str:
-    masked = without_personal_data(text[: 2 * _LONGEST])
-    return masked if len(masked) <= _LONGEST else masked[:_LONGEST] + "…"
+    masked = without_personal_data(text[: 2 * _MAX_LENGTH])
+    return masked if len(masked) <= _MAX_LENGTH else masked[:_MAX_LENGTH] + "…"

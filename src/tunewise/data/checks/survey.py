@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from tunewise.data.checks.personal import Match
 from tunewise.data.checks.row_store import KeptRows, packed
-from tunewise.data.checks.scan import NO_RUNS, NONE, Columns, Looked, Scope, columns_of
-from tunewise.data.checks.workers import Crew
+from tunewise.data.checks.scan import NO_RUNS, NONE, Columns, Scanned, Scope, columns_of
+from tunewise.data.checks.workers import Workers
 from tunewise.data.layouts.tool_arguments import ArgumentFault
 from tunewise.data.splitting.near_duplicates import (
     Boilerplate,
@@ -29,9 +29,9 @@ from tunewise.text.answer_text import target_proper
 from tunewise.text.labels import spelled_alike
 from tunewise.types import Example
 
-MOST_ANSWERS = 20_000
+MAX_ANSWERS = 20_000
 """Different short answers that are told apart; with more, answers are not from a closed set."""
-LONGEST_LABEL = 200
+MAX_LABEL = 200
 """Characters of an answer that may be a label."""
 _BATCH = 1_024
 
@@ -123,15 +123,15 @@ class Surveyor:
         self._batch: list[bytes] = []
         self._boilerplate = Boilerplate()
         self._sent = 0
-        self._crew = Crew(scope, None)
-        self._looked: list[Looked] = []
+        self._workers = Workers(scope, None)
+        self._looked: list[Scanned] = []
         self._test_runs: TestRuns | None = None
 
     def __enter__(self) -> "Surveyor":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._crew.close()
+        self._workers.close()
 
     def add(self, part: str, file: str, line: int, example: Example) -> int:
         """Takes the next row, and says how many bytes it has."""
@@ -151,7 +151,7 @@ class Surveyor:
     def finish(self) -> Survey:
         """The survey of all rows added."""
         self._close_part()
-        self._crew.close()
+        self._workers.close()
         boilerplate = self._boilerplate
         sketches: list[Sketches] = [looked.sketches for looked in self._looked]
 
@@ -202,7 +202,7 @@ class Surveyor:
     def _spelling_of(self, answer: str) -> int:
         if self._open_answers:
             return -1
-        if len(answer) > LONGEST_LABEL or len(self._spellings) > MOST_ANSWERS:
+        if len(answer) > MAX_LABEL or len(self._spellings) > MAX_ANSWERS:
             self._open_answers = True
             self._spellings.clear()
             return -1
@@ -216,12 +216,12 @@ class Surveyor:
         """Looks at what is left of a part; after test, makes the table of its runs."""
         if self._batch:
             self._send()
-        self._take(self._crew.drained())
+        self._take(self._workers.drained())
         if self._parts and self._parts[-1] == "test":
             self._test_runs = _table(self._looked)
             self._looked = [_slimmed(one, keep_runs=False) for one in self._looked]
-            self._crew.close()
-            self._crew = Crew(self._scope, self._test_runs.hashes)
+            self._workers.close()
+            self._workers = Workers(self._scope, self._test_runs.hashes)
 
     def _send(self) -> None:
         records, self._batch = self._batch, []
@@ -232,19 +232,19 @@ class Surveyor:
             self._learn_first(records)
         common = self._boilerplate.at(start)
         keep_runs = self._parts[-1] == "test"
-        self._take(self._crew.look(records, common, keep_runs=keep_runs))
+        self._take(self._workers.look(records, common, keep_runs=keep_runs))
         if self._sent == self._boilerplate.next_stop:
-            self._take(self._crew.drained())
+            self._take(self._workers.drained())
 
     def _learn_first(self, records: Sequence[bytes]) -> None:
         """What is common in the first block has to be known before the block is sketched."""
         first = Boilerplate()
-        first.add(self._crew.counters(records), len(records))
+        first.add(self._workers.counters(records), len(records))
         if not first.known:
             first.learn()
         self._boilerplate.known = first.known
 
-    def _take(self, looked: Iterator[Looked]) -> None:
+    def _take(self, looked: Iterator[Scanned]) -> None:
         for one in looked:
             self._boilerplate.add(one.counters, len(one.columns.input))
             if self._test_runs is not None:
@@ -271,7 +271,7 @@ def _joined(columns: Sequence[Columns]) -> Columns:
     )
 
 
-def _table(looked: Sequence[Looked]) -> TestRuns:
+def _table(looked: Sequence[Scanned]) -> TestRuns:
     """The runs of the test rows, which are all the rows so far."""
     starts = np.cumsum([0, *(len(one.columns.input) for one in looked)])
     hashes = np.concatenate([one.runs.hashes for one in looked])
@@ -287,7 +287,7 @@ def _table(looked: Sequence[Looked]) -> TestRuns:
     )
 
 
-def _note_matches(runs: TestRuns, looked: Looked, rows: int) -> None:
+def _note_matches(runs: TestRuns, looked: Scanned, rows: int) -> None:
     """Notes which runs of test rows stand in a batch that ends at row `rows`."""
     np.add.at(runs.others, looked.matched, 1)
     start = rows - len(looked.columns.input)
@@ -296,7 +296,7 @@ def _note_matches(runs: TestRuns, looked: Looked, rows: int) -> None:
     runs.first[new[unseen]] = start + looked.matched_row[at[unseen]]
 
 
-def _slimmed(looked: Looked, *, keep_runs: bool) -> Looked:
+def _slimmed(looked: Scanned, *, keep_runs: bool) -> Scanned:
     """Without what has been taken from it."""
     runs = looked.runs if keep_runs else NO_RUNS
     return replace(looked, counters=NONE, matched=NONE, matched_row=NONE, runs=runs)

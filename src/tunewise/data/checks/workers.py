@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy as np
 from numpy.typing import NDArray
 
-from tunewise.data.checks.scan import Looked, Looker, Scope
+from tunewise.data.checks.scan import Scanned, Scanner, Scope
 from tunewise.data.splitting.word_hashes import Hashes
 from tunewise.errors import UserError
 
@@ -24,10 +24,10 @@ _WORKERS = 2
 _AHEAD = 3
 """Batches that may wait for each worker."""
 
-_looker: Looker | None = None  # of a worker process
+_looker: Scanner | None = None  # of a worker process
 
 
-class Crew:
+class Workers:
     """Looks at batches of rows.
 
     Args:
@@ -38,10 +38,10 @@ class Crew:
     def __init__(self, scope: Scope, table: Hashes | None) -> None:
         self._scope = scope
         self._table = table
-        self._looker = Looker(scope, table)
+        self._looker = Scanner(scope, table)
         self._rows = 0
         self._pool: ProcessPoolExecutor | None = None
-        self._waiting: deque[Future[Looked]] = deque()
+        self._waiting: deque[Future[Scanned]] = deque()
 
     def counters(self, records: Sequence[bytes]) -> NDArray[np.int64]:
         """The runs of words of some rows, for `Boilerplate.add`."""
@@ -49,7 +49,7 @@ class Crew:
 
     def look(
         self, records: Sequence[bytes], common: NDArray[np.int64], *, keep_runs: bool
-    ) -> Iterator[Looked]:
+    ) -> Iterator[Scanned]:
         """Looks at a batch, or has it looked at; gives what is ready of it and earlier ones."""
         self._rows += len(records)
         if self._rows <= ALONE or (os.cpu_count() or 1) < _WORKERS:
@@ -66,7 +66,7 @@ class Crew:
         while len(self._waiting) > _WORKERS * _AHEAD:
             yield self._next()
 
-    def drained(self) -> Iterator[Looked]:
+    def drained(self) -> Iterator[Scanned]:
         """Everything that is not yet given back."""
         while self._waiting:
             yield self._next()
@@ -77,7 +77,7 @@ class Crew:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
 
-    def _next(self) -> Looked:
+    def _next(self) -> Scanned:
         try:
             return self._waiting.popleft().result()
         except BrokenProcessPool:
@@ -91,10 +91,10 @@ def _begin(scope: Scope, table: Hashes | None) -> None:
     global _looker  # the state of a worker process
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process says it
     os.environ["RAYON_NUM_THREADS"] = "1"
-    _looker = Looker(scope, table)
+    _looker = Scanner(scope, table)
 
 
-def _look(records: Sequence[bytes], common: NDArray[np.int64], keep_runs: bool) -> Looked:
+def _look(records: Sequence[bytes], common: NDArray[np.int64], keep_runs: bool) -> Scanned:
     if _looker is None:
         raise RuntimeError("a worker has to begin first")
     return _looker.look(records, common, keep_runs=keep_runs)

@@ -6,7 +6,7 @@ from pathlib import Path
 from tunewise.data.documents.blocks import UnreadableError
 from tunewise.data.documents.text_files import OLD_OFFICE, bytes_of, what_it_is
 
-LARGEST_TEXT = 200_000_000
+MAX_TEXT = 200_000_000
 """Bytes of text that an archive may unpack to: a thousand novels."""
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".emf", ".wmf", ".tif", ".tiff", ".mp4",
              ".svg", ".webp", ".mp3", ".wav", ".ttf", ".otf", ".bin")  # fmt: skip
@@ -46,10 +46,10 @@ def check_archive(path: Path, what: str, holds: str) -> None:
             raise _damaged(what)
         raise UnreadableError(f"is {kind}, no {what} file. Give it its true ending.")
     size = sum(m.file_size for m in members if not m.filename.lower().endswith(_PICTURES))
-    if size > LARGEST_TEXT:
+    if size > MAX_TEXT:
         raise UnreadableError(
             f"unpacks to {size // 1_000_000:,} MB of text, more than is read "
-            f"({LARGEST_TEXT // 1_000_000} MB). Split it."
+            f"({MAX_TEXT // 1_000_000} MB). Split it."
         )
 
 

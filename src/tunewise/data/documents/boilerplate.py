@@ -26,9 +26,9 @@ _MENU = re.compile(
     r"|skip-?links?|pagination|sitemap|toc)(?:$|[-_\s])"
 )
 _FOOTER = re.compile(r"(?:^|\s)(?:(?:site|page|main|global)[-_])?footer(?:\s|$)")
-_LONGEST_NOTICE = 150
+_MAX_NOTICE = 150
 """Words of a cookie notice: what is longer is the page about them."""
-_LONGEST_ENTRY = 4
+_MAX_ENTRY = 4
 """Words of an entry of a menu."""
 
 
@@ -58,7 +58,7 @@ def _is_boilerplate(tag: Tag, title: Tag | None) -> bool:
     if tag.name == "nav" or role in _ROLES:
         return True
     if _COOKIES.search(names) or (role in ("dialog", "alertdialog") and "cookie" in names):
-        return len(tag.get_text(" ").split()) <= _LONGEST_NOTICE
+        return len(tag.get_text(" ").split()) <= _MAX_NOTICE
     if tag.name in ("header", "footer"):
         own = title is not None and _inside(title, tag) and tag.find(["a", "ul", "button"]) is None
         return not own and not _under(tag, _OWN)
@@ -96,5 +96,5 @@ def _is_menu(tag: Tag) -> bool:
         return True
     items = tag.find_all("li")
     listed = sum(len(i.get_text(" ").split()) for i in items if i.find("li") is None)
-    short = all(len(i.get_text(" ").split()) <= _LONGEST_ENTRY for i in items if not i.find("li"))
+    short = all(len(i.get_text(" ").split()) <= _MAX_ENTRY for i in items if not i.find("li"))
     return bool(items) and short and listed == words and tag.find_previous(["h1", "h2"]) is None

@@ -19,7 +19,7 @@ _FENCED = re.compile(
     r"|(?P<toml>\+\+\+)[ \t]*\n(?P<toml_keys>.*?)(?<=\n)\+\+\+[ \t]*(?:\n|\Z)",
     re.DOTALL,
 )
-_LONGEST = 50_000
+_MAX_LENGTH = 50_000
 """Characters of YAML that are parsed: what is longer is no front matter."""
 _KEY = re.compile(r"[\w@$][\w@$.:/-]*(?: [\w@$./-]+){0,2}")
 """A name of one to three words."""
@@ -76,7 +76,7 @@ def _yaml_keys(text: str) -> Mapping[str, Any] | None:
     """The keys; None where it is no front matter but text between two rules."""
     if not text.strip():
         return {}
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_LENGTH:
         return None
     try:
         keys: object = yaml.safe_load(text)

@@ -177,7 +177,7 @@ def _line(text: str) -> str:
 
 # --- Excel ----------------------------------------------------------------------------------------
 
-_MOST_CELLS = 2_000_000
+_MAX_CELLS = 2_000_000
 """Of a sheet: above it, a table is no document."""
 
 
@@ -227,9 +227,9 @@ def _rows(sheet: Any) -> Iterator[list[str]]:
     cells = 0
     for row in sheet.iter_rows():
         cells += len(row)
-        if cells > _MOST_CELLS:
+        if cells > _MAX_CELLS:
             raise UnreadableError(
-                f"sheet {sheet.title!r} has more than {_MOST_CELLS:,} cells. Keep the rows that "
+                f"sheet {sheet.title!r} has more than {_MAX_CELLS:,} cells. Keep the rows that "
                 "are to be found."
             )
         yield [_shown(cell.value, cell.number_format or "") for cell in row]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _MARGIN_LINES = 2
 """Lines at the top and bottom of a page that may be a running head."""
-_FEWEST_PAGES = 3
+_MIN_PAGES = 3
 """Pages from which a repeated line is a running head."""
 _SHARE = 0.6
 """Of the pages with text, on which a running head stands."""
@@ -29,7 +29,7 @@ _PAGE_NUMBER = re.compile(
     re.IGNORECASE,
 )
 _NO_LETTERS = re.compile(r"[\ufffd\ue000-\uf8ff\x00-\x08]")
-_MOST_NO_LETTERS = 0.3
+_MAX_NO_LETTERS = 0.3
 """Share of a page's characters that are none: above it, its fonts do not say what they show."""
 _NO_TITLE = re.compile(
     r"(?:untitled|unbenannt|document\d*|dokument\d*|.*\.(?:docx?|indd|pdf|xlsx?|pptx?|tex|dvi))",
@@ -89,7 +89,7 @@ def _page_text(reader: "pypdf.PdfReader", number: int) -> str:
         text = cleaned(reader.pages[number].extract_text())
     except Exception:  # noqa: BLE001 - boundary around one page, then named as one without text
         return ""
-    if len(_NO_LETTERS.findall(text)) > _MOST_NO_LETTERS * len(text):
+    if len(_NO_LETTERS.findall(text)) > _MAX_NO_LETTERS * len(text):
         return ""
     return text.replace("\0", "")
 
@@ -123,7 +123,7 @@ def _without_running_heads(pages: Sequence[list[str]]) -> list[str]:
         for number, lines in enumerate(pages)
     ]
     counts = Counter(key for margin in margins for key in set[str]().union(*margin.values()))
-    often = max(_FEWEST_PAGES, _SHARE * sum(1 for margin in margins if margin))
+    often = max(_MIN_PAGES, _SHARE * sum(1 for margin in margins if margin))
     running = {key for key, count in counts.items() if count >= often}
     seen: set[str] = set()
     kept: list[str] = []

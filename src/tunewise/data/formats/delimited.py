@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tunewise.data.formats.table_head import SEPARATOR_LINE, Start, filled, is_blank
-from tunewise.data.formats.text_stream import LONGEST_ROW, byte_lines, decoded
+from tunewise.data.formats.text_stream import MAX_ROW, byte_lines, decoded
 from tunewise.data.read_log import Numbered, Reading
 
 _NOT_READ = "Rows after it were not read."
@@ -99,7 +99,7 @@ def _records(chunks: Iterator[bytes], start: Start, reading: Reading) -> Iterato
     except csv.Error as error:
         what = f"a quote is not closed or stands inside a cell ({error}). {_DOUBLE} {_NOT_READ}"
         if "field limit" in str(error):
-            what = f"a cell is longer than {LONGEST_ROW // 10**6} MB. Check its quotes. {_NOT_READ}"
+            what = f"a cell is longer than {MAX_ROW // 10**6} MB. Check its quotes. {_NOT_READ}"
         reading.stop(line + 1, "quotes", what)
 
 
@@ -108,7 +108,7 @@ _DOUBLE = "Double quotes inside cells."
 
 def _next_record(table: Iterator[list[str]]) -> list[str] | None:
     # The limit is the whole process's: others have theirs back between two rows.
-    before = csv.field_size_limit(LONGEST_ROW)
+    before = csv.field_size_limit(MAX_ROW)
     try:
         return next(table, None)
     finally:

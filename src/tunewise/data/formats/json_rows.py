@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, cast
 
 from tunewise.data.formats.strict_json import check_value, decode_at, end_of_value, explain, parse
-from tunewise.data.formats.text_stream import LONGEST_ROW, blame_byte, byte_lines, decoded, too_long
+from tunewise.data.formats.text_stream import MAX_ROW, blame_byte, byte_lines, decoded, too_long
 from tunewise.data.formats.wrapped_rows import rows_within
 from tunewise.data.read_log import Numbered, Reading, RowError
 
@@ -233,7 +233,7 @@ def _next_value(window: _Window, start: int, line: int, reading: Reading) -> _Fo
             if end < len(window.text) or window.ended or isinstance(value, _CLOSED):
                 break
         except json.JSONDecodeError as error:
-            if len(window.text) - start > LONGEST_ROW:
+            if len(window.text) - start > MAX_ROW:
                 raise too_long(line) from None
             if window.ended or not _may_be_cut(error, window.text):
                 _blame(error, window, line - window.text.count("\n", 0, start), reading)

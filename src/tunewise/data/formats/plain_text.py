@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tunewise.data.formats.text_stream import byte_lines, decoded
 from tunewise.data.read_log import Numbered, Reading
 
-LONGEST_TEXT = 1_000_000
+MAX_TEXT = 1_000_000
 """Characters after which a text is cut at the next blank line, so that no file has to fit into
 memory."""
 
@@ -22,7 +22,7 @@ def prose(chunks: Iterator[bytes], reading: Reading) -> Iterator[Numbered]:
             reading.fault(number, "NUL", "holds a NUL character. Remove it.")
             continue
         blank = not text.strip()
-        if blank and size > LONGEST_TEXT:
+        if blank and size > MAX_TEXT:
             reading.note("is long; read as several texts, cut at blank lines.")
             yield Numbered(start, {"text": "".join(held).rstrip()})
             held, size = [], 0

@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn, cast
 from tunewise.data.read_log import RowError
 
 _DEEPEST = 100
-_LONGEST_NUMBER = 300
+_MAX_NUMBER = 300
 
 
 class Decoded(NamedTuple):
@@ -128,7 +128,7 @@ def _constant(name: str) -> NoReturn:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > _LONGEST_NUMBER:
+    if len(digits) > _MAX_NUMBER:
         raise RowError(
             "long number", f"holds a number of {len(digits)} digits. Write it as text, in quotes."
         )

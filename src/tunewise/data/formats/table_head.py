@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import NamedTuple
 
-from tunewise.data.formats.text_stream import LONGEST_ROW
+from tunewise.data.formats.text_stream import MAX_ROW
 from tunewise.data.read_log import Reading
 
 SEPARATOR_LINE = re.compile(
@@ -21,11 +21,11 @@ SEPARATOR_LINE = re.compile(
 """What spreadsheets write above a table, and hide when they open it: `sep=;`."""
 _MARKS = "\t,;|"
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
-_MOST_RECORDS = 40
+_MAX_RECORDS = 40
 """Records at the beginning that tell header and titles apart."""
-_FEWEST_BELOW = 2
+_MIN_BELOW = 2
 """Records of one width that must follow a header below titles."""
-_LONGEST_NAME = 60
+_MAX_NAME = 60
 _NO_NAME = re.compile(r"[-+]?[\d.,:/]+ ?%?|\s.*|#.*")
 _SHOWN = 40
 
@@ -136,7 +136,7 @@ def _below_titles(lines: Sequence[str], before: int, marks: str, *, whole: bool)
     for mark, records in by_mark.items():
         if not records or not _may_be_title(records):
             continue
-        for place, (line, header) in enumerate(records[:-_FEWEST_BELOW]):
+        for place, (line, header) in enumerate(records[:-_MIN_BELOW]):
             titles = [record.cells for record in records[:place]]
             below = records[place + 1 :]
             if (
@@ -174,7 +174,7 @@ def _are_names(cells: Sequence[str]) -> bool:
     return (
         len(names) >= 2
         and len(set(names)) == len(names)
-        and all(len(name) <= _LONGEST_NAME and "\n" not in name for name in names)
+        and all(len(name) <= _MAX_NAME and "\n" not in name for name in names)
         and not any(_NO_NAME.fullmatch(name) for name in names)
     )
 
@@ -205,7 +205,7 @@ def _note_titles(titles: Sequence[str], before: int, reading: Reading) -> None:
 
 def _records(lines: Sequence[str], before: int, mark: str, *, whole: bool) -> list[_Record]:
     """The first records that say something; the last one is left out where it may be cut."""
-    limit = csv.field_size_limit(LONGEST_ROW)
+    limit = csv.field_size_limit(MAX_ROW)
     table = csv.reader(lines[before:], delimiter=mark)
     found: list[_Record] = []
     start = 0
@@ -213,7 +213,7 @@ def _records(lines: Sequence[str], before: int, mark: str, *, whole: bool) -> li
         for cells in table:
             found.append(_Record(before + start, cells))
             start = table.line_num
-            if len(found) > _MOST_RECORDS:
+            if len(found) > _MAX_RECORDS:
                 whole = True
                 break
     except csv.Error:

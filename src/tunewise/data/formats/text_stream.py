@@ -18,7 +18,7 @@ CHUNK = 1 << 18
 """Bytes read at a time."""
 HEAD = 4096
 """Bytes at the beginning that tell encodings and formats apart."""
-LONGEST_ROW = 100_000_000
+MAX_ROW = 100_000_000
 """Bytes of a row at most: a longer one is a file without line ends, not an example."""
 
 _GZIP = b"\x1f\x8b"
@@ -211,7 +211,7 @@ def byte_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
             held, size = [], 0
         held.append(last)
         size += len(last)
-        if size > LONGEST_ROW:
+        if size > MAX_ROW:
             raise too_long(number + 1)
     if size:
         yield b"".join(held)
@@ -219,7 +219,7 @@ def byte_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 def too_long(line: int) -> FileError:
     """What to raise where a row does not end."""
-    what = f"the row is longer than {LONGEST_ROW // 10**6} MB. Put each row on a line of its own."
+    what = f"the row is longer than {MAX_ROW // 10**6} MB. Put each row on a line of its own."
     return FileError(f"{what} Rows after it were not read.", line=line)
 
 

@@ -32,7 +32,7 @@ _CONVERSATION = re.compile(
 )
 _ANSWERS = {"label", "category", "output", "answer", "completion", "target", "response"}
 _OF_A_TURN = ("weight", "tool_calls", "tool_call_id", "name", "function_call")
-_LONGEST = 40
+_MAX_LENGTH = 40
 
 
 class _Keys(NamedTuple):
@@ -96,7 +96,7 @@ def chat_example(asked: str, answer: str) -> str:
     return json.dumps({"messages": turns}, ensure_ascii=False)
 
 
-def shortened(value: object, longest: int = _LONGEST) -> str:
+def shortened(value: object, longest: int = _MAX_LENGTH) -> str:
     """A value as a short text to quote."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = " ".join(text.split())

@@ -27,7 +27,7 @@ _FOUND: dict[Kind, str] = {
     "texts": "holds plain texts, which continued pre-training learns from",
     "ratings": "holds answers rated good or bad, which methods such as KTO learn from",
 }
-_MOST_KNOWN = 1000
+_MAX_KNOWN = 1000
 """Sets of columns whose shape is remembered: rows may lack one column or another."""
 
 
@@ -87,7 +87,7 @@ class Shaper:
         shape = self._known.get(names)
         if shape is None:
             shape = self._recognise(row, line)
-            if len(self._known) < _MOST_KNOWN:
+            if len(self._known) < _MAX_KNOWN:
                 self._known[names] = shape
         if self._data.weight:
             check_weight(row, self._data.weight)

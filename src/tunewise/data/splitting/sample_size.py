@@ -14,7 +14,7 @@ from tunewise.wording import in_points
 
 GROUP_CORRELATION = 0.2
 """How alike answers within a group are assumed to be, before anything is measured."""
-FEWEST_FOR_INTERVAL = 20
+MIN_FOR_INTERVAL = 20
 
 
 def rows_wanted(test: Sequence[Example], minimum_gain: float) -> int:
@@ -55,9 +55,9 @@ def explanation(test: Sequence[Example], minimum_gain: float, *, reserved: int) 
         rows += f" in {groups:,} groups (worth about {_two_digits(worth):,} alone)"
     gain = in_points(minimum_gain)
     would_do = f"about {wanted:,} test rows would do"
-    if worth < FEWEST_FOR_INTERVAL:
+    if worth < MIN_FOR_INTERVAL:
         said = (
-            f"With {rows} a verdict is not possible: it takes {FEWEST_FOR_INTERVAL} at least, and "
+            f"With {rows} a verdict is not possible: it takes {MIN_FOR_INTERVAL} at least, and "
             f"for a gain of {gain} {would_do}."
         )
     elif len(test) >= wanted:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from tunewise.data.splitting.units import Units
 
-FEWEST_TEST = 5
-FEWEST_DEV = 3
-FEWEST_TRAIN = 5
+MIN_TEST = 5
+MIN_DEV = 3
+MIN_TRAIN = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,12 +43,12 @@ def cut_units(
     second = sum(place[name] < test_share + dev_share for name in order)
     usual = (first, second)
     if test_share > 0:
-        first = max(first, _reach(sizes, FEWEST_TEST))
-    second = max(second, first + _reach(sizes[first:], FEWEST_DEV))
+        first = max(first, _reach(sizes, MIN_TEST))
+    second = max(second, first + _reach(sizes[first:], MIN_DEV))
     # From the far end: train must keep its rows, then dev, and test has what is left.
-    second = min(second, len(sizes) - _reach(sizes[::-1], FEWEST_TRAIN))
+    second = min(second, len(sizes) - _reach(sizes[::-1], MIN_TRAIN))
     if test_share > 0:
-        first = min(first, second - _reach(sizes[:second][::-1], FEWEST_DEV))
+        first = min(first, second - _reach(sizes[:second][::-1], MIN_DEV))
     side: dict[str, int] = {name: (n >= first) + (n >= second) for n, name in enumerate(order)}
     parts: tuple[list[int], list[int], list[int]] = ([], [], [])
     for row in rows:

@@ -11,9 +11,9 @@ from tunewise.data.fingerprints import split_fingerprint
 from tunewise.data.read import ReadResult
 from tunewise.data.splitting.sample_size import explanation, rows_wanted
 from tunewise.data.splitting.sides import (
-    FEWEST_DEV,
-    FEWEST_TEST,
-    FEWEST_TRAIN,
+    MIN_DEV,
+    MIN_TEST,
+    MIN_TRAIN,
     Order,
     cut_units,
     without_torn,
@@ -28,7 +28,7 @@ DEV_SHARE = 0.15
 """Of all examples; with another test share, dev keeps its proportion to train (15 : 55)."""
 LIMIT, LIMIT_TRAIN, LIMIT_TEST = "contenders.limit", "data.limit_train", "data.limit_test"
 """Settings that leave rows out."""
-FEWEST_ROWS = 20
+MIN_ROWS = 20
 """Rows that a file needs to be split at all."""
 
 
@@ -113,10 +113,10 @@ def split_examples(
     found = units(examples)
     order = Order([row.id for row in examples], found.names, seed)
     kept = order.first(range(len(examples)), limit)
-    if len(kept) < FEWEST_ROWS:
+    if len(kept) < MIN_ROWS:
         raise UserError(
             f"[data] examples: {len(kept)} rows are too few to split into train, dev and test. "
-            f"Give at least {FEWEST_ROWS}; about 200 are needed to tell a gain of 0.10."
+            f"Give at least {MIN_ROWS}; about 200 are needed to tell a gain of 0.10."
         )
     share = TEST_SHARE if test_size is None else test_size
     dev_share = DEV_SHARE * (1 - share) / (1 - TEST_SHARE)
@@ -130,7 +130,7 @@ def split_examples(
     if cut.moved:
         notes.append(
             "Too few rows for the usual shares: some were moved by hash order, so that test, dev "
-            f"and train hold at least {FEWEST_TEST}, {FEWEST_DEV} and {FEWEST_TRAIN}. Rows added "
+            f"and train hold at least {MIN_TEST}, {MIN_DEV} and {MIN_TRAIN}. Rows added "
             "later may move them back."
         )
     if cut.torn:
@@ -231,9 +231,9 @@ def _above_0(counts: Mapping[str, int]) -> dict[str, int]:
 
 def _check_sizes(splits: Splits) -> None:
     needs = (
-        ("train", splits.train, FEWEST_TRAIN),
-        ("dev", splits.dev, FEWEST_DEV),
-        ("test", splits.test, FEWEST_TEST),
+        ("train", splits.train, MIN_TRAIN),
+        ("dev", splits.dev, MIN_DEV),
+        ("test", splits.test, MIN_TEST),
     )
     short = [
         f"[data]: {name} holds {len(rows)} rows after splitting, too few to decide anything. "

@@ -15,7 +15,7 @@ from tunewise.text.words import words as words_of
 
 Hashes = NDArray[np.uint64]
 
-_MOST_KNOWN = 400_000
+_MAX_KNOWN = 400_000
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -55,7 +55,7 @@ class Vocabulary(dict[str, int]):
     """Word -> 64-bit number, by BLAKE2b; it remembers the words it has met, up to a limit."""
 
     def __missing__(self, word: str) -> int:
-        if len(self) >= _MOST_KNOWN:
+        if len(self) >= _MAX_KNOWN:
             self.clear()
         digest = blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         number = self[word] = int.from_bytes(digest, "little")

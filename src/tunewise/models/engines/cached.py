@@ -33,11 +33,11 @@ class JournalEngine:
         self._engine = engine
         self._file = file
         self._known = {record["key"]: record for record in read_lines(file)}
-        self._serving = False
+        self._prefix_caching = False
 
     def generate(self, requests: Sequence[Request]) -> list[Generation | Failure]:
         """See `Engine.generate`. While `serving`, nothing is remembered: times are the point."""
-        if self._serving:
+        if self._prefix_caching:
             return self._engine.generate(requests)
         keys = [_key(request) for request in requests]
         new = [i for i, key in enumerate(keys) if key not in self._known]
@@ -57,18 +57,18 @@ class JournalEngine:
         return self._engine.count_answer_tokens(text)
 
     @contextlib.contextmanager
-    def serving(self) -> Generator[None]:
+    def prefix_caching(self) -> Generator[None]:
         """See `Engine.serving`."""
-        with self._engine.serving():
-            self._serving = True
+        with self._engine.prefix_caching():
+            self._prefix_caching = True
             try:
                 yield
             finally:
-                self._serving = False
+                self._prefix_caching = False
 
-    def rest(self) -> None:
+    def unload(self) -> None:
         """See `Engine.rest`."""
-        self._engine.rest()
+        self._engine.unload()
 
     def close(self) -> None:
         """See `Engine.close`."""

@@ -201,11 +201,11 @@ class OpenAIEngine:
         return most_tokens(text)
 
     @contextlib.contextmanager
-    def serving(self) -> Generator[None]:
+    def prefix_caching(self) -> Generator[None]:
         """See `Engine.serving`. The endpoint decides about its cache."""
         yield
 
-    def rest(self) -> None:
+    def unload(self) -> None:
         """See `Engine.rest`. The model is elsewhere."""
 
     def close(self) -> None:

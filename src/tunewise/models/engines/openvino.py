@@ -64,7 +64,7 @@ class OpenVinoEngine:
         self._ends = loading.end_token_ids(model.folder, self._tokenizer)
         self._merged = tempfile.TemporaryDirectory(prefix="tunewise-merged-")
         self._pipelines: OrderedDict[tuple[str, bool], _Pipeline] = OrderedDict()
-        self._serving = False
+        self._prefix_caching = False
 
     @keep_signals()
     def generate(self, requests: Sequence[Request]) -> list[Generation | Failure]:
@@ -86,16 +86,16 @@ class OpenVinoEngine:
         return len(self._tokenizer.encode(text, add_special_tokens=False))
 
     @contextlib.contextmanager
-    def serving(self) -> Generator[None]:
+    def prefix_caching(self) -> Generator[None]:
         """See `Engine.serving`: the prefix cache is on."""
-        self._serving = True
+        self._prefix_caching = True
         try:
             yield
         finally:
-            self._serving = False
+            self._prefix_caching = False
 
     @keep_signals()
-    def rest(self) -> None:
+    def unload(self) -> None:
         """See `Engine.rest`: closes the pipelines; the next request opens one in a few seconds."""
         self._pipelines.clear()
 
@@ -155,7 +155,7 @@ class OpenVinoEngine:
         )
 
     def _pipeline(self, adapter: Path | None) -> "_Pipeline":
-        key = (adapter_hash(adapter) if adapter else "", self._serving)
+        key = (adapter_hash(adapter) if adapter else "", self._prefix_caching)
         if key not in self._pipelines:
             while len(self._pipelines) >= PIPELINES_KEPT:
                 self._pipelines.popitem(last=False)
@@ -164,7 +164,7 @@ class OpenVinoEngine:
                 weights = Path(self._merged.name) / f"{key[0]}.gguf"
                 if not weights.exists():
                     merge_into_gguf(self._model, adapter, weights)
-            self._pipelines[key] = _Pipeline(weights, self._ends, prefix_cache=self._serving)
+            self._pipelines[key] = _Pipeline(weights, self._ends, prefix_cache=self._prefix_caching)
         self._pipelines.move_to_end(key)
         return self._pipelines[key]
 

@@ -59,14 +59,14 @@ class Engine(Protocol):
         """Tokens of a text as the model would have to generate it, without the end token."""
         ...
 
-    def serving(self) -> AbstractContextManager[None]:
+    def prefix_caching(self) -> AbstractContextManager[None]:
         """Within it, requests run as they would be served: with a prefix cache where there is one.
 
         Outside, a batch of requests gets the same greedy answers whatever was asked before it.
         """
         ...
 
-    def rest(self) -> None:
+    def unload(self) -> None:
         """Frees memory that the next request takes again: called before a training."""
         ...
 

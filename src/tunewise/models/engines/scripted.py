@@ -65,11 +65,11 @@ class ScriptedEngine:
         return len(text.split())
 
     @contextlib.contextmanager
-    def serving(self) -> Generator[None]:
+    def prefix_caching(self) -> Generator[None]:
         """See `Engine.serving`. A script knows no cache."""
         yield
 
-    def rest(self) -> None:
+    def unload(self) -> None:
         """See `Engine.rest`. A script holds no memory."""
 
     def close(self) -> None:

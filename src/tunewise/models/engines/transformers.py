@@ -27,7 +27,7 @@ from tunewise.models.engines.signals import keep_signals
 from tunewise.types import Failure, Generation, Message, Usage
 
 BATCH_ROWS = 16
-SHORTEST_PREFIX = 16
+MIN_PREFIX = 16
 """A common beginning of fewer tokens is not worth a pass of its own."""
 
 
@@ -90,11 +90,11 @@ class TransformersEngine:
         return len(self._tokenizer.encode(text, add_special_tokens=False))
 
     @contextlib.contextmanager
-    def serving(self) -> Generator[None]:
+    def prefix_caching(self) -> Generator[None]:
         """See `Engine.serving`. There is no cache between requests here."""
         yield
 
-    def rest(self) -> None:
+    def unload(self) -> None:
         """See `Engine.rest`. Loading again would cost more than the memory is worth."""
 
     @keep_signals()
@@ -150,7 +150,7 @@ class TransformersEngine:
     ) -> list[list[int]]:
         """New tokens of each row. Layout of a row: common prefix | padding | rest of the prompt."""
         prefix = _common_prefix(prompts) if len(prompts) > 1 and self._shares_prefixes else 0
-        prefix = prefix if prefix >= SHORTEST_PREFIX else 0
+        prefix = prefix if prefix >= MIN_PREFIX else 0
         longest = max(len(prompt) for prompt in prompts)
         pad = min(self._ends, default=0)
         ids = torch.full((len(prompts), longest), pad)  # (rows, tokens)

@@ -69,10 +69,10 @@ _OPEN_ANSWERS = {
     "result", "gold", "input", "question", "prompt",
 }  # fmt: skip
 """Names of columns that may well hold another number in each row: sums and their results."""
-_MOST_UNFIT = 6
+_MAX_UNFIT = 6
 _LIKELY = 0.5
 """A score from which a column is named as an alternative."""
-FEWEST_GROUPS = 40
+MIN_GROUPS = 40
 """With fewer groups, less than 10 of them fall into test, and no interval can be computed."""
 
 
@@ -143,7 +143,7 @@ class Grouping:
     @property
     def usable(self) -> bool:
         """Whether there are enough groups to decide anything."""
-        return self.groups >= FEWEST_GROUPS
+        return self.groups >= MIN_GROUPS
 
 
 def look_at(rows: Sequence[Mapping[str, object]]) -> list[Column]:
@@ -180,7 +180,7 @@ def unfit_pair(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> st
 
 def unfit_columns(columns: Sequence[Column]) -> str:
     """Columns with why they can be neither input nor answer."""
-    return ", ".join(f'"{column.name}" ({column.unfit})' for column in columns[:_MOST_UNFIT])
+    return ", ".join(f'"{column.name}" ({column.unfit})' for column in columns[:_MAX_UNFIT])
 
 
 def group_columns(rows: Sequence[Mapping[str, object]], used: Sequence[str]) -> list[Grouping]:

@@ -21,12 +21,12 @@ from tunewise.pipelines.init.tables import Table, look_into, without_copies
 from tunewise.project.settings import Data
 from tunewise.types import Example
 
-MOST_EXAMPLES = 50_000
+MAX_EXAMPLES = 50_000
 """Examples from which kind and labels are judged."""
-_MOST_DOCUMENTS = 300
+_MAX_DOCUMENTS = 300
 """Documents that are opened to see whether they can be read."""
-_MOST_LISTED = 12
-_LONGEST_INSTRUCTION = 20_000
+_MAX_LISTED = 12
+_MAX_INSTRUCTION = 20_000
 _PARTS = ("train", "dev", "test")
 
 
@@ -102,8 +102,8 @@ def look_at_folder(folder: Path) -> Found:
     paths = [file for table in chosen for file in _files_of(table)]
     old_encoding = [path for path in paths if is_windows_1252(path)]
     reading = Reading(old_encoding)
-    examples = list(islice(stream_examples(paths, data, reading), MOST_EXAMPLES + 1))
-    kept = tuple(placed.example for placed in examples[:MOST_EXAMPLES])
+    examples = list(islice(stream_examples(paths, data, reading), MAX_EXAMPLES + 1))
+    kept = tuple(placed.example for placed in examples[:MAX_EXAMPLES])
     rows = [example.metadata for example in kept[:2_000]]
     return Found(
         folder=folder,
@@ -113,9 +113,9 @@ def look_at_folder(folder: Path) -> Found:
         groups=tuple(group_columns(rows, [name for name in columns if name])),
         examples=kept,
         places=tuple(
-            f"{_inside(placed.file, folder)}:{placed.line}" for placed in examples[:MOST_EXAMPLES]
+            f"{_inside(placed.file, folder)}:{placed.line}" for placed in examples[:MAX_EXAMPLES]
         ),
-        more=len(examples) > MOST_EXAMPLES,
+        more=len(examples) > MAX_EXAMPLES,
         faults=reading.fault_count,
         old_encoding=tuple(_inside(path, folder) for path in old_encoding),
         other_examples=tuple((_inside(table.path, folder), table.shape) for table in others),
@@ -187,7 +187,7 @@ def _sources(chosen: Sequence[Table], folder: Path) -> dict[str, tuple[str, ...]
 def _named(tables: Sequence[Table], folder: Path) -> tuple[str, ...]:
     """Their paths from the folder, or a pattern where they are many."""
     paths = [table.path for table in tables]
-    if len(paths) > _MOST_LISTED and (pattern := _pattern(paths, folder)):
+    if len(paths) > _MAX_LISTED and (pattern := _pattern(paths, folder)):
         return (pattern,)
     return tuple(_inside(path, folder) for path in paths)
 
@@ -216,7 +216,7 @@ def _instruction(paths: Sequence[Path], folder: Path) -> tuple[tuple[str, str] |
             text = path.read_text("utf-8-sig").replace("\r\n", "\n").strip()
         except (OSError, UnicodeDecodeError):
             continue
-        if 0 < len(text) <= _LONGEST_INSTRUCTION:
+        if 0 < len(text) <= _MAX_INSTRUCTION:
             return (text, _inside(path, folder)), spare
         spare.append(path)
     return None, spare
@@ -227,7 +227,7 @@ def _documents(
 ) -> tuple[Documents | None, list[tuple[Path, str]]]:
     """The documents that can be read, named as shortly as possible; and the others with why."""
     unreadable: list[tuple[Path, str]] = []
-    for path in paths[:_MOST_DOCUMENTS]:
+    for path in paths[:_MAX_DOCUMENTS]:
         try:
             read_documents(path)
         except UserError as error:
@@ -262,7 +262,7 @@ def _places(top: Path, inside: Sequence[Path], folder: Path) -> list[str]:
         return [_inside(top, folder)]
     if _visible(top) == set(inside):
         return [_inside(top, folder)]
-    if len(inside) > _MOST_LISTED and (pattern := _pattern(inside, folder)):
+    if len(inside) > _MAX_LISTED and (pattern := _pattern(inside, folder)):
         return [pattern]
     return [_inside(path, folder) for path in inside]
 

@@ -13,7 +13,7 @@ from tunewise.data.sources import ENDINGS
 from tunewise.errors import UserError
 from tunewise.runs.folder import RUNS
 
-MOST_FILES = 5_000
+MAX_FILES = 5_000
 _DEEPEST = 6
 """Folders below the project's."""
 _PASSED_OVER = {RUNS, "node_modules", "__pycache__", "venv", "env", "site-packages", "__MACOSX"}
@@ -116,9 +116,9 @@ def _walk(folder: Path) -> list[Path]:
             if not deep and not name.startswith(".") and name not in _PASSED_OVER
         )
         found += [here / name for name in names if not name.startswith((".", "~$"))]
-        if len(found) > MOST_FILES:
+        if len(found) > MAX_FILES:
             raise UserError(
-                f"{folder}: holds more than {MOST_FILES:,} files. Name the folder with your data, "
+                f"{folder}: holds more than {MAX_FILES:,} files. Name the folder with your data, "
                 "or write a tunewise.toml by hand."
             )
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())

@@ -11,7 +11,7 @@ from tunewise.data.checks.findings import listed, plural
 from tunewise.pipelines.init.start import Started
 from tunewise.pipelines.init.template import OLD_ENCODING
 
-_MOST_NOT_TAKEN = 5
+_MAX_NOT_TAKEN = 5
 
 
 def render_started(started: Started, folder: Path, console: Console | None = None) -> None:
@@ -60,9 +60,9 @@ def _lines(started: Started) -> Iterator[tuple[str, str]]:
     if found.groups:
         state = "" if started.project.data.group else " (switched off; see the file)"
         yield "group", f"{found.groups[0].name}, {found.groups[0].groups:,} values{state}"
-    for source, shape in found.other_examples[:_MOST_NOT_TAKEN]:
+    for source, shape in found.other_examples[:_MAX_NOT_TAKEN]:
         yield "not used", f"{source}, read as {shape}"
-    for file, why in found.not_taken[:_MOST_NOT_TAKEN]:
+    for file, why in found.not_taken[:_MAX_NOT_TAKEN]:
         yield "left aside", f"{file}: {why}"
-    if len(found.not_taken) > _MOST_NOT_TAKEN:
-        yield "", f"and {len(found.not_taken) - _MOST_NOT_TAKEN} more files"
+    if len(found.not_taken) > _MAX_NOT_TAKEN:
+        yield "", f"and {len(found.not_taken) - _MAX_NOT_TAKEN} more files"

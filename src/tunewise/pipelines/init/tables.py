@@ -27,7 +27,7 @@ from tunewise.project.settings import Data
 
 LOOKED_AT = 200
 """Rows of a file from which its columns are judged."""
-FEWEST = 5
+MIN_COUNT = 5
 _NAME_THEM = (
     "Add a column with the text and one with its right answer, or name yours with input and output "
     "under [data] of a tunewise.toml."
@@ -89,13 +89,13 @@ def look_into(path: Path, folder: Path) -> Table | str:
         reading.refuse(error)
     if not rows or (reading.fault_count + foreign) > len(rows):
         return _first_fault(reading, first) or "holds no rows with named values."
-    if len(rows) < FEWEST:
+    if len(rows) < MIN_COUNT:
         return f"holds only {len(rows)} row{'s' * (len(rows) > 1)} with named values."
     found = _shape_of(rows)
     if isinstance(found, str):
         return found
     shape, choice, unreadable = found
-    if len(rows) - unreadable < FEWEST:
+    if len(rows) - unreadable < MIN_COUNT:
         return f"holds only {len(rows) - unreadable} rows that can be read."
     return Table(
         path=path,

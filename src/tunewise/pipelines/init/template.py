@@ -10,7 +10,7 @@ from typing import cast
 
 from tunewise.data.checks.findings import listed, plural
 from tunewise.data.checks.labels import FREQUENT, RARE, meant_label
-from tunewise.pipelines.init.columns import FEWEST_GROUPS, Choice, Column, Grouping, unfit_columns
+from tunewise.pipelines.init.columns import MIN_GROUPS, Choice, Column, Grouping, unfit_columns
 from tunewise.pipelines.init.discover import Found
 from tunewise.pipelines.init.toml_text import entry, one_line, quoted, remark
 from tunewise.project.infer_task import Inference
@@ -24,9 +24,9 @@ OLD_ENCODING = (
     "copy in UTF-8; name that here."
 )
 """What to do about such a file."""
-_MOST_LABELS = 60
-_LONGEST_LABELS = 2_000
-_MOST_LEFT_ASIDE = 10
+_MAX_LABELS = 60
+_MAX_LABEL_CHARACTERS = 2_000
+_MAX_LEFT_ASIDE = 10
 _METRICS: dict[Kind, str] = {
     "classification": 'the share of right labels. Or "macro_f1": every label counts the same, '
     "however rare.",
@@ -214,7 +214,7 @@ def _typos(examples: Sequence[Example]) -> dict[str, str]:
 
 
 def _listed(labels: Sequence[str]) -> bool:
-    return len(labels) <= _MOST_LABELS and sum(map(len, labels)) <= _LONGEST_LABELS
+    return len(labels) <= _MAX_LABELS and sum(map(len, labels)) <= _MAX_LABEL_CHARACTERS
 
 
 def _data(found: Found) -> list[str]:
@@ -229,7 +229,7 @@ def _data(found: Found) -> list[str]:
     )
     for part, sources in found.sources.items():
         lines.append(entry(part, sources[0] if len(sources) == 1 else sources))
-    for source, shape in found.other_examples[:_MOST_LEFT_ASIDE]:
+    for source, shape in found.other_examples[:_MAX_LEFT_ASIDE]:
         lines += remark(f"Or {source}, read as {shape}.")
     if found.choice:
         lines += _columns(found.choice)
@@ -243,9 +243,9 @@ def _data(found: Found) -> list[str]:
         lines.append(entry("documents", places[0] if len(places) == 1 else places))
     if found.not_taken:
         left = [f"{file}: {one_line(why)}" for file, why in found.not_taken]
-        more = f"... and {len(left) - _MOST_LEFT_ASIDE} more." * (len(left) > _MOST_LEFT_ASIDE)
+        more = f"... and {len(left) - _MAX_LEFT_ASIDE} more." * (len(left) > _MAX_LEFT_ASIDE)
         lines += ["", *remark("Left aside:")]
-        lines += [line for one in (*left[:_MOST_LEFT_ASIDE], more) if one for line in remark(one)]
+        lines += [line for one in (*left[:_MAX_LEFT_ASIDE], more) if one for line in remark(one)]
     return lines
 
 
@@ -300,7 +300,7 @@ def _groups(found: Found) -> list[str]:
         why = f"{seen}. With this line, `tunewise check` says which are in both train and test."
     elif not first.usable:
         why = (
-            f"{seen}: fewer than {FEWEST_GROUPS} groups leave too few of them in test for any "
+            f"{seen}: fewer than {MIN_GROUPS} groups leave too few of them in test for any "
             "interval. With more rows, take the # away: rows of a group then stay on one side."
         )
     else:

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from tunewise.data.formats.turn_rows import ROLE_COLUMNS, SPEAKERS, shortened
 
-_FEWEST = 5
+_MIN_COUNT = 5
 """Values from which something may be said of all of them."""
 _UNIQUE = 0.98
 """Share of different values from which each row has one of its own."""
@@ -33,7 +33,7 @@ def why_unfit(name: str, values: Sequence[str], form: str, *, open_answer: bool)
     if not values:
         return "empty"
     distinct = set(values)
-    if len(values) < _FEWEST:
+    if len(values) < _MIN_COUNT:
         return ""
     if len(distinct) == 1:
         return f'always "{shortened(values[0], 30)}"'
