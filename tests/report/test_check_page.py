@@ -115,13 +115,18 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 def test_every_rule_that_finds_something_has_its_words() -> None:
     named = {
         rule
-        for file in [*(SOURCES / "data" / "checks").glob("*.py"), SOURCES / "checking.py"]
+        for file in [
+            *(SOURCES / "data" / "checks").glob("*.py"),
+            SOURCES / "pipelines" / "check.py",
+        ]
         for severity, rule in re.findall(
             r'found\.(?:add|each)\(\s*"(error|warning)",\s*"(\w+)"', file.read_text()
         )
     }
     assert len(named) > 15
-    calls = (SOURCES / "data" / "tool_arguments.py").read_text()  # whose rules are handed on
+    calls = (
+        SOURCES / "data" / "layouts" / "tool_arguments.py"
+    ).read_text()  # whose rules are handed on
     named |= set(re.findall(r'ArgumentFault\(\s*"(\w+)"', calls))
     assert named - {"ceiling"} == set(RULES)
 
