@@ -79,8 +79,11 @@ def test_a_dry_run_says_what_would_be_done_and_opens_nothing(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = list[object]()
-    for name in ("open_engine", "open_run", "contender_set"):
-        monkeypatch.setattr(f"tunewise.pipelines.decide.{name}", lambda *a, **k: opened.append(a))
+    for name in (
+        "models.engines.open.open_model", "pipelines.decide.open_run",
+        "pipelines.decide.contender_set",
+    ):  # fmt: skip
+        monkeypatch.setattr(f"tunewise.{name}", lambda *a, **k: opened.append(a))
     before = sorted(project.rglob("*"))
     done = tunewise("decide", project, "--dry-run", "--set", "model.base=no-such-model")
     assert done.code == 0

@@ -27,7 +27,7 @@ from tunewise.contenders.build import contender_set as real_line_up
 from tunewise.data.prepare import prepare
 from tunewise.errors import UserError
 from tunewise.models.catalog import LocalModel
-from tunewise.models.engines.protocol import Engine, Request
+from tunewise.models.engines.protocol import Request
 from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.pipelines import decide as decide_module
 from tunewise.project.load import USUAL_CONTENDERS, load_project
@@ -48,22 +48,12 @@ TRAINED = QUICK.replace("SOME", ', "fine_tune"')
 THREE_SEEDS = TRAINED.replace("seeds = 1", "seeds = 3")
 
 
-@pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch):
-    """Lets `decide` open this engine (and model) instead of the project's."""
-
-    def _use(engine: Engine, model: LocalModel | None = None) -> None:
-        monkeypatch.setattr(decide_module, "open_engine", opened(engine, model))
-
-    return _use
-
-
 # --- what a run leaves behind --------------------------------------------------------------------
 
 
-def test_every_contender_is_in_the_verdict_or_skipped_with_its_reason(tmp_path: Path, use) -> None:
-    use(scripted(right_when(lambda request: 0.6)))
-    run = decide(write_project(tmp_path, labelled(90)))
+def test_every_contender_is_in_the_verdict_or_skipped_with_its_reason(tmp_path: Path) -> None:
+    opener = opened(scripted(right_when(lambda request: 0.6)))
+    run = decide(write_project(tmp_path, labelled(90)), opener=opener)
     verdict = read_json(run / "verdict.json")
     assert contract_faults(verdict) == []
     found = by_name(verdict)
@@ -81,10 +71,10 @@ def test_another_method_than_that_of_the_contenders_is_refused(tmp_path: Path) -
 
 
 def test_a_run_folder_holds_everything_that_the_design_names(
-    tmp_path: Path, use, small_llama: LocalModel
+    tmp_path: Path, small_llama: LocalModel
 ) -> None:
-    use(scripted(right_when(tuned_well)), small_llama)
-    run = decide(write_project(tmp_path, labelled(90), THREE_SEEDS))
+    opener = opened(scripted(right_when(tuned_well)), small_llama)
+    run = decide(write_project(tmp_path, labelled(90), THREE_SEEDS), opener=opener)
     names = {path.name for path in run.iterdir()}
     assert {
         "project.toml", "environment.json", "splits.json", "plan.json", "answers.jsonl",
@@ -109,10 +99,10 @@ def test_a_run_folder_holds_everything_that_the_design_names(
 
 
 def test_what_is_clearly_better_when_tuned_is_recommended_and_handed_over(
-    tmp_path: Path, use, small_llama: LocalModel
+    tmp_path: Path, small_llama: LocalModel
 ) -> None:
-    use(scripted(right_when(tuned_well)), small_llama)
-    run = decide(write_project(tmp_path, labelled(120), THREE_SEEDS))
+    opener = opened(scripted(right_when(tuned_well)), small_llama)
+    run = decide(write_project(tmp_path, labelled(120), THREE_SEEDS), opener=opener)
     verdict = read_json(run / "verdict.json")
     assert contract_faults(verdict) == []
     assert (verdict["outcome"], verdict["rule"]) == ("fine_tune", "worth_more")
@@ -128,37 +118,41 @@ def test_what_is_clearly_better_when_tuned_is_recommended_and_handed_over(
 
 
 def test_where_nothing_beats_the_constant_answer_the_verdict_is_that_nothing_is_learned(
-    tmp_path: Path, use, small_llama: LocalModel
+    tmp_path: Path, small_llama: LocalModel
 ) -> None:
-    use(scripted(right_when(lambda request: 0.3)), small_llama)
-    verdict = read_json(decide(write_project(tmp_path, labelled(200), TRAINED)) / "verdict.json")
+    opener = opened(scripted(right_when(lambda request: 0.3)), small_llama)
+    verdict = read_json(
+        decide(write_project(tmp_path, labelled(200), TRAINED), opener=opener) / "verdict.json"
+    )
     assert (verdict["outcome"], verdict["recommended"]) == ("undecided", None)
     assert verdict["rule"] == "nothing_learned"
     assert "do not teach anything that held-out examples confirm" in verdict["reason"]
 
 
-def test_twenty_rows_never_end_in_a_fine_tune(tmp_path: Path, use, small_llama: LocalModel) -> None:
-    use(scripted(right_when(tuned_well)), small_llama)
-    verdict = read_json(decide(write_project(tmp_path, labelled(20), TRAINED)) / "verdict.json")
+def test_twenty_rows_never_end_in_a_fine_tune(tmp_path: Path, small_llama: LocalModel) -> None:
+    opener = opened(scripted(right_when(tuned_well)), small_llama)
+    verdict = read_json(
+        decide(write_project(tmp_path, labelled(20), TRAINED), opener=opener) / "verdict.json"
+    )
     assert contract_faults(verdict) == []
     assert verdict["outcome"] in {"undecided", "constant", "zero_shot"}
     assert verdict["n_test"] < 20
     assert "label at least" in verdict["reason"]
 
 
-def test_the_limit_is_the_number_of_examples_used(tmp_path: Path, use) -> None:
-    use(scripted(right_when(lambda request: 0.6)))
+def test_the_limit_is_the_number_of_examples_used(tmp_path: Path) -> None:
+    opener = opened(scripted(right_when(lambda request: 0.6)))
     project = write_project(tmp_path, labelled(200), UNTRAINED)
-    verdict = read_json(decide(project, "contenders.limit=60") / "verdict.json")
+    verdict = read_json(decide(project, "contenders.limit=60", opener=opener) / "verdict.json")
     sizes = verdict["splits"]
     assert sizes["train"] + sizes["dev"] + sizes["test"] == 60
     assert verdict["n_test"] == sizes["test"]
 
 
-def test_prices_become_the_cost_of_a_thousand_requests(tmp_path: Path, use) -> None:
-    use(scripted(right_when(lambda request: 0.6)))
+def test_prices_become_the_cost_of_a_thousand_requests(tmp_path: Path) -> None:
+    opener = opened(scripted(right_when(lambda request: 0.6)))
     prices = '[prices]\ncurrency = "EUR"\nprompt_tokens = 2.0\ncompletion_tokens = 10.0\n'
-    run = decide(write_project(tmp_path, labelled(60), UNTRAINED + prices))
+    run = decide(write_project(tmp_path, labelled(60), UNTRAINED + prices), opener=opener)
     found = by_name(read_json(run / "verdict.json"))
     # Four words of prompt and one of answer: 4 * 2 + 1 * 10 millionths, a thousand times.
     assert found["zero_shot"]["cost"] == {
@@ -208,9 +202,9 @@ class Spy:
 
 
 def test_a_fit_sees_no_test_row_and_an_answer_no_target(
-    tmp_path: Path, use, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use(scripted(right_when(lambda request: 0.6)))
+    opener = opened(scripted(right_when(lambda request: 0.6)))
     spy = Spy()
 
     def with_spy(*given: object, **named: object) -> ContenderSet:
@@ -220,7 +214,7 @@ def test_a_fit_sees_no_test_row_and_an_answer_no_target(
     monkeypatch.setattr(decide_module, "contender_set", with_spy)
     project = write_project(tmp_path, labelled(90), UNTRAINED)
     splits = prepare(load_project(project)).splits
-    decide(project)
+    decide(project, opener=opener)
     assert spy.shown == [*splits.train, *splits.dev]
     assert {item.id for item in spy.asked} == {example.id for example in splits.test}
     for item in spy.asked:
@@ -253,21 +247,19 @@ def watched(tmp_path: Path) -> tuple[Path, Path, Watch]:
     return project, out, Watch(out, texts)
 
 
-def test_plan_json_is_written_before_the_first_test_example_is_answered(
-    tmp_path: Path, use
-) -> None:
+def test_plan_json_is_written_before_the_first_test_example_is_answered(tmp_path: Path) -> None:
     project, out, engine = watched(tmp_path)
-    use(engine)
-    decide(project, out=out)
+    opener = opened(engine)
+    decide(project, out=out, opener=opener)
     assert engine.plan_was_there is True
     assert engine.answers_before is False
 
 
 def test_this_check_would_notice_a_plan_written_after_the_answers(
-    tmp_path: Path, use, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, out, engine = watched(tmp_path)
-    use(engine)
+    opener = opened(engine)
     real, late = decide_module.write_json, list[tuple[Path, object]]()
 
     def write_plan_last(file: Path, value: object) -> None:
@@ -279,21 +271,21 @@ def test_this_check_would_notice_a_plan_written_after_the_answers(
         real(file, value)
 
     monkeypatch.setattr(decide_module, "write_json", write_plan_last)
-    decide(project, out=out)
+    decide(project, out=out, opener=opener)
     assert (out / "plan.json").is_file()
     assert engine.plan_was_there is False
 
 
 def test_the_plan_names_both_sides_of_the_one_comparison_and_the_seed_that_ships(
-    tmp_path: Path, use, small_llama: LocalModel
+    tmp_path: Path, small_llama: LocalModel
 ) -> None:
     def second_seed_is_best(request: Request) -> float:
         if request.adapter is None:
             return 0.5
         return 0.99 if "seed2" in str(request.adapter) else 0.9
 
-    use(scripted(right_when(second_seed_is_best)), small_llama)
-    run = decide(write_project(tmp_path, labelled(200), THREE_SEEDS))
+    opener = opened(scripted(right_when(second_seed_is_best)), small_llama)
+    run = decide(write_project(tmp_path, labelled(200), THREE_SEEDS), opener=opener)
     plan = read_json(run / "plan.json")
     assert (plan["incumbent"], plan["challenger"]) == ("zero_shot", "fine_tune")
     assert plan["ships"]["fine_tune"] == 2
@@ -309,10 +301,10 @@ def test_the_plan_names_both_sides_of_the_one_comparison_and_the_seed_that_ships
 
 
 def test_further_seeds_are_skipped_and_said_to_be_when_dev_shows_futility(
-    tmp_path: Path, use, small_llama: LocalModel
+    tmp_path: Path, small_llama: LocalModel
 ) -> None:
-    use(scripted(right_when(lambda r: 0.3 if r.adapter else 0.95)), small_llama)
-    run = decide(write_project(tmp_path, labelled(200), THREE_SEEDS))
+    opener = opened(scripted(right_when(lambda r: 0.3 if r.adapter else 0.95)), small_llama)
+    run = decide(write_project(tmp_path, labelled(200), THREE_SEEDS), opener=opener)
     verdict = read_json(run / "verdict.json")
     assert by_name(verdict)["fine_tune"]["seeds"] == 1
     assert verdict["plan"]["futile"] is True
@@ -321,7 +313,7 @@ def test_further_seeds_are_skipped_and_said_to_be_when_dev_shows_futility(
 
 
 def test_the_challenger_named_at_its_first_seed_stays_though_its_others_are_worse(
-    tmp_path: Path, use, small_llama: LocalModel
+    tmp_path: Path, small_llama: LocalModel
 ) -> None:
     docs = tmp_path / "project" / "docs"
     docs.mkdir(parents=True)
@@ -334,10 +326,10 @@ def test_the_challenger_named_at_its_first_seed_stays_though_its_others_are_wors
             return 0.8
         return 0.9 if "seed1" in str(request.adapter) else 0.6
 
-    use(scripted(right_when(skill)), small_llama)
+    opener = opened(scripted(right_when(skill)), small_llama)
     both = TRAINED.replace('"fine_tune"]', '"fine_tune", "fine_tune_rag"]')
     more = 'documents = "docs"\n' + both.replace("seeds = 1", "seeds = 2")
-    run = decide(write_project(tmp_path / "project", labelled(120), more))
+    run = decide(write_project(tmp_path / "project", labelled(120), more), opener=opener)
     plan = read_json(run / "plan.json")
     assert plan["challenger"] == "fine_tune"
     assert plan["seeds"] == {"constant": 1, "zero_shot": 1, "fine_tune": 2, "fine_tune_rag": 1}
@@ -349,14 +341,14 @@ def test_the_challenger_named_at_its_first_seed_stays_though_its_others_are_wors
 
 
 def test_crashed_answers_are_counted_as_errors_and_quality_is_shown_without_them_too(
-    tmp_path: Path, use
+    tmp_path: Path,
 ) -> None:
     def fails_sometimes(request: Request) -> str | Failure:
         fails = number_of(request) % 4 == 0
         return Failure(message="does not fit") if fails else target_of(request)
 
-    use(scripted(fails_sometimes))
-    run = decide(write_project(tmp_path, labelled(120), UNTRAINED))
+    opener = opened(scripted(fails_sometimes))
+    run = decide(write_project(tmp_path, labelled(120), UNTRAINED), opener=opener)
     verdict = read_json(run / "verdict.json")
     assert contract_faults(verdict) == []
     found = by_name(verdict)["zero_shot"]
@@ -375,11 +367,11 @@ def test_crashed_answers_are_counted_as_errors_and_quality_is_shown_without_them
     assert by_name(verdict)["constant"]["without_errors"] is None
 
 
-def test_a_contender_that_only_crashes_scores_nothing_and_the_run_ends_well(
-    tmp_path: Path, use
-) -> None:
-    use(scripted(lambda request: Failure(message="the server is gone")))
-    verdict = read_json(decide(write_project(tmp_path, labelled(90), UNTRAINED)) / "verdict.json")
+def test_a_contender_that_only_crashes_scores_nothing_and_the_run_ends_well(tmp_path: Path) -> None:
+    opener = opened(scripted(lambda request: Failure(message="the server is gone")))
+    verdict = read_json(
+        decide(write_project(tmp_path, labelled(90), UNTRAINED), opener=opener) / "verdict.json"
+    )
     assert contract_faults(verdict) == []
     found = by_name(verdict)["zero_shot"]
     assert found["quality"]["value"] == 0
@@ -390,42 +382,42 @@ def test_a_contender_that_only_crashes_scores_nothing_and_the_run_ends_well(
 # --- looks ---------------------------------------------------------------------------------------
 
 
-def test_a_second_run_on_the_same_rows_is_the_second_look(tmp_path: Path, use) -> None:
+def test_a_second_run_on_the_same_rows_is_the_second_look(tmp_path: Path) -> None:
     project = write_project(tmp_path, labelled(90), UNTRAINED)
     uses: list[int] = []
     for _ in range(3):
-        use(scripted(right_when(lambda request: 0.6)))
-        uses.append(read_json(decide(project) / "verdict.json")["test_set_uses"])
+        opener = opened(scripted(right_when(lambda request: 0.6)))
+        uses.append(read_json(decide(project, opener=opener) / "verdict.json")["test_set_uses"])
     assert uses == [1, 2, 3]
 
 
-def test_rows_added_later_do_not_make_the_old_ones_new(tmp_path: Path, use) -> None:
+def test_rows_added_later_do_not_make_the_old_ones_new(tmp_path: Path) -> None:
     for count, expected in ((90, 1), (120, 2)):
-        use(scripted(right_when(lambda request: 0.6)))
+        opener = opened(scripted(right_when(lambda request: 0.6)))
         project = write_project(tmp_path, labelled(count), UNTRAINED)
-        verdict = read_json(decide(project) / "verdict.json")
+        verdict = read_json(decide(project, opener=opener) / "verdict.json")
         assert verdict["test_set_uses"] == expected
 
 
 def test_a_run_on_changed_data_says_what_changed_and_that_test_rows_were_used(
-    tmp_path: Path, use
+    tmp_path: Path,
 ) -> None:
     notes: list[str] = []
     for count in (90, 120):
-        use(scripted(right_when(lambda request: 0.6)))
+        opener = opened(scripted(right_when(lambda request: 0.6)))
         project = write_project(tmp_path, labelled(count), UNTRAINED)
-        notes = read_json(decide(project) / "verdict.json")["notes"]
+        notes = read_json(decide(project, opener=opener) / "verdict.json")["notes"]
         if count == 90:
             assert not any("changed since" in note or "look" in note for note in notes)
     assert any(": 30 rows added. Of its " in note for note in notes)
     assert any("opened by 1 run before. This is look 2" in note for note in notes)
 
 
-def test_a_run_uses_as_many_test_rows_as_the_gain_needs_and_says_so(tmp_path: Path, use) -> None:
+def test_a_run_uses_as_many_test_rows_as_the_gain_needs_and_says_so(tmp_path: Path) -> None:
     engine = scripted(right_when(lambda request: 0.6))
-    use(engine)
+    opener = opened(engine)
     project = write_project(tmp_path, labelled(240), UNTRAINED)
-    run = decide(project, "decision.minimum_gain=0.2")
+    run = decide(project, "decision.minimum_gain=0.2", opener=opener)
     verdict, splits = read_json(run / "verdict.json"), read_json(run / "splits.json")
     assert verdict["n_test"] == len(splits["test"]) == 37
     assert any(
@@ -439,22 +431,24 @@ def test_a_run_uses_as_many_test_rows_as_the_gain_needs_and_says_so(tmp_path: Pa
         assert not re.search(rf"{example.messages[0].content}\b", asked)
 
 
-def test_other_rows_are_a_first_look(tmp_path: Path, use) -> None:
+def test_other_rows_are_a_first_look(tmp_path: Path) -> None:
     for start in (0, 500):
-        use(scripted(right_when(lambda request: 0.6)))
+        opener = opened(scripted(right_when(lambda request: 0.6)))
         rows = labelled(600)[start : start + 90]
-        verdict = read_json(decide(write_project(tmp_path, rows, UNTRAINED)) / "verdict.json")
+        verdict = read_json(
+            decide(write_project(tmp_path, rows, UNTRAINED), opener=opener) / "verdict.json"
+        )
         assert verdict["test_set_uses"] == 1
 
 
 def test_the_same_project_twice_gives_the_same_verdict_but_for_the_look(
-    tmp_path: Path, use, small_llama: LocalModel
+    tmp_path: Path, small_llama: LocalModel
 ) -> None:
     found = []
     for name in ("one", "two"):
-        use(scripted(right_when(tuned_well)), small_llama)
+        opener = opened(scripted(right_when(tuned_well)), small_llama)
         project = write_project(tmp_path / name, labelled(90), TRAINED)
-        found.append(essence(read_json(decide(project) / "verdict.json")))
+        found.append(essence(read_json(decide(project, opener=opener) / "verdict.json")))
     assert found[0] == found[1]
 
 
@@ -462,28 +456,28 @@ def test_the_same_project_twice_gives_the_same_verdict_but_for_the_look(
 
 
 def test_an_engine_is_closed_and_the_folder_free_again_after_a_fault(
-    tmp_path: Path, use, small_llama: LocalModel
+    tmp_path: Path, small_llama: LocalModel
 ) -> None:
     engine = scripted(right_when(tuned_well))
-    use(engine, small_llama)
+    opener = opened(engine, small_llama)
     rows = [{"text": f"message {n} " + "x" * 600, "label": LABELS[n % 3]} for n in range(40)]
     project = write_project(tmp_path / "p", rows, TRAINED)
     with pytest.raises(UserError, match="tokens do not fit the model's context of 256") as caught:
-        decide(project, out=tmp_path / "run")
+        decide(project, out=tmp_path / "run", opener=opener)
     assert str(caught.value).startswith(f"{tmp_path / 'p' / 'examples.jsonl'}:")
     assert str(caught.value).endswith(" more rows like these.")
     with pytest.raises(RuntimeError, match="closed"):
         engine.generate([])
     with pytest.raises(UserError, match="a run lies here already"):
-        decide(project, out=tmp_path / "run")
-    use(scripted(right_when(tuned_well)), small_llama)
+        decide(project, out=tmp_path / "run", opener=opener)
+    opener = opened(scripted(right_when(tuned_well)), small_llama)
     with pytest.raises(UserError, match="tokens do not fit the model's context of 256"):
-        decide(project, out=tmp_path / "run", resume=True)
+        decide(project, out=tmp_path / "run", resume=True, opener=opener)
 
 
-def test_the_contract_checker_notices_what_is_missing_or_wrong(tmp_path: Path, use) -> None:
-    use(scripted(right_when(lambda request: 0.6)))
-    run = decide(write_project(tmp_path, labelled(90), UNTRAINED))
+def test_the_contract_checker_notices_what_is_missing_or_wrong(tmp_path: Path) -> None:
+    opener = opened(scripted(right_when(lambda request: 0.6)))
+    run = decide(write_project(tmp_path, labelled(90), UNTRAINED), opener=opener)
     verdict = read_json(run / "verdict.json")
     del verdict["contenders"][0]["latency_ms"]
     verdict["contenders"][1]["quality"]["high"] = verdict["contenders"][1]["quality"]["low"]

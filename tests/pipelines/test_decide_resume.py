@@ -21,8 +21,6 @@ from decide_projects import (
 )
 from tunewise.errors import UserError
 from tunewise.models.catalog import LocalModel
-from tunewise.models.engines.protocol import Engine
-from tunewise.pipelines import decide as decide_module
 
 MORE = """
 [training]
@@ -38,34 +36,26 @@ UNTUNED = MORE.replace(', "fine_tune"', "")
 
 
 @pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch):
-    def _use(engine: Engine, model: LocalModel | None = None) -> None:
-        monkeypatch.setattr(decide_module, "open_engine", opened(engine, model))
-
-    return _use
-
-
-@pytest.fixture
 def project(tmp_path: Path) -> Path:
     return write_project(tmp_path / "broken", labelled(70), MORE)
 
 
 def test_a_run_stopped_again_and_again_ends_like_one_that_was_not(
-    tmp_path: Path, project: Path, use, small_llama: LocalModel
+    tmp_path: Path, project: Path, small_llama: LocalModel
 ) -> None:
     whole = scripted(right_when(tuned_well))
-    use(whole, small_llama)
-    unbroken = decide(write_project(tmp_path / "unbroken", labelled(70), MORE))
+    opener = opened(whole, small_llama)
+    unbroken = decide(write_project(tmp_path / "unbroken", labelled(70), MORE), opener=opener)
 
     stops = 0
     resume = False
     asked: list[object] = []
     while True:
         engine = scripted(right_when(tuned_well))
-        use(engine, small_llama)
+        opener = opened(engine, small_llama)
         try:
             with stopping(engine, after=100):  # each time in the middle of some batch
-                decide(project, out=project / "run", resume=resume)
+                decide(project, out=project / "run", resume=resume, opener=opener)
             asked += engine.requests
             break
         except KeyboardInterrupt:
@@ -94,85 +84,82 @@ def latency_requests(run: Path) -> int:
 
 
 @pytest.fixture
-def stopped(untuned: Path, tmp_path: Path, use) -> Path:
+def stopped(untuned: Path, tmp_path: Path) -> Path:
     """Its run, stopped in the middle of answering test."""
     whole = scripted(right_when(lambda request: 0.6))
-    use(whole)
+    opener = opened(whole)
     twin = write_project(tmp_path / "whole", labelled(70), UNTUNED)
-    decide(twin, out=twin / "run")
+    decide(twin, out=twin / "run", opener=opener)
     first = scripted(right_when(lambda request: 0.6))
-    use(first)
+    opener = opened(first)
     latency = latency_requests(twin / "run")
     with (
         pytest.raises(KeyboardInterrupt),
         stopping(first, after=len(whole.requests) - latency - 5),
     ):
-        decide(untuned, out=untuned / "run")
+        decide(untuned, out=untuned / "run", opener=opener)
     assert (untuned / "run" / "answers.jsonl").exists(), "test was open when it was stopped"
     return untuned / "run"
 
 
-def test_what_was_answered_before_the_stop_is_not_asked_again(
-    untuned: Path, stopped: Path, use
-) -> None:
+def test_what_was_answered_before_the_stop_is_not_asked_again(untuned: Path, stopped: Path) -> None:
     kept = {row["key"] for row in read_jsonl(stopped / "fit-answers.jsonl")}
     assert len(kept) > 100
     engine = scripted(right_when(lambda request: 0.6))
-    use(engine)
-    decide(untuned, out=stopped, resume=True)
+    opener = opened(engine)
+    decide(untuned, out=stopped, resume=True, opener=opener)
     journal = [row["key"] for row in read_jsonl(stopped / "fit-answers.jsonl")]
     assert len(set(journal)) == len(journal)
     assert len(engine.requests) == len(journal) - len(kept) + latency_requests(stopped)
 
 
-def test_a_run_that_resumes_counts_as_one_look(untuned: Path, stopped: Path, use) -> None:
-    use(scripted(right_when(lambda request: 0.6)))
-    assert decide(untuned, out=stopped, resume=True) == stopped
+def test_a_run_that_resumes_counts_as_one_look(untuned: Path, stopped: Path) -> None:
+    opener = opened(scripted(right_when(lambda request: 0.6)))
+    assert decide(untuned, out=stopped, resume=True, opener=opener) == stopped
     assert read_json(stopped / "verdict.json")["test_set_uses"] == 1
     assert [e["event"] for e in read_jsonl(stopped / "events.jsonl")].count("start") == 2
 
 
 @pytest.mark.parametrize("name", ["answers.jsonl", "fit-answers.jsonl", "events.jsonl"])
 def test_a_half_written_last_line_is_dropped_and_asked_again(
-    tmp_path: Path, untuned: Path, stopped: Path, use, name: str
+    tmp_path: Path, untuned: Path, stopped: Path, name: str
 ) -> None:
     file = stopped / name
     file.write_bytes(file.read_bytes()[:-25])
-    use(scripted(right_when(lambda request: 0.6)))
-    decide(untuned, out=stopped, resume=True)
+    opener = opened(scripted(right_when(lambda request: 0.6)))
+    decide(untuned, out=stopped, resume=True, opener=opener)
     whole = read_json(tmp_path / "whole" / "run" / "verdict.json")
     assert essence(read_json(stopped / "verdict.json")) == essence(whole)
     assert repeated_answers(stopped) == []
     read_jsonl(stopped / "events.jsonl")
 
 
-def test_the_newest_interrupted_run_is_found_without_naming_it(untuned: Path, use) -> None:
+def test_the_newest_interrupted_run_is_found_without_naming_it(untuned: Path) -> None:
     for after in (30, 100):
         engine = scripted(right_when(lambda request: 0.6))
-        use(engine)
+        opener = opened(engine)
         with pytest.raises(KeyboardInterrupt), stopping(engine, after=after):
-            decide(untuned)
+            decide(untuned, opener=opener)
         time.sleep(1.1)  # run folders are named by the second
     *_, newest = sorted(path for path in (untuned / "runs").iterdir() if path.is_dir())
-    use(scripted(right_when(lambda request: 0.6)))
-    assert decide(untuned, resume=True) == newest
+    opener = opened(scripted(right_when(lambda request: 0.6)))
+    assert decide(untuned, resume=True, opener=opener) == newest
 
 
 def refusal(project: Path, *overrides: str) -> str:
+    opener = opened(scripted(right_when(lambda request: 0.6)))
     with pytest.raises(UserError) as caught:
-        decide(project, *overrides, out=project / "run", resume=True)
+        decide(project, *overrides, out=project / "run", resume=True, opener=opener)
     return str(caught.value)
 
 
 def test_other_settings_or_rows_are_not_resumed_and_what_changed_is_named(
-    untuned: Path, stopped: Path, use
+    untuned: Path, stopped: Path
 ) -> None:
-    use(scripted(right_when(lambda request: 0.6)))
     said = refusal(untuned, "decision.minimum_gain=0.1")
     assert "no run of this project with the same settings and data to resume" in said
     assert "Since run began: decision.minimum_gain was 0.05 and is 0.1 now." in said
     write_project(untuned, labelled(71), UNTUNED)
-    use(scripted(right_when(lambda request: 0.6)))
     said = refusal(untuned)
     assert "no run of this project with the same settings and data to resume" in said
     assert "Since run began: examples.jsonl: 1 row is new." in said
@@ -187,7 +174,7 @@ CHANGED = {
 @pytest.mark.parametrize("finished", [False, True], ids=["stopped", "finished"])
 @pytest.mark.parametrize(("file", "said"), CHANGED.values(), ids=CHANGED)
 def test_what_a_run_reads_beside_its_rows_is_that_of_its_beginning(
-    file: str, said: str, finished: bool, tmp_path: Path, use
+    file: str, said: str, finished: bool, tmp_path: Path
 ) -> None:
     more = '[contenders]\nuse = ["constant", "zero_shot", "rag"]\n'
     project = write_project(tmp_path / "project", labelled(70), more)
@@ -197,29 +184,31 @@ def test_what_a_run_reads_beside_its_rows_is_that_of_its_beginning(
     (project / "strict.py").write_text(metric)
     settings = (f"data.documents={project / 'docs'}", "task.metric=strict:same")
     engine = scripted(right_when(lambda request: 0.6))
-    use(engine)
+    opener = opened(engine)
     if finished:
-        decide(project, *settings, out=project / "run")
+        decide(project, *settings, out=project / "run", opener=opener)
     else:
         with pytest.raises(KeyboardInterrupt), stopping(engine, after=20):
-            decide(project, *settings, out=project / "run")
+            decide(project, *settings, out=project / "run", opener=opener)
     before = (project / file).read_text()
     (project / file).write_text(before.replace("thirty", "ten") + "\n")
-    use(scripted(right_when(lambda request: 0.6)))
     assert said in refusal(project, *settings)
     (project / file).write_text(before)
-    use(scripted(right_when(lambda request: 0.6)))
-    assert decide(project, *settings, out=project / "run", resume=True) == project / "run"
+    opener = opened(scripted(right_when(lambda request: 0.6)))
+    assert (
+        decide(project, *settings, out=project / "run", resume=True, opener=opener)
+        == project / "run"
+    )
 
 
-def test_a_finished_run_is_shown_again_with_its_report(untuned: Path, stopped: Path, use) -> None:
-    use(scripted(right_when(lambda request: 0.6)))
-    decide(untuned, out=stopped, resume=True)
+def test_a_finished_run_is_shown_again_with_its_report(untuned: Path, stopped: Path) -> None:
+    opener = opened(scripted(right_when(lambda request: 0.6)))
+    decide(untuned, out=stopped, resume=True, opener=opener)
     verdict = (stopped / "verdict.json").read_bytes()
     (stopped / "report.html").unlink()  # killed between the two
     engine = scripted(right_when(lambda request: 0.6))
-    use(engine)
-    assert decide(untuned, out=stopped, resume=True) == stopped
+    opener = opened(engine)
+    assert decide(untuned, out=stopped, resume=True, opener=opener) == stopped
     assert (stopped / "verdict.json").read_bytes() == verdict
     assert (stopped / "report.html").is_file()
     assert not engine.requests

@@ -8,7 +8,6 @@ import pytest
 from command_line import tunewise
 from decide_projects import by_name, decide, number_of, opened, read_json, scripted
 from tunewise.models.engines.protocol import Request
-from tunewise.pipelines import decide as decide_module
 
 SETTINGS = """
 [task]
@@ -48,13 +47,10 @@ def test_check_counts_two_labels_as_they_are_written_most_often(folder: Path) ->
 
 
 @pytest.mark.parametrize("written", ["{}", "{}.0", "It is {}.0."])
-def test_either_way_of_writing_is_right(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, written: str
-) -> None:
+def test_either_way_of_writing_is_right(folder: Path, written: str) -> None:
     def script(request: Request) -> str:
         return written.format(right(number_of(request)))
 
-    monkeypatch.setattr(decide_module, "open_engine", opened(scripted(script)))
-    verdict = read_json(decide(folder) / "verdict.json")
+    verdict = read_json(decide(folder, opener=opened(scripted(script))) / "verdict.json")
     assert by_name(verdict)["zero_shot"]["quality"]["value"] == 1.0
     assert by_name(verdict)["constant"]["quality"]["value"] == pytest.approx(27 / 40)

@@ -1,7 +1,7 @@
 """What an engineer of a law firm does with 240 rows exported as CSV, command by command.
 
 Six spellings of two labels, repeated clauses, rows without an answer, a `sep=` line: the whole way
-from `init` to a verdict, by the real command line. The scripted engine stands for the model.
+from `init` to a verdict, by the real command line. An endpoint on this machine is the model.
 """
 
 import csv
@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from chat_endpoint import Endpoint, Reply, completion
 from command_line import Done, tunewise
-from decide_projects import contract_faults, opened, read_json, scripted
-from tunewise.models.engines.protocol import Request
-from tunewise.pipelines import decide as decide_module
+from decide_projects import contract_faults, read_json
 from tunewise.project.load import load_project
 
 YES = ("Yes", "Yes", "Yes", "yes", "YES")
@@ -89,14 +88,14 @@ def use_repaired(folder: Path, said: str) -> None:
     file.write_text(text, "utf-8")
 
 
-def capped(request: Request) -> str:
+def capped(asked: dict) -> Reply:
     """A model that reads the clause: right but for every eleventh."""
-    text = request.messages[-1].content
+    text = asked["messages"][-1]["content"]
     right = "not be liable beyond" in text
-    return "Yes" if right != (len(text) % 11 == 0) else "No"
+    return completion("Yes" if right != (len(text) % 11 == 0) else "No")
 
 
-def test_from_an_export_to_a_verdict(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_an_export_to_a_verdict(folder: Path) -> None:
     done = tunewise("init", folder)
     assert done.code == 0, done.err
     project = load_project(folder)
@@ -132,8 +131,12 @@ def test_from_an_export_to_a_verdict(folder: Path, monkeypatch: pytest.MonkeyPat
     assert "minutes" in dry.out
     assert "unlikely" in dry.out
 
-    monkeypatch.setattr(decide_module, "open_engine", opened(scripted(capped)))
-    decided: Done = tunewise("decide", folder, "--contenders", "constant,zero_shot,few_shot")
+    endpoint = Endpoint()
+    endpoint.reply = capped
+    decided: Done = tunewise(
+        "decide", folder, "--contenders", "constant,zero_shot,few_shot",
+        "--set", "model.engine=openai", "--set", f"model.base_url={endpoint.url}",
+    )  # fmt: skip
     assert decided.code == 0, decided.err
     (run,) = (folder / "runs").glob("*/verdict.json")
     verdict = read_json(run)

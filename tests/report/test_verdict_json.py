@@ -21,7 +21,6 @@ from decide_projects import (
 )
 from tunewise.models.engines.protocol import Engine, Request
 from tunewise.models.engines.scripted import ScriptedEngine
-from tunewise.pipelines import decide as decide_module
 from tunewise.types import Failure, Generation, Usage
 
 USE = '[contenders]\nuse = ["constant", "zero_shot"]\n'
@@ -44,11 +43,9 @@ class Caching(ScriptedEngine):
         ]
 
 
-def verdict_of(
-    folder: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, rows: list[dict], more: str
-) -> dict:
-    monkeypatch.setattr(decide_module, "open_engine", opened(engine))
-    verdict = read_json(decide(write_project(folder, rows, more)) / "verdict.json")
+def verdict_of(folder: Path, engine: Engine, rows: list[dict], more: str) -> dict:
+    project = write_project(folder, rows, more)
+    verdict = read_json(decide(project, opener=opened(engine)) / "verdict.json")
     assert contract_faults(verdict) == []
     return verdict
 
@@ -63,10 +60,10 @@ def verdict_of(
     ],
 )
 def test_cached_tokens_cost_what_they_cost_as_served(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prices: str, cost: float
+    tmp_path: Path, prices: str, cost: float
 ) -> None:
     engine = Caching(right_when(lambda request: 0.5))
-    verdict = verdict_of(tmp_path, engine, monkeypatch, labelled(60), f"{USE}[prices]\n{prices}\n")
+    verdict = verdict_of(tmp_path, engine, labelled(60), f"{USE}[prices]\n{prices}\n")
     found = by_name(verdict)["zero_shot"]
     tokens = {"prompt": 4.0, "cached": 2.0, "completion": 1.0, "thinking": 0.0}
     assert found["tokens"] == tokens
@@ -74,17 +71,13 @@ def test_cached_tokens_cost_what_they_cost_as_served(
 
 
 @pytest.mark.parametrize("prices", ["", "prompt_tokens = 2", "training_hour = 3"])
-def test_without_both_prices_of_tokens_no_cost_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prices: str
-) -> None:
+def test_without_both_prices_of_tokens_no_cost_is_told(tmp_path: Path, prices: str) -> None:
     engine = scripted(right_when(lambda request: 0.5))
-    verdict = verdict_of(tmp_path, engine, monkeypatch, labelled(60), f"{USE}[prices]\n{prices}\n")
+    verdict = verdict_of(tmp_path, engine, labelled(60), f"{USE}[prices]\n{prices}\n")
     assert {json.dumps(one["cost"]) for one in verdict["contenders"]} == {"{}"}
 
 
-def test_a_json_task_shows_validity_and_exact_match_beside_its_metric(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_json_task_shows_validity_and_exact_match_beside_its_metric(tmp_path: Path) -> None:
     rows = [
         {"text": row["text"], "label": json.dumps({"label": row["label"], "urgent": False})}
         for row in labelled(90)
@@ -94,7 +87,7 @@ def test_a_json_task_shows_validity_and_exact_match_beside_its_metric(
         number = int(request.messages[-1].content.split()[-1])
         return '{"label": "refund", "urgent": false}' if number % 2 else "not JSON"
 
-    verdict = verdict_of(tmp_path, scripted(answers), monkeypatch, rows, USE)
+    verdict = verdict_of(tmp_path, scripted(answers), rows, USE)
     assert (verdict["task"]["kind"], verdict["metric"]) == ("extraction", "json_fields")
     found = by_name(verdict)
     assert found["constant"]["secondary"]["valid_json"] == 1.0
@@ -103,12 +96,10 @@ def test_a_json_task_shows_validity_and_exact_match_beside_its_metric(
     assert 0 < side["exact_match"] < found["zero_shot"]["quality"]["value"] < side["valid_json"] < 1
 
 
-def test_an_aggregate_metric_is_judged_over_all_answers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_aggregate_metric_is_judged_over_all_answers(tmp_path: Path) -> None:
     engine = scripted(lambda request: "refund")
-    monkeypatch.setattr(decide_module, "open_engine", opened(engine))
-    run = decide(write_project(tmp_path, labelled(90), USE), "task.metric=macro_f1")
+    project = write_project(tmp_path, labelled(90), USE)
+    run = decide(project, "task.metric=macro_f1", opener=opened(engine))
     verdict = read_json(run / "verdict.json")
     assert contract_faults(verdict) == []
     targets = [row["target"] for row in read_jsonl(run / "test.jsonl")]
@@ -121,9 +112,7 @@ def test_an_aggregate_metric_is_judged_over_all_answers(
     assert "McNemar" not in between["method"]
 
 
-def test_recall_of_retrieval_is_told_where_rows_name_their_document(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recall_of_retrieval_is_told_where_rows_name_their_document(tmp_path: Path) -> None:
     docs = tmp_path / "docs"
     docs.mkdir()
     for thing in ("tent", "lamp", "stove"):
@@ -139,7 +128,7 @@ def test_recall_of_retrieval_is_told_where_rows_name_their_document(
     ]
     engine = scripted(lambda request: "a trip")
     more = 'documents = "docs"\n[contenders]\nuse = ["constant", "rag"]\n'
-    verdict = verdict_of(tmp_path, engine, monkeypatch, rows, more)
+    verdict = verdict_of(tmp_path, engine, rows, more)
     rag = by_name(verdict)["rag"]
     assert rag["retrieval"]["recall_at_k"] == 1.0
     assert rag["retrieval"]["k"] == rag["fit"]["settings"]["k"]
@@ -147,12 +136,10 @@ def test_recall_of_retrieval_is_told_where_rows_name_their_document(
     assert by_name(verdict)["constant"]["retrieval"] == {}
 
 
-def test_every_contender_tells_what_it_chose_and_what_it_spent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_contender_tells_what_it_chose_and_what_it_spent(tmp_path: Path) -> None:
     engine = scripted(right_when(lambda request: 0.5))
     more = '[contenders]\nuse = ["constant", "zero_shot", "prompt", "few_shot"]\n'
-    found = by_name(verdict_of(tmp_path, engine, monkeypatch, labelled(90), more))
+    found = by_name(verdict_of(tmp_path, engine, labelled(90), more))
     for one in found.values():
         assert one["fit"]["settings"]
         assert set(one["fit"]["tokens"]) == {"prefilled", "generated", "trained"}
@@ -164,24 +151,22 @@ def test_every_contender_tells_what_it_chose_and_what_it_spent(
     assert len(found["prompt"]["fit"]["trials"]) == 9
 
 
-def test_what_was_not_measured_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
     engine = scripted(right_when(lambda request: 0.5))
-    verdict = verdict_of(tmp_path, engine, monkeypatch, labelled(60), USE)
+    verdict = verdict_of(tmp_path, engine, labelled(60), USE)
     notes = " ".join(verdict["notes"])
     assert "Retention" in notes
     assert "Cost over time was not measured" in notes
     assert (verdict["retention"], verdict["economics"], verdict["learning_curve"]) == ({}, {}, {})
 
 
-def test_thoughts_are_counted_apart_and_answers_cut_in_them_are_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_thoughts_are_counted_apart_and_answers_cut_in_them_are_told(tmp_path: Path) -> None:
     asked = iter(range(10**6))
 
     def thinks(request: Request) -> str:
         return "<think>a or b" if next(asked) % 3 == 0 else "<think>a or b</think> a"
 
-    verdict = verdict_of(tmp_path, ScriptedEngine(thinks), monkeypatch, labelled(60), USE)
+    verdict = verdict_of(tmp_path, ScriptedEngine(thinks), labelled(60), USE)
     zero_shot = by_name(verdict)["zero_shot"]
     assert zero_shot["tokens"]["thinking"] == 3
     assert 0 < zero_shot["cut_in_thoughts"] < verdict["n_test"]

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tunewise.models.engines.open import Opened
+from tunewise.models.catalog import LocalModel
+from tunewise.models.engines.open import EngineOpener, Opened, open_engine
 from tunewise.models.engines.protocol import Engine, Request
 from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.progress import Silent
@@ -62,20 +63,32 @@ def tuned_well(request: Request) -> float:
     return 0.97 if request.adapter else 0.3
 
 
-def opened(engine: Engine, model: object = None) -> Callable[..., Opened]:
-    """What stands in for `open_engine`."""
-    return lambda settings, progress: Opened(engine=engine, model=model, why="given")  # type: ignore[arg-type]
+def opened(engine: Engine, model: LocalModel | None = None) -> EngineOpener:
+    """An opener that has this engine (and model), whatever the project asks for."""
+    return lambda settings, *, progress: Opened(engine=engine, model=model, why="given")
 
 
 def scripted(script: Callable[[Request], str | Failure]) -> ScriptedEngine:
     return ScriptedEngine(script)
 
 
-def decide(project: Path, *overrides: str, out: Path | None = None, resume: bool = False) -> Path:
+def decide(
+    project: Path,
+    *overrides: str,
+    out: Path | None = None,
+    resume: bool = False,
+    opener: EngineOpener = open_engine,
+) -> Path:
     """Runs it, silently."""
     from tunewise.pipelines.decide import run_decide
 
-    return run_decide(load_project(project, overrides), progress=Silent(), out=out, resume=resume)
+    return run_decide(
+        load_project(project, overrides),
+        progress=Silent(),
+        out=out,
+        resume=resume,
+        opener=opener,
+    )
 
 
 def read_json(file: Path) -> Json:

@@ -105,8 +105,9 @@ def validator_for(
         stack: closes the engine.
     """
     if training_data.prepared is not None:
-        opened = open_engine(training_data.prepared.project.model, progress=progress)
-        stack.callback(opened.engine.close)
+        opened = stack.enter_context(
+            open_engine(training_data.prepared.project.model, progress=progress)
+        )
         return _by_answers(training_data.prepared, opened.engine, project.training.start, progress)
     return (
         _by_perplexity(training_data)

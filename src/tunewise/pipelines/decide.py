@@ -5,7 +5,7 @@ are written down; only then is test opened, once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -34,7 +34,7 @@ from tunewise.metrics.by_name import CRASHED, Metric, metric_named, score_answer
 from tunewise.metrics.custom import own_metric_file
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.cached import JournalEngine
-from tunewise.models.engines.open import Opened, open_ceiling, open_engine
+from tunewise.models.engines.open import EngineOpener, Opened, open_ceiling, open_engine
 from tunewise.models.engines.protocol import Engine
 from tunewise.pipelines.estimate import Forecast, forecast, usual
 from tunewise.progress import Progress
@@ -87,6 +87,7 @@ def run_decide(
     out: Path | None = None,
     resume: bool = False,
     reproduce: str = "",
+    opener: EngineOpener = open_engine,
 ) -> Path:
     """Fits, judges and decides; everything it finds lies in the run folder it returns.
 
@@ -97,6 +98,7 @@ def run_decide(
         resume: go on with the newest interrupted run of the same project and data; a finished
             one is shown again.
         reproduce: the command line, for the report.
+        opener: opens the engine of the base model; what it opens is closed at the end.
 
     Raises:
         UserError: a fault in the data, the model, an endpoint or the run folder.
@@ -122,14 +124,17 @@ def run_decide(
         folder=project.root,
         instruction=project.task.instruction,
     )
-    ceilings = {e.name: open_ceiling(e) for e in project.contenders.endpoints}
-    opened = open_engine(project.model, progress=progress)
-    run = open_run(project, prepared.splits, out=out, resume=resume)
-    engines: list[Engine] = []
-    try:
+    with ExitStack() as stack:
+        ceilings = {
+            one.name: stack.enter_context(closing(open_ceiling(one)))
+            for one in project.contenders.endpoints
+        }
+        opened = stack.enter_context(opener(project.model, progress=progress))
+        run = stack.enter_context(
+            closing(open_run(project, prepared.splits, out=out, resume=resume))
+        )
         engine = JournalEngine(opened.engine, run.file("fit-answers.jsonl"))
-        engines = [engine]
-        engines += [JournalEngine(c, run.file(f"fit-{n}.jsonl")) for n, c in ceilings.items()]
+        others = {n: JournalEngine(c, run.file(f"fit-{n}.jsonl")) for n, c in ceilings.items()}
         resources = Resources(
             engine=engine,
             model=opened.model,
@@ -141,7 +146,7 @@ def run_decide(
         field = contender_set(
             project,
             resources,
-            ceilings=dict(zip(ceilings, engines[1:], strict=True)),
+            ceilings=others,
             documents=documents,
             held_out=[*prepared.splits.dev, *prepared.splits.test],
         )
@@ -166,12 +171,8 @@ def run_decide(
             refuse_untrainable(job)
             fits = fit_all(job)
             look = note_use(run, prepared.splits.test)
-            entries = examine(job, fits, engines)
+            entries = examine(job, fits, [engine, *others.values()])
         return conclude(job, fits, entries, opened, look=look, reproduce=reproduce)
-    finally:
-        for one in engines or [opened.engine]:
-            one.close()
-        run.close()
 
 
 class Read(NamedTuple):

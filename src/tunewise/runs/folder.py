@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -149,26 +149,33 @@ def open_run(project: Project, splits: Splits, *, out: Path | None, resume: bool
             "Name a folder you may write to with --out."
         ) from error
     run = RunFolder(path=path, project=project, lock=lock)
+    with ExitStack() as stack:
+        stack.callback(run.close)
+        _begin(run, splits)
+        stack.pop_all()
+    return run
+
+
+def _begin(run: RunFolder, splits: Splits) -> None:
+    """Writes what makes a folder a run, or closes the sitting before."""
     if run.file("splits.json").exists():
         run.close_sitting()
-    else:
-        write_text(run.file("project.toml"), resolved_toml(project))
-        write_json(run.file("environment.json"), _environment())
-        write_lines(run.file("test.jsonl"), [_shown(example) for example in splits.test])
-        write_json(
-            run.file("splits.json"),
-            {
-                "run": secrets.token_hex(8),
-                "seed": splits.seed,
-                "fingerprint": splits.fingerprint,
-                **{part: [row.id for row in rows] for part, rows in _parts(splits).items()},
-                "contents": {
-                    part: [content_hash(row) for row in rows]
-                    for part, rows in _parts(splits).items()
-                },
+        return
+    write_text(run.file("project.toml"), resolved_toml(run.project))
+    write_json(run.file("environment.json"), _environment())
+    write_lines(run.file("test.jsonl"), [_shown(example) for example in splits.test])
+    write_json(
+        run.file("splits.json"),
+        {
+            "run": secrets.token_hex(8),
+            "seed": splits.seed,
+            "fingerprint": splits.fingerprint,
+            **{part: [row.id for row in rows] for part, rows in _parts(splits).items()},
+            "contents": {
+                part: [content_hash(row) for row in rows] for part, rows in _parts(splits).items()
             },
-        )
-    return run
+        },
+    )
 
 
 def run_token(path: Path) -> str:

@@ -4,8 +4,9 @@ Knows nothing of contenders.
 """
 
 import importlib.util
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, Self
 
 import torch
 
@@ -27,13 +28,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
-    """An engine ready to answer."""
+    """An engine ready to answer; as a context manager it closes the engine at the end."""
 
     engine: Engine
     model: LocalModel | None
     """The base model on this machine; None when it runs elsewhere and cannot be trained here."""
     why: str
     """Half a sentence: why this engine."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.engine.close()
+
+
+class EngineOpener(Protocol):
+    """Opens the engine of a project, as `open_engine` does.
+
+    What holds a warm engine gives it as a `nullcontext`, and nobody closes it.
+    """
+
+    def __call__(self, settings: Settings, *, progress: Progress) -> AbstractContextManager[Opened]:
+        """The engine of a [model] table, for as long as the context lasts."""
+        ...
 
 
 @keep_signals()
@@ -122,7 +140,10 @@ def open_endpoint(
         thinking=None if thinking == AUTO else thinking,
         thinking_tokens=thinking_tokens,
     )
-    engine.check()
+    with ExitStack() as stack:
+        stack.callback(engine.close)
+        engine.check()
+        stack.pop_all()
     return engine
 
 
