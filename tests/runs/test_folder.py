@@ -97,7 +97,7 @@ class TestOpening:
         assert run.file("splits.json").is_file()
 
     def test_a_folder_with_a_run_in_it_is_refused(self, project: Project, tmp_path: Path) -> None:
-        begin(project, out=tmp_path / "mine").release()
+        begin(project, out=tmp_path / "mine").close()
         assert "Add --resume to go on with it" in refusal(project, out=tmp_path / "mine")
 
     def test_a_folder_with_something_else_in_it_is_refused_and_left_alone(
@@ -130,7 +130,7 @@ class TestResuming:
     def test_goes_on_with_the_newest_unfinished_run(self, project: Project) -> None:
         older, newer = project.root / "runs" / "20260101-a", project.root / "runs" / "20260102-b"
         for path in (older, newer):
-            begin(project, out=path).release()
+            begin(project, out=path).close()
         assert begin(project, resume=True).path == newer
 
     def test_changes_nothing_of_what_the_run_wrote_down_at_its_start(
@@ -144,7 +144,7 @@ class TestResuming:
 
     def test_takes_a_finished_run_only_when_none_was_interrupted(self, project: Project) -> None:
         older, newer = project.root / "runs" / "20260101-a", project.root / "runs" / "20260102-b"
-        begin(project, out=older).release()
+        begin(project, out=older).close()
         decided(begin(project, out=newer))
         again = begin(project, resume=True)
         assert again.path == older
@@ -152,12 +152,12 @@ class TestResuming:
         assert begin(project, resume=True).path == newer
 
     def test_other_data_are_not_the_same_run(self, project: Project) -> None:
-        begin(project).release()
+        begin(project).close()
         other = replace(SPLITS, fingerprint="f2")
         assert "same settings and data" in refusal(project, other, resume=True)
 
     def test_other_settings_are_not_the_same_run(self, project: Project) -> None:
-        begin(project).release()
+        begin(project).close()
         other = replace(project, decision=replace(project.decision, minimum_gain=0.1))
         assert "same settings and data" in refusal(other, resume=True)
 
@@ -166,8 +166,8 @@ class TestResuming:
         assert begin(project, out=tmp_path / "mine", resume=True).path == tmp_path / "mine"
 
     def test_a_named_folder_is_the_one_gone_on_with(self, project: Project, tmp_path: Path) -> None:
-        begin(project).release()
-        begin(project, out=tmp_path / "mine").release()
+        begin(project).close()
+        begin(project, out=tmp_path / "mine").close()
         assert begin(project, out=tmp_path / "mine", resume=True).path == tmp_path / "mine"
 
 
@@ -232,7 +232,7 @@ class TestList:
 
     def test_trainings_are_listed_among_them_by_their_time(self, project: Project) -> None:
         runs = project.root / "runs"
-        begin(project, out=runs / "20260102-000000-a").release()
+        begin(project, out=runs / "20260102-000000-a").close()
         trained(runs / "train-20260101-000000-7", finished=True)
         stopped = trained(runs / "train-20260103-000000-8", finished=False)
         lock = FileLock(stopped / ".lock")
@@ -250,7 +250,7 @@ class TestList:
     def test_the_project_file_and_the_folder_of_runs_name_the_project_too(
         self, project: Project
     ) -> None:
-        begin(project).release()
+        begin(project).close()
         wanted = list_runs(project.root)
         (project.root / "tunewise.toml").write_text("")
         assert list_runs(project.root / "tunewise.toml") == wanted
@@ -300,7 +300,7 @@ class TestSeconds:
         run.close()
         again = begin(project, resume=True)
         assert again.seconds() == {"few_shot": 90.0}
-        again.release()
+        again.close()
         assert begin(project, resume=True).seconds() == {"few_shot": 90.0}
 
 

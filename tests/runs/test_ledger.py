@@ -68,14 +68,14 @@ class TestResuming:
     def test_counts_once(self, project: Project) -> None:
         first = begin(project)
         assert note_use(first, TEST) == 1
-        first.release()
+        first.close()
         assert note_use(begin(project, resume=True), TEST) == 1
         assert note_use(begin(project), TEST) == 2
 
     def test_keeps_the_look_whatever_ran_in_between(self, project: Project, tmp_path: Path) -> None:
         first = begin(project, out=tmp_path / "first")
         assert note_use(first, TEST) == 1
-        first.release()
+        first.close()
         assert note_use(begin(project), TEST) == 2
         again = begin(project, out=tmp_path / "first", resume=True)
         assert note_use(again, TEST) == 1
@@ -86,7 +86,7 @@ class TestResuming:
         monkeypatch.chdir(tmp_path)
         first = begin(project, out=Path("mine"))
         assert note_use(first, TEST) == 1
-        first.release()
+        first.close()
         monkeypatch.chdir(project.root)
         assert note_use(begin(project, out=Path("../mine"), resume=True), TEST) == 1
         assert note_use(begin(project), TEST) == 2
@@ -133,7 +133,7 @@ class TestADeletedRun:
     ) -> None:
         first = begin(project, out=tmp_path / "mine")
         assert note_use(first, TEST) == 1
-        first.release()
+        first.close()
         remove_run(first.path)
         assert note_use(begin(project, out=tmp_path / "mine"), TEST) == 2
 

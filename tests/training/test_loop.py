@@ -120,7 +120,7 @@ def test_memory_is_released_without_losing_the_training(
     for _ in range(2):
         kept.run_epoch()
         released.run_epoch()
-        released.release()
+        released.close()
     assert equal(weights(kept, tmp_path / "a"), weights(released, tmp_path / "b"))
 
 

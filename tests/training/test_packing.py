@@ -337,9 +337,9 @@ def test_what_predicts_an_answers_token_sees_all_before_it_in_its_sequence_and_n
 def test_no_token_stands_twice_where_one_would_do(rows: list[Row]) -> None:
     batch = pack(rows)
     every = [one for row in rows for one in row.sequences]
-    prefixes = shared_prefixes(every)
-    prefixes = {one.token_ids[:n] for one, n in zip(every, prefixes, strict=True)}
-    rests = sum(len(one.token_ids) - n for one, n in zip(every, prefixes, strict=True))
+    lengths = shared_prefixes(every)
+    prefixes = {one.token_ids[:n] for one, n in zip(every, lengths, strict=True)}
+    rests = sum(len(one.token_ids) - n for one, n in zip(every, lengths, strict=True))
     assert len(batch.token_ids) == rests + sum(map(len, prefixes))
 
 

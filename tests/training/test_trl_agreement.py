@@ -276,7 +276,7 @@ def test_kto_is_that_of_the_kto_trainer_on_the_same_mismatched_answers(
     trainer = trainers(trl.KTOTrainer, trl.KTOConfig, row, beta=0.2, **weights)
     found = theirs(trainer, inputs)
     rows = [
-        Row(id=str(n), sequences=(own, joined(own, other)), wanted=wanted)
+        Row(id=str(n), sequences=(own, joined(own, other)), desirable=wanted)
         for n, ((own, wanted), other) in enumerate(zip(judged, mismatched, strict=True))
     ]
     objective = Kto(beta=0.2, desirable_weight=1.5, undesirable_weight=0.5)

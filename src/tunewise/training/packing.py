@@ -109,8 +109,8 @@ def micro_batches(rows: Sequence[Row], *, micro_tokens: int, share: bool = True)
 
     Args:
         rows: of one step.
-        micro_tokens: tokens of a batch at most, shared beginnings counted once, or one row alone.
-        share: whether beginnings may be shared.
+        micro_tokens: tokens of a batch at most, shared prefixes counted once, or one row alone.
+        share: whether prefixes may be shared.
     """
     made: list[Batch] = []
     for replayed in (False, True):
