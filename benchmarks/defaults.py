@@ -111,7 +111,7 @@ def train_and_score(name: str, arm: str, data: Path) -> tuple[list[float], list[
     from tunewise.models.loading import load_tokenizer
     from tunewise.progress import Silent
     from tunewise.project.settings import Model, Training
-    from tunewise.training.prepare_rows import example_rows
+    from tunewise.training.rows import example_rows
 
     train, dev = rows_of(name, data)
     opened = open_engine(Model(), progress=Silent())

@@ -79,8 +79,7 @@ def dpo(data: Path, folder: Path) -> str:
     from tunewise.data.read import read_preferences
     from tunewise.models import loading
     from tunewise.statistics.intervals import clopper_pearson
-    from tunewise.training.prepare_rows import pair_rows
-    from tunewise.training.rows import Row
+    from tunewise.training.rows import Row, pair_rows
 
     model = base()
     tokenizer = loading.load_tokenizer(model.folder)

@@ -139,8 +139,8 @@ def ours(examples: Sequence[Any], start: Path, folder: Path) -> dict[str, Any]:
     """The loop of this repository, its own order of rows replaced by the given one."""
     from tunewise.models import loading
     from tunewise.training import loop
-    from tunewise.training.prepare_rows import example_rows
     from tunewise.training.recipe import Recipe
+    from tunewise.training.rows import example_rows
 
     model = base()
     rows = example_rows(loading.load_tokenizer(model.folder), examples)
@@ -186,7 +186,7 @@ def theirs(examples: Sequence[Any], start: Path, folder: Path, *, best: bool) ->
     from trl import SFTConfig, SFTTrainer
 
     from tunewise.models import loading
-    from tunewise.training.prepare_rows import example_rows
+    from tunewise.training.rows import example_rows
 
     ends: list[float] = []
     losses: list[float] = []

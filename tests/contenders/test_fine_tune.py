@@ -21,9 +21,8 @@ from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.models.engines.transformers import TransformersEngine
 from tunewise.models.loading import load_model, load_tokenizer
 from tunewise.project.load import Training as Settings
-from tunewise.training.prepare_rows import pair_rows
 from tunewise.training.reference import row_log_probabilities
-from tunewise.training.rows import Row
+from tunewise.training.rows import Row, pair_rows
 from tunewise.types import Example, Failure, Generation, Message, Preference, Text
 
 Make = Callable[..., FineTune]
@@ -268,7 +267,7 @@ def test_a_row_with_no_answer_token_is_refused_by_name(
         start = 3 if target == "b" else 2
         return TokenisedExample(token_ids=(1, 2, 3), answers=(Span(start, 3),))
 
-    monkeypatch.setattr("tunewise.training.prepare_rows.answer_tokens", nothing_to_learn)
+    monkeypatch.setattr("tunewise.training.rows.answer_tokens", nothing_to_learn)
     with pytest.raises(UserError) as caught:
         make().fit(letters(4), letters(3, "dev"))
     assert str(caught.value).splitlines() == [

@@ -23,9 +23,8 @@ from tunewise.models.engines.openvino import OpenVinoEngine
 from tunewise.models.engines.protocol import Engine, Request, Sampling
 from tunewise.models.engines.transformers import TransformersEngine
 from tunewise.training.loop import Training
-from tunewise.training.prepare_rows import example_rows
 from tunewise.training.recipe import Recipe
-from tunewise.training.rows import single_rows
+from tunewise.training.rows import example_rows, single_rows
 from tunewise.types import Example, Generation, Message
 
 TRIAGE = ROOT / "examples" / "support_triage" / "examples.jsonl"

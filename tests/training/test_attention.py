@@ -25,8 +25,7 @@ from tunewise.training.attention import (
     plain_model,
     try_packing,
 )
-from tunewise.training.low_rank import fuse_adapters
-from tunewise.training.norms import fuse_norms
+from tunewise.training.fused_layers import fuse_adapters, fuse_norms
 from tunewise.training.objectives import answer_logits
 from tunewise.training.packing import Batch, micro_batches, pack
 from tunewise.training.rows import Row, single_rows

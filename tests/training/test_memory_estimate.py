@@ -17,12 +17,12 @@ from tunewise.errors import UserError
 from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
 from tunewise.training import attention, memory_estimate
+from tunewise.training.hardware import Precision
 from tunewise.training.loop import Training
 from tunewise.training.memory_estimate import Need, check_memory, estimate
 from tunewise.training.objectives import totals_of
 from tunewise.training.packing import micro_batches
 from tunewise.training.peft_model import adapted_model, trained_weights
-from tunewise.training.precision import Precision
 from tunewise.training.recipe import Recipe
 from tunewise.training.rows import Row, single_rows
 
@@ -355,7 +355,7 @@ from tunewise.models.catalog import open_model
 from tunewise.progress import Silent
 from tunewise.training.loop import Training
 from tunewise.training.memory_estimate import estimate
-from tunewise.training.prepare_rows import example_rows
+from tunewise.training.rows import example_rows
 from tunewise.training.recipe import Recipe
 
 examples, folder = Path(sys.argv[1]), Path(sys.argv[2])

@@ -14,10 +14,10 @@ from tunewise.models.adapters import attach_adapter
 from tunewise.models.catalog import LocalModel
 from tunewise.training import peft_model
 from tunewise.training.attention import plain_model, try_packing
+from tunewise.training.hardware import Precision
 from tunewise.training.loop import Training
 from tunewise.training.objectives import Sft, totals_of
 from tunewise.training.packing import micro_batches
-from tunewise.training.precision import Precision
 from tunewise.training.rows import Row
 
 RECIPE = replace(SMALL, adapter="qlora")

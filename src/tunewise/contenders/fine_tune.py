@@ -32,11 +32,9 @@ from tunewise.project.load import Training as Settings
 from tunewise.project.settings import AUTO
 from tunewise.runs.events import show_steps
 from tunewise.training.cursor import Epoch
-from tunewise.training.defaults import default_batch, default_epochs, recipe_for
 from tunewise.training.loop import Training
-from tunewise.training.prepare_rows import document_rows, example_rows, pair_rows
-from tunewise.training.recipe import Method, Recipe
-from tunewise.training.rows import Row, check_rows, fault_of
+from tunewise.training.recipe import Method, Recipe, default_batch, default_epochs, recipe_for
+from tunewise.training.rows import Row, check_rows, document_rows, example_rows, fault_of, pair_rows
 from tunewise.types import Answer, Example, Fit, Input, JsonValue, Preference, Text
 
 MAX_PASSAGE_WORDS = 240

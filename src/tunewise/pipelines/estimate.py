@@ -27,14 +27,14 @@ from tunewise.evaluation.latency import REQUESTS, WARM_UP
 from tunewise.models.tokenizers import FoundTokenizer, find_tokenizer
 from tunewise.project.load import Project
 from tunewise.project.settings import AUTO
-from tunewise.training.defaults import (
+from tunewise.training.hardware import fastest_precision
+from tunewise.training.recipe import (
     EPOCHS,
     MAX_EPOCHS,
     MIN_BATCH,
     MIN_STEPS,
     STEPS_PER_EPOCH,
 )
-from tunewise.training.precision import fastest_precision
 from tunewise.types import Example
 
 PROBE_SECONDS = 1.5

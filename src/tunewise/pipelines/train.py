@@ -23,11 +23,10 @@ from tunewise.project.load import Project
 from tunewise.runs.events import EVENTS, show_steps
 from tunewise.storage import write_json, write_text
 from tunewise.training.datasets import TrainingData, made_from, training_data_for
-from tunewise.training.defaults import recipe_for
 from tunewise.training.distributed import Processes, default_device, join_processes
 from tunewise.training.folder import DEV, RESULT, open_folder, tidy
 from tunewise.training.loop import Training
-from tunewise.training.recipe import Recipe
+from tunewise.training.recipe import Recipe, recipe_for
 from tunewise.training.rows import check_rows, hash_rows
 from tunewise.training.tracking import Tracker, open_trackers
 

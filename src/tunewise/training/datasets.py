@@ -29,15 +29,16 @@ from tunewise.retrieval.embed import Embedder, embedder_or_note
 from tunewise.retrieval.index import ExampleIndex
 from tunewise.runs.made_from import SEALED, Item, MadeFrom, text_hash
 from tunewise.storage import file_sha256
-from tunewise.training.prepare_rows import (
+from tunewise.training.recipe import Method
+from tunewise.training.rows import (
+    Row,
     distillation_rows,
     document_rows,
     example_rows,
+    hash_rows,
     pair_rows,
     unpaired_rows,
 )
-from tunewise.training.recipe import Method
-from tunewise.training.rows import Row, hash_rows
 from tunewise.types import Example, Message, Preference, Text
 
 DEV_SHARE = 0.1

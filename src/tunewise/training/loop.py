@@ -24,7 +24,13 @@ from tunewise.training.attention import plain_model, try_packing
 from tunewise.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from tunewise.training.cursor import Epoch, cursor_from
 from tunewise.training.distributed import default_device, join_processes, spread, whole
-from tunewise.training.free_memory import available
+from tunewise.training.hardware import (
+    Precision,
+    available,
+    fastest_precision,
+    give_back_memory,
+    keep_freed_memory,
+)
 from tunewise.training.memory_estimate import check_memory
 from tunewise.training.objectives import Kto, Sft, Totals, totals_of
 from tunewise.training.packing import Batch, epoch_steps, micro_batches
@@ -36,17 +42,10 @@ from tunewise.training.peft_model import (
     save_trained,
     trained_weights,
 )
-from tunewise.training.precision import (
-    Precision,
-    fastest_precision,
-    give_back_memory,
-    keep_freed_memory,
-)
-from tunewise.training.recipe import Recipe
+from tunewise.training.recipe import Recipe, learning_rate
 from tunewise.training.reference import row_log_probabilities, with_references
 from tunewise.training.rows import Row, check_rows, hash_rows
-from tunewise.training.schedule import learning_rate
-from tunewise.training.speed import Speed
+from tunewise.training.utilisation import Utilisation
 
 MAX_GRAD_NORM = 1.0
 """Norm that gradients are clipped to."""
@@ -108,7 +107,7 @@ class Training:
         self._total_steps = sum(len(self._steps(n + 1)) for n in range(recipe.epochs))
         self._model: Any = None
         self._packs = False
-        self._speed: Speed | None = None
+        self._utilisation: Utilisation | None = None
         self._optimizer: Any = None
         self._weights_whole = True
         self._begun = False
@@ -351,8 +350,8 @@ class Training:
             self.emit("spike", loss=loss, rows=[row.id for row in rows])
         tokens = sum(row.tokens for row in rows)
         share = 0.0
-        if self._speed is not None:
-            share = self._speed.share_of_peak(batches, seconds * self._processes.count)
+        if self._utilisation is not None:
+            share = self._utilisation.share_of_peak(batches, seconds * self._processes.count)
         self.emit(
             "step",
             epoch=len(self._cursor.epochs) + 1,
@@ -399,7 +398,7 @@ class Training:
                 ask=partial(self._log_probabilities, model),
             )
             self._steps_of.clear()
-        self._speed = Speed(model, device=self._device, precision=self._precision)
+        self._utilisation = Utilisation(model, device=self._device, precision=self._precision)
         weights = trained_weights(model)
         self._optimizer = torch.optim.AdamW(
             weights.values(),

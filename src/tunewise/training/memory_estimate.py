@@ -18,8 +18,8 @@ from transformers.pytorch_utils import Conv1D
 from tunewise.chat.tokenize import Span, TokenisedExample
 from tunewise.errors import UserError
 from tunewise.models.catalog import LocalModel
+from tunewise.training.hardware import Precision
 from tunewise.training.packing import Batch, epoch_steps, micro_batches, pack
-from tunewise.training.precision import Precision
 from tunewise.training.recipe import Recipe
 from tunewise.training.rows import Row
 

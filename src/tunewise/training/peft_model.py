@@ -28,9 +28,8 @@ from tunewise.models.adapters import (
 )
 from tunewise.models.catalog import LocalModel
 from tunewise.storage import sync
-from tunewise.training.low_rank import fuse_adapters
-from tunewise.training.norms import fuse_norms
-from tunewise.training.precision import Precision
+from tunewise.training.fused_layers import fuse_adapters, fuse_norms
+from tunewise.training.hardware import Precision
 from tunewise.training.recipe import Recipe
 
 # What it recommends is what `save_trained` does.

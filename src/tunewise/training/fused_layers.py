@@ -1,11 +1,20 @@
-"""Linear layers with low-rank adapters as one operation: fewer passes over memory than PEFT's.
+"""Layers computed as one autograd operation each, in fewer passes over memory than their owners'.
+
+Linear layers with low-rank adapters (`fuse_adapters`):
 
     y = x W^T + b + s (x A^T) B^T        (LoRA: Hu et al. 2021, arXiv:2106.09685, eq. 3)
 
 Layers that read the same tensor (queries, keys and values; gate and up) are computed together.
 Nothing of an adapter's part is kept but the r numbers a token that its gradient needs. PEFT stays
 the owner of the weights; layers of other kinds (DoRA, quantised, with dropout) run as PEFT has
-them. Knows nothing of batches.
+them.
+
+Root-mean-square norms (`fuse_norms`), in the number format of the products that follow:
+
+    y = w x / sqrt(mean(x^2) + e)        (Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4)
+
+Written out in PyTorch, a norm takes seven passes over memory forward and ten backward, and a copy
+for every layer that reads it.
 """
 
 from collections import Counter
@@ -17,7 +26,10 @@ from peft.tuners.lora import Linear as PeftLinear
 
 
 class _LowRankLinears(torch.autograd.Function):
-    """See the module. Matrix products run in `dtype`, gradients of A and B come back in theirs."""
+    """The module's first formula.
+
+    Matrix products run in `dtype`; gradients of A and B come back in the formats of A and B.
+    """
 
     @staticmethod
     def forward(
@@ -85,17 +97,21 @@ class _LowRankLinears(torch.autograd.Function):
 def fuse_adapters(model: torch.nn.Module) -> int:
     """Makes every plain LoRA layer of a PEFT model compute as one operation with its neighbours.
 
-    Which layers read the same tensor is seen in a pass of two tokens, not assumed.
+    Replaces their `forward`, in place. Which layers read the same tensor is seen in a pass of two
+    tokens, not assumed.
+
+    Args:
+        model: a causal language model with PEFT's LoRA layers; one without them stays as it is.
 
     Returns:
-        How many layers.
+        How many layers were fused.
     """
     plain = [m for m in model.modules() if isinstance(m, PeftLinear) and _is_plain(m)]
     together = _readers(model, plain) if plain else []
     for layers in together:
-        group = _Group(layers)
+        group = _LinearsOfOneInput(layers)
         for layer in layers:
-            object.__setattr__(layer, "forward", _Fused(group, layer))
+            object.__setattr__(layer, "forward", _FusedLinear(group, layer))
     return len(plain)
 
 
@@ -143,7 +159,7 @@ def _readers(model: Any, layers: Sequence[Any]) -> list[list[Any]]:
     return together + [[layer] for layer in layers if layer not in once]
 
 
-class _Group:
+class _LinearsOfOneInput:
     """Layers that read the same tensor; the first that is asked computes for all."""
 
     def __init__(self, layers: Sequence[Any]) -> None:
@@ -178,10 +194,10 @@ class _Group:
         return cast("Any", _LowRankLinears).apply(x, dtype, scalings, *weights)
 
 
-class _Fused:
+class _FusedLinear:
     """The forward of one layer; as PEFT has it where the adapter is switched off or merged."""
 
-    def __init__(self, group: _Group, layer: Any) -> None:
+    def __init__(self, group: _LinearsOfOneInput, layer: Any) -> None:
         self._group, self._layer = group, layer
         self._forward = cast("Callable[..., torch.Tensor]", layer.forward)
 
@@ -190,3 +206,77 @@ class _Fused:
         if given or named or layer.disable_adapters or layer.merged:
             return self._forward(x, *given, **named)
         return self._group.output(layer, x)
+
+
+class _RootMeanSquareNorm(torch.autograd.Function):
+    """The module's second formula; the sums are float32, the weight is frozen."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, weight: torch.Tensor, epsilon: float, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """Args: x (..., width), weight (width,), the output's dtype."""
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        inverse = wide.square().mean(-1, keepdim=True).add_(epsilon).rsqrt_()
+        ctx.save_for_backward(x, weight, inverse)
+        return (wide * inverse).mul_(weight).to(dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """dx = n (g w - x n^2 mean(g w x)), n the inverse of the root mean square."""
+        x, weight, inverse = ctx.saved_tensors
+        scaled = gradients[0] * weight
+        along = (scaled * x).mean(-1, keepdim=True).mul_(inverse**3)
+        return scaled.mul_(inverse).addcmul_(x, along, value=-1).to(x.dtype), None, None, None
+
+
+def fuse_norms(model: torch.nn.Module) -> int:
+    """Makes every norm whose weight is frozen compute as one operation, where it computes that.
+
+    Replaces their `forward`, in place. Whether a norm computes the module's formula is tried on two
+    rows of numbers: some add one to the weight, some subtract the mean.
+
+    Returns:
+        How many norms were fused.
+    """
+    fused = 0
+    for module in model.modules():
+        if _is_norm(module):
+            object.__setattr__(module, "forward", _FusedNorm(module))
+            fused += 1
+    return fused
+
+
+def _is_norm(module: Any) -> bool:
+    if "Norm" not in type(module).__name__ or [n for n, _ in module.named_parameters()] != [
+        "weight"
+    ]:
+        return False
+    weight, epsilon = module.weight, _epsilon(module)
+    if epsilon is None or weight.ndim != 1 or weight.requires_grad:
+        return False
+    x = torch.linspace(-1, 2, 2 * len(weight), device=weight.device).view(2, -1)
+    with torch.no_grad():
+        found = cast("Any", _RootMeanSquareNorm).apply(x, weight, epsilon, torch.float32)
+        return torch.allclose(found, module(x), rtol=1e-5, atol=1e-6)
+
+
+def _epsilon(module: Any) -> float | None:
+    return getattr(module, "variance_epsilon", getattr(module, "eps", None))
+
+
+class _FusedNorm:
+    """The forward of one norm; as it was where it is given more than its input."""
+
+    def __init__(self, norm: Any) -> None:
+        self._norm = norm
+        self._forward = cast("Callable[..., torch.Tensor]", norm.forward)
+
+    def __call__(self, x: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:
+        if given or named:
+            return self._forward(x, *given, **named)
+        weight = self._norm.weight
+        dtype = torch.promote_types(x.dtype, weight.dtype)
+        if torch.is_autocast_enabled(x.device.type):
+            dtype = torch.get_autocast_dtype(x.device.type)
+        return cast("Any", _RootMeanSquareNorm).apply(x, weight, _epsilon(self._norm), dtype)

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 from tunewise.training.attention import plain_model
+from tunewise.training.hardware import Precision
 from tunewise.training.packing import Batch
-from tunewise.training.precision import Precision
 
 
-class Speed:
+class Utilisation:
     """Counts the operations of one model's steps.
 
     Args:

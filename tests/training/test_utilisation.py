@@ -16,7 +16,7 @@ from tunewise.training.attention import try_packing
 from tunewise.training.objectives import Sft, totals_of
 from tunewise.training.packing import Batch, micro_batches, pack
 from tunewise.training.rows import single_rows
-from tunewise.training.speed import Speed, multiply_peak
+from tunewise.training.utilisation import Utilisation, multiply_peak
 
 BLOCKS, HEADS, WIDTH = 8, 4, 16
 LORA: dict[str, Any] = {"r": 4, "target_modules": "all-linear"}
@@ -79,7 +79,7 @@ def unseen(batch: Batch) -> float:
 
 
 def operations(model: Any, *batches: Batch) -> float:
-    return Speed(model, device="cpu", precision="float32").operations(batches)
+    return Utilisation(model, device="cpu", precision="float32").operations(batches)
 
 
 @pytest.mark.parametrize("lengths", [(60,), (200,), (90, 12, 40)])
@@ -149,7 +149,7 @@ def test_the_share_of_the_peak_is_what_was_necessary_of_what_could_be_multiplied
     tied: Path,
 ) -> None:
     model = model_of(tied, adapter=True)
-    speed, batches = Speed(model, device="cpu", precision="float32"), [batch_of(60)]
+    speed, batches = Utilisation(model, device="cpu", precision="float32"), [batch_of(60)]
     peak = multiply_peak("cpu", "float32")
     assert 1e8 < peak < 1e14
     assert multiply_peak("cpu", "float32") == peak  # measured once
