@@ -285,6 +285,26 @@ def test_a_finished_training_is_shown_again_and_nothing_is_trained(
     assert any("finished" in note for note in heard.notes)
 
 
+def test_a_training_goes_on_after_what_dev_said_of_its_first_epochs(project: Path) -> None:
+    class Stopped(Heard):
+        def note(self, text: str) -> None:
+            super().note(text)
+            if text.startswith("epoch 1:"):
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(project, heard=Stopped())
+    kept = json.loads((project / "run" / "dev.json").read_text())["points"]
+    heard = Heard()
+    points = result(train(project, resume=True, heard=heard))["dev"]["points"]
+    assert [point["epoch"] for point in points] == [1, 2]
+    assert (points[0]["loss"], points[0]["value"]) == (
+        kept[0]["loss"],
+        kept[0]["validation"]["value"],
+    )
+    assert [note.split(":")[0] for note in heard.notes if note.startswith("epoch")] == ["epoch 2"]
+
+
 def test_a_folder_that_is_taken_or_of_other_settings_is_refused(project: Path) -> None:
     train(project, "training.epochs=1")
     with pytest.raises(UserError, match=r"a training lies here already\. Add --resume"):

@@ -63,7 +63,7 @@ class Validator:
     """Whether every score is 0 or 1."""
     baselines: Callable[[Training], dict[str, Validation]]
     """By name: what has to be beaten."""
-    validator: Callable[[Training, Path], Validation]
+    validate: Callable[[Training, Path], Validation]
     """(training, what it saved) -> how good it is now."""
 
     def better(self, one: float, other: float) -> bool:
@@ -148,7 +148,7 @@ def _by_answers(
         text = Constant(metric=metric).fit(splits.train, splits.dev).text
         return {CONSTANT: judged([text] * len(targets)), UNTRAINED: answered(start)}
 
-    def validator(training: Training, saved: Path) -> Validation:
+    def validate(training: Training, saved: Path) -> Validation:
         training.close()
         return answered(saved)
 
@@ -159,7 +159,7 @@ def _by_answers(
         unit="row",
         binary=metric.binary and metric.aggregate is None,
         baselines=baselines,
-        validator=validator,
+        validate=validate,
     )
 
 
@@ -188,7 +188,7 @@ def _by_perplexity(training_data: TrainingData) -> Validator:
         unit="passage",
         binary=False,
         baselines=lambda training: {UNTRAINED: perplexity(training)},
-        validator=lambda training, saved: perplexity(training),
+        validate=lambda training, saved: perplexity(training),
     )
 
 
@@ -215,5 +215,5 @@ def _by_preference(training_data: TrainingData, training: Training) -> Validator
         unit="pair",
         binary=True,
         baselines=lambda training: {CHANCE: Validation(value=0.5)},
-        validator=share,
+        validate=share,
     )

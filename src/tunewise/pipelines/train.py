@@ -37,8 +37,8 @@ PATIENCE = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Validated:
-    """How good a training was at some point."""
+class DevPoint:
+    """How good a training was after one epoch."""
 
     epoch: int
     loss: float
@@ -47,14 +47,14 @@ class Validated:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
-    """All that dev said."""
+class DevCurve:
+    """Quality on dev over the epochs of a training; kept in `dev.json` until it is finished."""
 
     baselines: dict[str, Validation]
-    points: list[Validated]
+    points: list[DevPoint]
 
-    def best(self, validator: Validator) -> Validated:
-        """The earlier one on ties."""
+    def best(self, validator: Validator) -> DevPoint:
+        """The best point; the earlier one on ties."""
         chosen = max if validator.higher_is_better else min
         return chosen(self.points, key=lambda point: point.validation.value)
 
@@ -169,12 +169,12 @@ def _begin(
 
 def _train(
     training: Training, validator: Validator, progress: Progress, processes: Processes
-) -> Found:
+) -> DevCurve:
     """All epochs, or fewer when dev stops to improve."""
     recipe, file = training.recipe, training.folder / DEV
     found = _read(file)
     if found is None:
-        found = Found(baselines=validator.baselines(training), points=[])
+        found = DevCurve(baselines=validator.baselines(training), points=[])
         if processes.is_first:
             write_json(file, asdict(found))
     epochs = recipe.epochs
@@ -189,9 +189,9 @@ def _train(
                     training.run_epoch(advance)
         if not saved.exists():
             training.save(saved)
-        validation = validator.validator(training, saved)
+        validation = validator.validate(training, saved)
         loss = training.epochs[number - 1].loss
-        found.points.append(Validated(epoch=number, loss=loss, validation=validation))
+        found.points.append(DevPoint(epoch=number, loss=loss, validation=validation))
         if processes.is_first:
             write_json(file, asdict(found))
             training.emit("dev", metric=validator.metric, value=validation.value, epoch=number)
@@ -204,16 +204,16 @@ def _train(
     return found
 
 
-def _read(file: Path) -> Found | None:
+def _read(file: Path) -> DevCurve | None:
     if not file.exists():
         return None
     kept = cast("dict[str, Any]", json.loads(file.read_text("utf-8")))
     baselines = {name: _validation(one) for name, one in kept["baselines"].items()}
     points = [
-        Validated(epoch=p["epoch"], loss=p["loss"], validation=_validation(p["judgement"]))
+        DevPoint(epoch=p["epoch"], loss=p["loss"], validation=_validation(p["validation"]))
         for p in kept["points"]
     ]
-    return Found(baselines=baselines, points=points)
+    return DevCurve(baselines=baselines, points=points)
 
 
 def _validation(kept: Mapping[str, Any]) -> Validation:
@@ -225,7 +225,7 @@ def _keep(
     training_data: TrainingData,
     model: LocalModel,
     validator: Validator,
-    found: Found,
+    found: DevCurve,
     training: Training,
 ) -> None:
     """The best epoch's model with a card, and the result, which says that all is done."""
@@ -283,7 +283,7 @@ def _seconds(events: Path) -> float:
 
 
 def _card(
-    target: Path, model: LocalModel, recipe: Recipe, validator: Validator, best: Validated
+    target: Path, model: LocalModel, recipe: Recipe, validator: Validator, best: DevPoint
 ) -> str:
     settings = "\n".join(f"- {key}: {value}" for key, value in recipe.as_dict().items())
     load = f'model = AutoModelForCausalLM.from_pretrained("{target.absolute()}")'
