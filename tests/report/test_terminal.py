@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from tunewise.report.terminal import RichProgress, interval_bar, render_verdict
+from tunewise.report.comparison_table import interval_bar
+from tunewise.report.terminal import RichProgress, render_verdict
 from tunewise.runs.schema import Quality, Run
 
 MakeRun = Callable[..., Run]

@@ -7,9 +7,7 @@ All texts are plain `Text`, so brackets in a name or an answer are no markup.
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 from rich import box
 from rich.console import Console
@@ -27,8 +25,8 @@ from rich.progress import Task as Bar
 from rich.table import Table
 from rich.text import Text
 
-from tunewise import wording
 from tunewise.report import numbers
+from tunewise.report.comparison_table import TableColumn, ranked, table_columns
 from tunewise.report.more_rows import label_more
 from tunewise.report.sentences import (
     chose,
@@ -38,13 +36,9 @@ from tunewise.report.sentences import (
     what_would_change,
 )
 from tunewise.report.summary import summary
-from tunewise.runs.schema import Contender, Quality, Run
+from tunewise.runs.schema import Contender, Run
 from tunewise.storage import shortened
 
-_MAX_SEEDS = 3
-"""Seeds of which the table shows each."""
-_BAR_CELLS = 21
-"""Five points of quality a cell."""
 _MIN_CHOICE_CELLS = 28
 """Below this width what a contender chose stands under the table."""
 _SECONDS_BETWEEN_LINES = 30.0
@@ -95,24 +89,14 @@ def _print_item(console: Console, text: str) -> None:
     console.print(item)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Column:
-    """A column of the table, and how it reads one contender."""
-
-    title: str
-    cell: Callable[[Contender], str]
-    left: bool = False
-    widest: int | None = None
-
-
-def _columns_that_fit(run: Run, console: Console) -> tuple[list[_Column], bool]:
+def _columns_that_fit(run: Run, console: Console) -> tuple[list[TableColumn], bool]:
     """The columns for this terminal, and whether the choices must stand below instead."""
-    columns = _columns(run)
+    columns = table_columns(run)
     for left_out in (set[str](), {"bar"}):
         kept = [column for name, column in columns.items() if name not in left_out]
         room = _room(run, kept, console)
         if room >= _MIN_CHOICE_CELLS:
-            return [*kept, _Column(title="chose", cell=chose, left=True, widest=room)], False
+            return [*kept, TableColumn(title="chose", cell=chose, left=True, widest=room)], False
     for left_out in (set[str](), {"bar"}, {"bar", "completion"}, {"bar", "completion", "fit"}):
         kept = [column for name, column in columns.items() if name not in left_out]
         if _room(run, kept, console) >= 0:
@@ -120,43 +104,13 @@ def _columns_that_fit(run: Run, console: Console) -> tuple[list[_Column], bool]:
     return [columns["name"], columns["quality"], columns["difference"]], True
 
 
-def _room(run: Run, columns: Sequence[_Column], console: Console) -> int:
+def _room(run: Run, columns: Sequence[TableColumn], console: Console) -> int:
     """Cells that the terminal has beyond the table's width; negative where it is too narrow."""
     options = console.options.update(width=1000)
     return console.width - Measurement.get(console, options, _table(run, columns)).maximum - 1
 
 
-def _columns(run: Run) -> dict[str, _Column]:
-    incumbent = run.plan.incumbent or "incumbent"
-    return {
-        "name": _Column(title="contender", cell=lambda c: _name(run, c), left=True),
-        "quality": _Column(title=run.metric, cell=_quality),
-        "bar": _Column(
-            title=f"0{'100':>{_BAR_CELLS - 1}}",
-            cell=lambda c: interval_bar(c.quality) if c.quality else "",
-            left=True,
-        ),
-        "difference": _Column(title=f"points to\n{incumbent}", cell=lambda c: _difference(run, c)),
-        "prompt": _Column(
-            title="prompt\ntokens",
-            cell=lambda c: numbers.mean_tokens(c.tokens.prompt) if c.tokens else "",
-        ),
-        "completion": _Column(
-            title="answer\ntokens",
-            cell=lambda c: numbers.mean_tokens(c.tokens.completion) if c.tokens else "",
-        ),
-        "latency": _Column(
-            title="latency\np50",
-            cell=lambda c: numbers.milliseconds(c.latency.p50) if c.latency else "",
-        ),
-        "fit": _Column(
-            title="to fit",
-            cell=lambda c: "" if c.fit.seconds is None else numbers.duration(c.fit.seconds),
-        ),
-    }
-
-
-def _table(run: Run, columns: Sequence[_Column]) -> Table:
+def _table(run: Run, columns: Sequence[TableColumn]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         table.add_column(
@@ -167,7 +121,7 @@ def _table(run: Run, columns: Sequence[_Column]) -> Table:
             overflow="ellipsis",
             max_width=column.widest,
         )
-    for contender in sorted(run.measured, key=lambda c: -(c.quality.value if c.quality else 0.0)):
+    for contender in ranked(run):
         cells = [Text(column.cell(contender)) for column in columns]
         table.add_row(*cells, style=_style(run, contender))
     return table
@@ -177,46 +131,6 @@ def _style(run: Run, contender: Contender) -> str:
     if contender.name == run.recommended:
         return "bold"
     return "dim" if contender.ceiling else ""
-
-
-def _name(run: Run, contender: Contender) -> str:
-    return ("→ " if contender.name == run.recommended else "  ") + contender.name
-
-
-def _quality(contender: Contender) -> str:
-    quality = contender.quality
-    if quality is None:
-        return ""
-    text = wording.percent(quality.value)
-    if quality.computed:
-        text += f" ({wording.percent_span(quality.low, quality.high)})"
-    each = sorted(contender.by_seed.items())
-    if len(each) < 2:
-        return text
-    shown = [wording.percent(value) for _, value in each[:_MAX_SEEDS]]
-    more = f" +{len(each) - _MAX_SEEDS}" if len(each) > _MAX_SEEDS else ""
-    mean = wording.percent(fmean(contender.by_seed.values()))
-    return f"{text}\nseeds {' '.join(shown)}{more}\nmean {mean}"
-
-
-def _difference(run: Run, contender: Contender) -> str:
-    item = run.difference(contender.name, run.plan.incumbent or "")
-    if item is None:
-        return ""
-    return f"{wording.points(item.delta)} ({wording.points_span(item.low, item.high)})"
-
-
-def interval_bar(quality: Quality) -> str:
-    """The interval on a line from 0 to 100: `    ╶──●─╴      `."""
-
-    def cell(value: float) -> int:
-        return round(min(max(value, 0.0), 1.0) * (_BAR_CELLS - 1))
-
-    low, middle, high = cell(quality.low), cell(quality.value), cell(quality.high)
-    cells = ["─" if low <= position <= high else " " for position in range(_BAR_CELLS)]
-    cells[low], cells[high] = "╶", "╴"
-    cells[middle] = "●"
-    return "".join(cells)
 
 
 class _TimeLeft(ProgressColumn):

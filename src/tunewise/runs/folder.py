@@ -20,7 +20,6 @@ from typing import Any, Literal, cast
 
 from filelock import FileLock, Timeout
 
-from tunewise import __version__
 from tunewise.data.fingerprints import content_hash
 from tunewise.errors import UserError
 from tunewise.project.load import Project, resolved_toml
@@ -251,7 +250,7 @@ def _shown(example: Example) -> dict[str, Any]:
 
 def _environment() -> dict[str, object]:
     return {
-        "tunewise": __version__,
+        "tunewise": metadata.version("tunewise"),
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "processors": os.cpu_count(),
