@@ -33,7 +33,7 @@ from tunewise.training.tracking import Tracker, open_trackers
 EVERY_EPOCH = 6
 """Up to so many epochs, dev is judged after each; with more, three times."""
 PATIENCE = 2
-"""A training ends early after so many judgements in a row below the best one."""
+"""A training ends early after so many values in a row below the best one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

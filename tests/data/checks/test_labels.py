@@ -81,7 +81,7 @@ def test_labels_are_counted_by_part_the_most_frequent_first() -> None:
 
 def test_long_or_all_different_answers_are_no_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     assert surveyed({"examples": [example("q", "long " * 60), *labelled(a=3)]}).labels == ()
-    monkeypatch.setattr("tunewise.data.checks.survey.MOST_ANSWERS", 10)
+    monkeypatch.setattr("tunewise.data.checks.survey.MAX_ANSWERS", 10)
     assert surveyed({"examples": [example(f"q{n}", f"a{n}") for n in range(12)]}).labels == ()
 
 

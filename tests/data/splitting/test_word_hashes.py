@@ -37,7 +37,7 @@ def test_the_words_of_chosen_runs_are_covered() -> None:
 
 
 def test_a_vocabulary_forgets_before_it_grows_without_limit(monkeypatch) -> None:
-    monkeypatch.setattr("tunewise.data.splitting.word_hashes._MOST_KNOWN", 100)
+    monkeypatch.setattr("tunewise.data.splitting.word_hashes._MAX_KNOWN", 100)
     vocabulary = Vocabulary()
     first = vocabulary.words([f"w{n}" for n in range(1000)]).ids
     assert len(vocabulary) <= 100

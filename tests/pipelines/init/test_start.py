@@ -452,7 +452,7 @@ class TestRefusals:
     def test_a_folder_full_of_other_things(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("tunewise.pipelines.init.files.MOST_FILES", 10)
+        monkeypatch.setattr("tunewise.pipelines.init.files.MAX_FILES", 10)
         for n in range(12):
             (folder / f"{n}.txt").write_text("x")
         refused(folder, "holds more than 10 files. Name the folder with your data")

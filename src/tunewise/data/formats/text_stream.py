@@ -192,7 +192,7 @@ def byte_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The lines with their ends: LF, CRLF or CR.
 
     Raises:
-        FileError: a line is longer than `LONGEST_ROW`.
+        FileError: a line is longer than `MAX_ROW`.
     """
     held: list[bytes] = []
     size = 0
