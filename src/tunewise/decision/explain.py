@@ -16,6 +16,16 @@ FAR_MORE = 10
 """So many times the test examples there are is no advice to label more."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shortfall:
+    """A condition of rule 1 that the challenger misses."""
+
+    kind: Literal["advantage", "seeds_left_out", "seeds_behind", "rivals", "constant", "constraint"]
+    """`advantage`: over the incumbent, too small or not shown; what more test rows may settle."""
+    text: str
+    """For a person, as a part of a sentence: `it is not shown to beat constant`."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Case:
     """What the rules look at, and what every verdict carries."""
@@ -158,7 +168,7 @@ def nothing_learned(case: Case, challenger: str) -> Verdict:
 
 
 def cannot_tell(
-    case: Case, challenger: str, incumbent: str, primary: Interval, shortfalls: Sequence[str]
+    case: Case, challenger: str, incumbent: str, primary: Interval, shortfalls: Sequence[Shortfall]
 ) -> Verdict:
     """Rule 4: the numbers support neither advice."""
     gain = case.minimum_gain
@@ -173,7 +183,7 @@ def cannot_tell(
         unsettled = [incumbent]
     plans = [_needed(case, challenger, name) for name in unsettled]
     needed = max((rows for rows in plans if rows is not None), default=None)
-    obstacles = [text for text in shortfalls if not text.endswith("ahead by enough")]
+    obstacles = [one.text for one in shortfalls if one.kind != "advantage"]
     if needed is not None and needed > FAR_MORE * case.bench.rows.n:
         headline = (
             "Cannot tell: the difference lies too close to what would be worth a training. Only "

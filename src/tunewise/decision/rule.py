@@ -13,7 +13,7 @@ import numpy as np
 
 from tunewise.decision import explain
 from tunewise.decision.comparisons import Bench, compare, prepare
-from tunewise.decision.explain import Case
+from tunewise.decision.explain import Case, Shortfall
 from tunewise.decision.plan import CONSTANT, Measured, Plan, choose_plan, futile
 from tunewise.statistics import paired
 from tunewise.statistics.intervals import IntArray, Interval, NotComputed
@@ -234,25 +234,28 @@ def _constraints(
     return tuple(checks)
 
 
-def _shortfalls(case: Case, challenger: str, incumbent: str, primary: Interval) -> list[str]:
-    """Which conditions of rule 1 the challenger misses, in words; empty when it meets all."""
+def _shortfalls(case: Case, challenger: str, incumbent: str, primary: Interval) -> list[Shortfall]:
+    """Which conditions of rule 1 the challenger misses; empty when it meets all."""
     bench, plan = case.bench, case.bench.plan
     one = bench.contenders[challenger]
-    missing: list[str] = []
+    missing: list[Shortfall] = []
     if primary.low <= 0.0 or primary.value < case.minimum_gain - 1e-12:
-        missing.append(f"{challenger} is not shown to be ahead by enough")
+        text = f"{challenger} is not shown to be ahead by enough"
+        missing.append(Shortfall(kind="advantage", text=text))
     trained = len(one.scores)
     if trained < plan.seeds_wanted:
-        missing.append(
+        text = (
             f"only {trained} of {plan.seeds_wanted} seeds was trained, since dev showed more to be "
             "futile"
         )
+        missing.append(Shortfall(kind="seeds_left_out", text=text))
     bar = bench.samples[incumbent].value
     behind = [seed for seed in sorted(one.scores) if one.quality(seed) <= bar]
     if behind:
         which = joined([str(seed) for seed in behind])
         subject = f"seed {which} is" if len(behind) == 1 else f"seeds {which} are"
-        missing.append(f"{subject} not ahead of {incumbent}")
+        text = f"{subject} not ahead of {incumbent}"
+        missing.append(Shortfall(kind="seeds_behind", text=text))
     # Dev may have named the wrong incumbent: being shown better than every contender that needs
     # no training keeps the false-advice promise whoever was named, and needs no correction
     # (an intersection-union test, Berger 1982). "None scores above it" alone breaks it.
@@ -264,10 +267,14 @@ def _shortfalls(case: Case, challenger: str, incumbent: str, primary: Interval) 
         and not bench.beats(challenger, name)
     ]
     if rivals:
-        missing.append(f"it is not shown to beat {joined(rivals)}")
+        text = f"it is not shown to beat {joined(rivals)}"
+        missing.append(Shortfall(kind="rivals", text=text))
     if not case.beats_constant(challenger):
-        missing.append("it is not shown to beat constant")
-    missing += [f"it breaks {broken.name}: {broken.detail}" for broken in case.broken(challenger)]
+        missing.append(Shortfall(kind="constant", text="it is not shown to beat constant"))
+    missing += [
+        Shortfall(kind="constraint", text=f"it breaks {broken.name}: {broken.detail}")
+        for broken in case.broken(challenger)
+    ]
     return missing
 
 
