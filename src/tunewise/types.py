@@ -264,7 +264,9 @@ class Comparison:
     p_adjusted: float
     """The same after Holm's correction; equal to `p` for the primary comparison."""
     method: str
-    """The procedures used, by name."""
+    """The procedures used, by name; what is missing where no interval could be computed."""
+    computed: bool = True
+    """Whether there is an interval; otherwise low and high are −1 and 1, and p is 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,10 +1,12 @@
-"""The sentences of a verdict, and the one place where a quality is rounded: numbers in, words out.
+"""Numbers, lists and plurals as people read them: values in, words out. The one place that rounds.
 
 Qualities are percent and their differences points, hundredths of the scale, both with one decimal
-everywhere: in a sentence, in a table and on a plot. Decides nothing.
+everywhere: in a sentence, in a table and on a plot. A difference that is not 0 never reads as 0,
+and no number reads `-0`.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -12,25 +14,30 @@ from tunewise.statistics.intervals import Interval, NotComputed
 from tunewise.types import Comparison
 
 MINUS = "\u2212"
-SAME = 5e-4
-"""Qualities nearer to each other than this are called the same: 0.05 points."""
+_NOISE = 1e-9
+"""Differences of qualities below this are what floating-point arithmetic leaves of 0."""
 
 
 def percent(share: float) -> str:
-    """A score from 0 to 1 as percent: `91.0%`."""
-    return f"{100 * share:.1f}%"
+    """A share or a quality as percent: `91.0%`."""
+    return f"{_fixed(100 * share, 1)}%"
 
 
 def percent_span(low: float, high: float) -> str:
-    """An interval of scores as percent: `84.6–95.1`."""
-    return f"{100 * low:.1f}–{100 * high:.1f}"
+    """An interval of qualities as percent: `84.6–95.1`."""
+    return f"{_fixed(100 * low, 1)}–{_fixed(100 * high, 1)}"
+
+
+def whole_percent(share: float) -> str:
+    """A share that is not known to a tenth: `91%`."""
+    return f"{_fixed(100 * share, 0)}%"
 
 
 def points(difference: float) -> str:
-    """A difference of two scores in signed points: `+17.0`, near 0 with two decimals: `−0.04`."""
+    """A difference of two qualities in signed points: `+17.0`, near 0 `−0.04`, `0.0` if none."""
     size = amount(difference)
-    if not float(size):
-        return "0.0"
+    if abs(difference) < _NOISE:
+        return size
     return f"{'+' if difference > 0 else MINUS}{size}"
 
 
@@ -42,10 +49,13 @@ def points_span(low: float, high: float) -> str:
 def amount(difference: float) -> str:
     """The size of a difference in points without its sign: `17.0`.
 
-    A second decimal where one would say 0.0: on which side of 0 it is may decide a verdict.
+    Where one decimal would say 0.0, as many as its first digit takes: on which side of 0 a
+    difference is may decide a verdict.
     """
     size = abs(100 * difference)
-    return f"{size:.1f}" if size >= 0.05 or size < 0.005 else f"{size:.2f}"
+    if size >= 0.05 or abs(difference) < _NOISE:
+        return _fixed(size, 1)
+    return _first_digit(size)
 
 
 def in_points(size: float) -> str:
@@ -92,7 +102,7 @@ class Wording:
     def advantage(self, estimate: Interval | NotComputed, other: str) -> str:
         """`17.5 points more than few_shot (+8.1 to +26.9)`."""
         value = estimate.value
-        if abs(value) < SAME:
+        if abs(value) < _NOISE:
             text = f"the same as {other}"
         else:
             size = amount(value)
@@ -109,6 +119,113 @@ def about(count: int) -> int:
     return -(-count // step) * step
 
 
-def joined(parts: list[str]) -> str:
+def count(number: float) -> str:
+    """A whole number with thousands apart: `96,000`."""
+    return _fixed(number, 0)
+
+
+def plural(n: int, one: str, many: str | None = None) -> str:
+    """`1 row`, `2 rows`, `1,000 rows`; `many` where it is not `one` with an s."""
+    return f"{count(n)} {one if n == 1 else many or one + 's'}"
+
+
+def joined(parts: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def listed(places: Sequence[str], most: int = 3) -> str:
+    """A few of many: `a.jsonl:3, a.jsonl:9 and 4 more`."""
+    shown = ", ".join(places[:most])
+    return f"{shown} and {count(len(places) - most)} more" if len(places) > most else shown
+
+
+def mean_tokens(tokens: float) -> str:
+    """Mean tokens of a request: `531`, below 10 with one decimal."""
+    return _fixed(tokens, 0 if tokens >= 10 or tokens == round(tokens) else 1)
+
+
+def milliseconds(value: float) -> str:
+    """A latency in milliseconds: `0.4 ms`, `140 ms`, `12.3 s`."""
+    if value < 0.1:
+        return "< 0.1 ms"
+    if value < 10:
+        return f"{_fixed(value, 1)} ms"
+    return f"{_fixed(value, 0)} ms" if value < 10_000 else f"{_fixed(value / 1000, 1)} s"
+
+
+def duration(seconds: float) -> str:
+    """A stretch of time: `0.8 s`, `41 s`, `3 min 32 s`, `1 h 12 min`."""
+    if seconds < 0.05:
+        return "< 0.1 s"
+    if seconds < 9.95:
+        return f"{_fixed(seconds, 1)} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def rough_duration(seconds: float) -> str:
+    """A time that is not known to the second: `20 s`, `3 min`, `1 h 10 min`."""
+    if seconds < 55:
+        return f"{max(5, 5 * round(seconds / 5))} s"
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def times(ratio: float) -> str:
+    """How many times as much: `11 times`, below 10 with one decimal."""
+    return f"{_fixed(ratio, 0 if ratio >= 10 else 1)} times"
+
+
+def money(price: float, currency: str | None) -> str:
+    """What requests cost: `0.020 USD`; below a thousandth with as many decimals as it takes."""
+    text = _fixed(price, 3) if abs(price) >= 5e-4 or not price else _first_digit(price)
+    return f"{text} {currency or ''}".strip()
+
+
+def p_value(p: float) -> str:
+    """A p-value: `p < 0.001` or `p = 0.042`."""
+    return "p < 0.001" if p < 0.001 else f"p = {_fixed(p, 3)}"
+
+
+def loss(value: float) -> str:
+    """A training loss in nats a token: `0.4213`."""
+    return _fixed(value, 4)
+
+
+def significant(value: float) -> str:
+    """A number of no known kind, four digits of it: `0.0005`, `12.35`, `5e-05`."""
+    return f"{value + 0.0:.4g}"
+
+
+def setting(value: float) -> str:
+    """A value as it stands in tunewise.toml: `0.05`, `800`."""
+    return f"{value + 0.0:g}"
+
+
+def threshold(value: float) -> str:
+    """Where a setting would decide otherwise: `0.183`, near 0 as many decimals as it takes."""
+    return _fixed(value, 3) if abs(value) >= 5e-4 or abs(value) < _NOISE else _first_digit(value)
+
+
+def axis_mark(value: float, *, signed: bool = False) -> str:
+    """A round number beside an axis: `1,000`, `0.5`, signed `+10`, `−5`."""
+    text = f"{value + 0.0:{'+' if signed and value else ''},g}"
+    return text.replace("-", MINUS)
+
+
+def _fixed(value: float, decimals: int) -> str:
+    """So many decimals, thousands apart, with a real minus sign and without a signed 0."""
+    text = f"{abs(value):,.{decimals}f}"
+    return text if value >= 0 or not float(text.replace(",", "")) else f"{MINUS}{text}"
+
+
+def _first_digit(size: float) -> str:
+    """A number between 0 and 1 up to its first digit that is not 0: `0.004`."""
+    decimals = max(1, math.ceil(-math.log10(abs(size))))
+    return _fixed(size, decimals).rstrip("0")

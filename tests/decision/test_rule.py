@@ -258,7 +258,7 @@ def test_the_same_quality_is_worth_a_training_that_saves_money():
     saving = Saving(value=900.0, low=400.0, high=1400.0, unit="USD in 12 months")
     found = verdict(test, saving=saving)
     assert (found.outcome, found.rule) == ("fine_tune", "cheaper")
-    assert "saves 900 USD in 12 months (400 to 1400)" in found.reason
+    assert "saves 900 USD in 12 months (400 to 1,400)" in found.reason
 
 
 def test_a_saving_that_may_be_a_loss_changes_nothing():

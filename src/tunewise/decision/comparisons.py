@@ -11,6 +11,7 @@ from tunewise.statistics import paired
 from tunewise.statistics.intervals import Interval, NotComputed
 from tunewise.statistics.tests import holm
 from tunewise.types import Comparison
+from tunewise.wording import setting
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -138,7 +139,7 @@ def _record(
         low, high, method = -1.0, 1.0, f"not computed: {found.reason}"
     else:
         low, high = found.low, found.high
-        method = f"{found.method}, {100 * bench.confidence:g}%"
+        method = f"{found.method}, {setting(100 * bench.confidence)}%"
     return Comparison(
         a=a,
         b=b,
@@ -151,4 +152,5 @@ def _record(
         p=p,
         p_adjusted=adjusted,
         method=method,
+        computed=isinstance(found, Interval),
     )

@@ -18,7 +18,7 @@ from tunewise.decision.plan import CONSTANT, Measured, Plan, choose_plan, futile
 from tunewise.statistics import paired
 from tunewise.statistics.intervals import IntArray, Interval, NotComputed
 from tunewise.types import Constraint, Verdict
-from tunewise.wording import Wording, joined, percent
+from tunewise.wording import Wording, count, joined, milliseconds, percent, setting
 
 __all__ = [
     "ERROR_BUDGET",
@@ -189,7 +189,9 @@ def decide(
     if not _anything_beats_constant(case):
         return explain.nothing_learned(case, challenger)
     if saving is not None and _cheaper(case, challenger, primary, saving):
-        detail = f"{saving.value:.0f} {saving.unit} ({saving.low:.0f} to {saving.high:.0f})"
+        detail = (
+            f"{count(saving.value)} {saving.unit} ({count(saving.low)} to {count(saving.high)})"
+        )
         return explain.cheaper(case, challenger, incumbent, detail)
     if primary.high < demands.minimum_gain and case.beats_constant(incumbent):
         return explain.not_worth_it(case, challenger, incumbent)
@@ -226,9 +228,9 @@ def _constraints(
                 f"{percent(value)} (at least {percent(floor)})",
             )
         if ceiling is not None:
-            shown = "not measured" if latency is None else f"{latency:.0f} ms"
+            shown = "not measured" if latency is None else milliseconds(latency)
             met = latency is not None and latency <= ceiling
-            check("maximum_latency_ms", name, met, f"{shown} (at most {ceiling:g} ms)")
+            check("maximum_latency_ms", name, met, f"{shown} (at most {setting(ceiling)} ms)")
         if retention is not None and name in retention:
             check("retention", name, retention[name] != "broken", retention[name])
     return tuple(checks)

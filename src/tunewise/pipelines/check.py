@@ -21,7 +21,7 @@ from tunewise.data.checks.duplicates import (
     check_duplicates,
     check_near_duplicates,
 )
-from tunewise.data.checks.findings import Found, listed
+from tunewise.data.checks.findings import Found
 from tunewise.data.checks.forecast import outlook
 from tunewise.data.checks.judgeable import check_judgeable
 from tunewise.data.checks.label_errors import FOLDS, Doubts, check_label_errors
@@ -61,6 +61,7 @@ from tunewise.retrieval.chunk import chunk
 from tunewise.retrieval.embed import LOOKED_AT, MODEL
 from tunewise.text.answer_text import target_proper
 from tunewise.text.words import main_script
+from tunewise.wording import listed
 
 _NO_COPY = "No copy is written of a file that cannot be read to its end: mend these first."
 _TO_JUDGE = (

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from tunewise.contenders.fine_tune import dev_points
-from tunewise.data.checks.findings import plural
 from tunewise.evaluation.validation import Validation, Validator, validator_for
 from tunewise.models.adapters import is_whole_model
 from tunewise.models.catalog import LocalModel, open_model
@@ -29,6 +28,7 @@ from tunewise.training.loop import Training
 from tunewise.training.recipe import Recipe, recipe_for
 from tunewise.training.rows import check_rows, hash_rows
 from tunewise.training.tracking import Tracker, open_trackers
+from tunewise.wording import plural
 
 EVERY_EPOCH = 6
 """Up to so many epochs, dev is judged after each; with more, three times."""

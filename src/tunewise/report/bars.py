@@ -21,7 +21,8 @@ from tunewise.report.drawing import (
     ticks,
     widest,
 )
-from tunewise.report.numbers import count, quantile
+from tunewise.statistics.distributions import quantile
+from tunewise.wording import axis_mark, count
 
 _TAIL = 0.995
 """Quantile behind which lengths share the last bar."""
@@ -73,7 +74,7 @@ def histogram(values: NDArray[np.int64], *, unit: str, context: int | None, widt
     )
     for mark in row_marks:
         draw_line(svg, across.start, up(mark), across.end, up(mark), "grid")
-        draw_text(svg, f"{mark:,g}", across.start - 8, up(mark) + 4.5, "tick", "end")
+        draw_text(svg, axis_mark(mark), across.start - 8, up(mark) + 4.5, "tick", "end")
     for mark in marks:
         anchor = "end" if mark == marks[-1] else "middle"
         draw_text(svg, count(mark), across(mark), bottom + 18, "tick", anchor)

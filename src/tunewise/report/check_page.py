@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunewise.data.checks.findings import Finding, plural
+from tunewise.data.checks.findings import Finding
 from tunewise.data.checks.labels import LabelCount
 from tunewise.data.checks.result import Checked, ShownGroup, ShownLeak, ShownRow
 from tunewise.errors import UserError
-from tunewise.report import numbers
 from tunewise.report.advice import advice_for, urgency
 from tunewise.report.bars import BarRow, bars, histogram
 from tunewise.report.figures import Figure, Plot, both
 from tunewise.report.findings import HOLDS, documents_sentence, lengths_sentence, verdict
 from tunewise.report.pages import Clip, clip, page_template, with_code
+from tunewise.statistics.distributions import quantile
 from tunewise.storage import write_text
-from tunewise.wording import in_points
+from tunewise.wording import count, duration, in_points, percent, plural, whole_percent
 
 _FULL_BYTES = 900
 """Escaped bytes of one text in its details: up to two hundred texts keep 1 MB."""
@@ -102,7 +102,7 @@ def render_check_page(checked: Checked) -> str:
             _LabelErrorRow(
                 row=_row(label_error.row, place),
                 likely=label_error.likely,
-                sure=f"{label_error.probability:.0%}",
+                sure=whole_percent(label_error.probability),
             )
             for label_error in checked.label_errors
         ],
@@ -117,7 +117,6 @@ def render_check_page(checked: Checked) -> str:
         facts=_facts(checked),
         source=place.source,
         with_code=with_code,
-        plural=plural,
     )
 
 
@@ -153,38 +152,38 @@ class _Places:
 
 def _figures(checked: Checked) -> list[Figure]:
     sizes = checked.lengths.sample
-    parts = ", ".join(f"{part} {rows:,}" for part, rows in checked.rows.items())
+    parts = ", ".join(f"{part} {count(rows)}" for part, rows in checked.rows.items())
     figures = [
         Figure(
-            value=f"{checked.total:,}",
+            value=count(checked.total),
             label="rows",
-            detail=parts if len(checked.rows) > 1 else f"{checked.usable:,} can be used",
+            detail=parts if len(checked.rows) > 1 else f"{count(checked.usable)} can be used",
         )
     ]
     if len(sizes):
-        middle = numbers.quantile(sizes, 0.5)
+        middle = quantile(sizes, 0.5)
         context = checked.lengths.context
-        detail = f"the context holds {context:,}" if context else "tokens were not counted"
+        detail = f"the context holds {count(context)}" if context else "tokens were not counted"
         label = f"{checked.lengths.unit} in the middle row"
-        figures.append(Figure(value=f"{middle:,}", label=label, detail=detail))
+        figures.append(Figure(value=count(middle), label=label, detail=detail))
     figures.append(
         Figure(
-            value=f"{checked.near_duplicates:,}",
+            value=count(checked.near_duplicates),
             label="near duplicates",
             detail=f"of {plural(checked.total, 'row')}",
         )
     )
     if documents := checked.documents:
         out = documents.files - documents.usable
-        detail = plural(documents.passages, "passage") + (f", {out:,} left out" if out else "")
+        detail = plural(documents.passages, "passage") + (f", {count(out)} left out" if out else "")
         label = "document" if documents.usable == 1 else "documents"
-        figures.append(Figure(value=f"{documents.usable:,}", label=label, detail=detail))
+        figures.append(Figure(value=count(documents.usable), label=label, detail=detail))
     test, gain = checked.outlook.sides.get("test", 0), in_points(checked.outlook.minimum_gain)
     figures.append(
         Figure(
-            value=f"{test:,}",
+            value=count(test),
             label="test rows",
-            detail=f"{checked.outlook.wanted:,} tell a gain of {gain}",
+            detail=f"{count(checked.outlook.wanted)} tell a gain of {gain}",
         )
     )
     return figures
@@ -204,7 +203,7 @@ def _todos(checked: Checked) -> list[_Todo]:
     return [
         _Todo(
             severity=severity,
-            count=f"{checked.report.counts[rule]:,}",
+            count=count(checked.report.counts[rule]),
             title=advice_for(rule).title,
             remedy=advice_for(rule).remedy,
             rule=rule,
@@ -228,20 +227,20 @@ def _labels(checked: Checked) -> Plot | None:
     if not checked.labels:
         return None
     rows = [
-        BarRow(label=count.label, value=count.total, text=_label_text(count, checked.total))
-        for count in checked.labels[:_MAX_LABELS]
+        BarRow(label=label.label, value=label.total, text=_label_text(label, checked.total))
+        for label in checked.labels[:_MAX_LABELS]
     ]
     return both(lambda width: bars(rows, title="Rows by label", width=width))
 
 
-def _label_text(count: LabelCount, total: int) -> str:
-    text = f"{count.total:,} ({count.total / max(total, 1):.1%})"
-    return f"{text}, test {count.rows['test']:,}" if "test" in count.rows else text
+def _label_text(label: LabelCount, total: int) -> str:
+    text = f"{count(label.total)} ({percent(label.total / max(total, 1))})"
+    return f"{text}, test {count(label.rows['test'])}" if "test" in label.rows else text
 
 
 def _sides(checked: Checked) -> Plot:
     rows = [
-        BarRow(label=side, value=rows, text=f"{rows:,} rows")
+        BarRow(label=side, value=rows, text=f"{count(rows)} rows")
         for side, rows in checked.outlook.sides.items()
     ]
     return both(lambda width: bars(rows, title="Rows by side of the split", width=width))
@@ -257,7 +256,7 @@ def _row(row: ShownRow, place: _Places) -> _Row:
 
 def _group(group: ShownGroup, place: _Places, what: str) -> _Group:
     return _Group(
-        title=f"{group.size:,} {what}",
+        title=f"{count(group.size)} {what}",
         rows=tuple(_row(row, place) for row in group.rows[:_MAX_OF_GROUP]),
     )
 
@@ -265,7 +264,7 @@ def _group(group: ShownGroup, place: _Places, what: str) -> _Group:
 def _leak(leak: ShownLeak, place: _Places) -> _Group:
     title = _LEAK_WORDS[leak.kind]
     if leak.kind == "overlap":
-        title += f" ({leak.share:.0%} of the test row's runs of 13 words)"
+        title += f" ({whole_percent(leak.share)} of the test row's runs of 13 words)"
     return _Group(title=title, rows=(_row(leak.test, place), _row(leak.other, place)))
 
 
@@ -285,7 +284,7 @@ def _rules(checked: Checked, place: _Places) -> list[_Rule]:
                 severity=severity,
                 rule=rule,
                 title=advice_for(rule).title,
-                count=f"{report.counts[rule]:,}",
+                count=count(report.counts[rule]),
                 findings=_lines(found, place),
             )
             for rule, found in by_rule.items()
@@ -305,7 +304,7 @@ def _facts(checked: Checked) -> list[tuple[str, str]]:
     if checked.reason and checked.kind == "examples":
         facts.append(("inferred", checked.reason))
     sampled = len(checked.lengths.sample)
-    whole = "every row" if sampled >= checked.total else f"a seeded sample of {sampled:,} rows"
+    whole = "every row" if sampled >= checked.total else f"a seeded sample of {count(sampled)} rows"
     facts.append((checked.lengths.unit, f"counted on {whole}"))
     if checked.documents:
         facts.append(("documents", documents_sentence(checked.documents)))
@@ -313,7 +312,9 @@ def _facts(checked: Checked) -> list[tuple[str, str]]:
         facts.append(("tokenizer", f"not used: {checked.no_tokens}"))
     if checked.label_error_rows:
         looked = checked.label_error_rows
-        whole = "every row" if looked >= checked.total else f"a seeded sample of {looked:,} rows"
+        whole = (
+            "every row" if looked >= checked.total else f"a seeded sample of {count(looked)} rows"
+        )
         facts.append(
             (
                 "label mistakes",
@@ -335,6 +336,6 @@ def _facts(checked: Checked) -> list[tuple[str, str]]:
             "words (or 13 of them) in train or dev",
         ),
         ("personal data", "by form and checksum: names and addresses are not found"),
-        ("time", numbers.duration(checked.seconds)),
+        ("time", duration(checked.seconds)),
     ]
     return facts

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tunewise import wording
-from tunewise.report import numbers
 from tunewise.runs.schema import Contender, Quality, Run
 
 _MAX_SEEDS = 3
@@ -45,19 +44,19 @@ def table_columns(run: Run) -> dict[str, TableColumn]:
         ),
         "prompt": TableColumn(
             title="prompt\ntokens",
-            cell=lambda c: numbers.mean_tokens(c.tokens.prompt) if c.tokens else "",
+            cell=lambda c: wording.mean_tokens(c.tokens.prompt) if c.tokens else "",
         ),
         "completion": TableColumn(
             title="answer\ntokens",
-            cell=lambda c: numbers.mean_tokens(c.tokens.completion) if c.tokens else "",
+            cell=lambda c: wording.mean_tokens(c.tokens.completion) if c.tokens else "",
         ),
         "latency": TableColumn(
             title="latency\np50",
-            cell=lambda c: numbers.milliseconds(c.latency.p50) if c.latency else "",
+            cell=lambda c: wording.milliseconds(c.latency.p50) if c.latency else "",
         ),
         "fit": TableColumn(
             title="to fit",
-            cell=lambda c: "" if c.fit.seconds is None else numbers.duration(c.fit.seconds),
+            cell=lambda c: "" if c.fit.seconds is None else wording.duration(c.fit.seconds),
         ),
     }
 

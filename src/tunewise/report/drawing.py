@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from tunewise.wording import MINUS
+from tunewise.wording import axis_mark
 
 Role = Literal["challenger", "incumbent", "ceiling", "other"]
 
@@ -99,8 +99,7 @@ def draw_grid(
     for mark in marks:
         for start, end in bands:
             draw_line(svg, scale(mark), start, scale(mark), end, "grid")
-        text = f"{mark:+g}".replace("-", MINUS) if signed and mark else f"{mark:,g}"
-        draw_text(svg, text, scale(mark), bottom + 17, "tick", "middle")
+        draw_text(svg, axis_mark(mark, signed=signed), scale(mark), bottom + 17, "tick", "middle")
 
 
 def draw_line(svg: Element, x1: float, y1: float, x2: float, y2: float, style: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from tunewise import wording
-from tunewise.report import numbers, plots
+from tunewise.report import plots
 from tunewise.report.sentences import seeds
 from tunewise.runs.schema import Contender, Run
 
@@ -68,19 +68,19 @@ def key_figures(run: Run) -> list[Figure]:
             )
         )
     if best.tokens:
-        theirs = numbers.mean_tokens(other.tokens.prompt) if other and other.tokens else ""
+        theirs = wording.mean_tokens(other.tokens.prompt) if other and other.tokens else ""
         figures.append(
             Figure(
-                value=numbers.mean_tokens(best.tokens.prompt),
+                value=wording.mean_tokens(best.tokens.prompt),
                 label=f"prompt tokens a request, {best.name}",
                 detail=f"{beside}{theirs}" if theirs else "",
             )
         )
     if best.latency:
-        theirs = numbers.milliseconds(other.latency.p50) if other and other.latency else ""
+        theirs = wording.milliseconds(other.latency.p50) if other and other.latency else ""
         figures.append(
             Figure(
-                value=numbers.milliseconds(best.latency.p50),
+                value=wording.milliseconds(best.latency.p50),
                 label=f"median latency, {best.name}",
                 detail=f"{beside}{theirs}" if theirs else "",
             )
@@ -162,9 +162,9 @@ def latency(run: Run) -> Plot | None:
 def _latency_text(contender: Contender) -> str:
     if contender.latency is None:
         return ""
-    text = numbers.milliseconds(contender.latency.p50)
+    text = wording.milliseconds(contender.latency.p50)
     first = contender.latency.first_token_p50
-    return text if first is None else f"{text}, first token {numbers.milliseconds(first)}"
+    return text if first is None else f"{text}, first token {wording.milliseconds(first)}"
 
 
 def both(draw: Callable[[int], str]) -> Plot:

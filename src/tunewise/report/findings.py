@@ -11,16 +11,16 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from tunewise.data.checks.findings import Finding, Report, plural
+from tunewise.data.checks.findings import Finding, Report
 from tunewise.data.checks.repair import Fixed
 from tunewise.data.checks.result import Checked, DocumentCounts
 from tunewise.data.layouts.detect import Kind
 from tunewise.data.read_log import SHOWN
 from tunewise.errors import UserError
 from tunewise.report.advice import advice_for
-from tunewise.report.numbers import quantile
+from tunewise.statistics.distributions import quantile
 from tunewise.storage import shortened
-from tunewise.wording import in_points
+from tunewise.wording import in_points, plural
 
 MAX_WARNINGS = 5
 """Warnings of a rule that the terminal shows; errors are shown as they are kept."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from tunewise import wording
-from tunewise.report import numbers, plots
+from tunewise.report import plots
 from tunewise.report.disagreements import Reply, disagreements
 from tunewise.report.figures import forest, key_figures, latency, role_of, scatter
 from tunewise.report.pages import Clip, clip, page_template, with_code
@@ -170,15 +170,15 @@ def _row(run: Run, contender: Contender) -> _Row:
         bar=Markup(plots.interval_bar(bar)),  # noqa: S704  built by ElementTree
         difference=wording.points(against.delta) if against else "",
         difference_interval=wording.points_span(against.low, against.high) if against else "",
-        prompt=numbers.mean_tokens(tokens.prompt) if tokens else "",
-        completion=numbers.mean_tokens(tokens.completion) if tokens else "",
-        latency=numbers.milliseconds(latency.p50) if latency else "",
+        prompt=wording.mean_tokens(tokens.prompt) if tokens else "",
+        completion=wording.mean_tokens(tokens.completion) if tokens else "",
+        latency=wording.milliseconds(latency.p50) if latency else "",
         latency_detail=(
-            f"95th: {numbers.milliseconds(latency.p95)}" if latency and latency.p95 else ""
+            f"95th: {wording.milliseconds(latency.p95)}" if latency and latency.p95 else ""
         ),
-        fit="" if contender.fit.seconds is None else numbers.duration(contender.fit.seconds),
+        fit="" if contender.fit.seconds is None else wording.duration(contender.fit.seconds),
         errors=str(contender.errors) if contender.errors else "",
-        cost="" if cost is None else f"{cost:.3f} {contender.currency or ''}".strip(),
+        cost="" if cost is None else wording.money(cost, contender.currency),
     )
 
 
@@ -188,7 +188,10 @@ def _chosen(run: Run, contender: Contender) -> _Chosen:
     if contender.dev is not None:
         facts.append(("on dev", wording.percent(contender.dev)))
     facts += [
-        (name.replace("_", " "), wording.percent(value) if 0 <= value <= 1 else f"{value:g}")
+        (
+            name.replace("_", " "),
+            wording.percent(value) if 0 <= value <= 1 else wording.significant(value),
+        )
         for name, value in contender.secondary.items()
     ]
     if contender.without_errors is not None and contender.errors:
@@ -203,9 +206,9 @@ def _chosen(run: Run, contender: Contender) -> _Chosen:
         facts.append((f"recall{at}", wording.percent(contender.recall_at_k)))
     if contender.trained:
         facts.append(("seeds", seeds(contender) or str(contender.seeds)))
-    facts += [(f"tokens {name}", numbers.count(value)) for name, value in fit.tokens.items()]
+    facts += [(f"tokens {name}", wording.count(value)) for name, value in fit.tokens.items()]
     if fit.seconds is not None:
-        facts.append(("time", numbers.duration(fit.seconds)))
+        facts.append(("time", wording.duration(fit.seconds)))
     columns = _columns(fit.trials)
     return _Chosen(
         name=contender.name,
@@ -229,9 +232,9 @@ def _spent(contender: Contender) -> str:
     parts: list[str] = []
     tokens = sum(contender.fit.tokens.values())
     if tokens:
-        parts.append(f"{numbers.count(tokens)} tokens")
+        parts.append(f"{wording.count(tokens)} tokens")
     if contender.fit.seconds is not None:
-        parts.append(numbers.duration(contender.fit.seconds))
+        parts.append(wording.duration(contender.fit.seconds))
     return ", ".join(parts)
 
 
@@ -253,7 +256,7 @@ def _reply(reply: Reply) -> _Reply:
         contenders=reply.contenders,
         answer=clip(reply.text),
         crashed=reply.crashed,
-        value="crashed" if reply.crashed else "–" if value is None else f"{100 * value:.0f}",
+        value="crashed" if reply.crashed else "–" if value is None else wording.percent(value),
         share=value or 0.0,
         reason=reply.reason or "",
     )

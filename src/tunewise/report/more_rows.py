@@ -5,9 +5,8 @@ Turns what the run counted into sentences. Knows nothing of layout.
 
 from dataclasses import dataclass
 
-from tunewise.report.numbers import count
 from tunewise.runs.schema import Run, SplitSizes
-from tunewise.wording import about
+from tunewise.wording import about, count
 
 LIMIT, LIMIT_TEST = "contenders.limit", "data.limit_test"
 """The settings that leave test rows out."""

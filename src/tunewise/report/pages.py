@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
+from tunewise.wording import count, in_points, percent, plural
+
 SHOWN_BYTES, FULL_BYTES = 360, 6_000
 """Escaped bytes of one text shown at once, and in its details; together they keep 1 MB."""
 
@@ -31,7 +33,8 @@ def page_template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(name)
+    said = {"count": count, "percent": percent, "in_points": in_points, "plural": plural}
+    return environment.get_template(name, globals=said)
 
 
 def with_code(text: str) -> Markup:

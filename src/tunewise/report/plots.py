@@ -25,7 +25,7 @@ from tunewise.report.drawing import (
     ticks,
     widest,
 )
-from tunewise.report.numbers import count
+from tunewise.wording import axis_mark, count, percent, percent_span
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,13 +161,14 @@ def scatter(points: Sequence[Point], *, x_unit: str, y_unit: str, width: int) ->
         height,
         title=f"{y_unit} against {x_unit}",
         description="; ".join(
-            f"{p.label}: {p.value:.1f} ({p.low:.1f} to {p.high:.1f}) at {count(p.x)}"
+            f"{p.label}: {percent(p.value / 100)} ({percent_span(p.low / 100, p.high / 100)}) at "
+            f"{count(p.x)}"
             for p in points
         ),
     )
     for mark in y_marks:
         draw_line(svg, across.start, up(mark), across.end, up(mark), "grid")
-        draw_text(svg, f"{mark:g}", across.start - 8, up(mark) + 4.5, "tick", "end")
+        draw_text(svg, axis_mark(mark), across.start - 8, up(mark) + 4.5, "tick", "end")
     for mark in x_marks:
         draw_line(svg, across(mark), up.start, across(mark), up.start + 5, "grid")
         anchor = "end" if mark == x_marks[-1] else "middle"

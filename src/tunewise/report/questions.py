@@ -6,9 +6,20 @@ A question the run cannot answer is said to be open or not measured; nothing is 
 from dataclasses import dataclass
 from typing import Literal
 
-from tunewise.report.numbers import count, duration, mean_tokens, milliseconds, p_value, times
 from tunewise.runs.schema import Contender, Run
-from tunewise.wording import difference, in_points, percent, percent_span
+from tunewise.wording import (
+    count,
+    difference,
+    duration,
+    in_points,
+    mean_tokens,
+    milliseconds,
+    money,
+    p_value,
+    percent,
+    percent_span,
+    times,
+)
 
 Reply = Literal["yes", "no", "partly", "cannot tell", "not measured"]
 
@@ -146,10 +157,9 @@ def _cost_and_latency(run: Run) -> Finding:
         parts.append(f"Fitting it took {duration(challenger.fit.seconds)}{tokens}.")
     if challenger.cost_per_1000 is not None and incumbent.cost_per_1000 is not None:
         ratios.append((incumbent.cost_per_1000 + 1e-9) / (challenger.cost_per_1000 + 1e-9))
-        unit = challenger.currency or ""
         parts.append(
-            f"A thousand requests cost {challenger.cost_per_1000:.2f} {unit} against "
-            f"{incumbent.cost_per_1000:.2f} {unit}."
+            f"A thousand requests cost {money(challenger.cost_per_1000, challenger.currency)} "
+            f"against {money(incumbent.cost_per_1000, incumbent.currency)}."
         )
     else:
         parts.append("What that is in money was not measured in this run: [prices] would tell.")

@@ -5,10 +5,20 @@ decided, the number at which it would decide otherwise. Knows nothing of layout.
 """
 
 from tunewise.report.more_rows import label_more
-from tunewise.report.numbers import count, mean_tokens
 from tunewise.runs.schema import Contender, Run
 from tunewise.types import Comparison, JsonValue
-from tunewise.wording import amount, by_seed, difference, percent, points_span
+from tunewise.wording import (
+    amount,
+    by_seed,
+    count,
+    difference,
+    mean_tokens,
+    percent,
+    points_span,
+    setting,
+    significant,
+    threshold,
+)
 
 _MAX_HEADLINE = 110
 """Characters."""
@@ -59,7 +69,7 @@ def brief(value: JsonValue, *, longest: int) -> str:
     if isinstance(value, bool):
         text = "yes" if value else "no"
     elif isinstance(value, float):
-        text = f"{value:.4g}"
+        text = significant(value)
     elif isinstance(value, str | int) or value is None:
         text = "none" if value is None else str(value)
     elif isinstance(value, dict):
@@ -104,22 +114,22 @@ def _worth_more(
     lines = [
         f"A larger gain demanded: {challenger.name} is ahead of {incumbent.name} by "
         f"{amount(primary.delta)} points ({points_span(primary.low, primary.high)}). With "
-        f"`minimum_gain` above {enough:.3f} (now {demands.minimum_gain:g}) the verdict "
-        f"would be open, above {primary.high:.3f} it would be {incumbent.name}."
+        f"`minimum_gain` above {threshold(enough)} (now {setting(demands.minimum_gain)}) the "
+        f"verdict would be open, above {threshold(primary.high)} it would be {incumbent.name}."
     ]
     if challenger.quality:
         floor = demands.minimum_quality
-        now = "none set" if floor is None else f"{floor:g}"
+        now = "none set" if floor is None else setting(floor)
         lines.append(
-            f"A higher floor: `minimum_quality` above {challenger.quality.value:.3f} "
+            f"A higher floor: `minimum_quality` above {threshold(challenger.quality.value)} "
             f"(now {now}) would exclude {challenger.name}."
         )
     if challenger.latency:
         limit = demands.maximum_latency_ms
-        now = "none set" if limit is None else f"{limit:g}"
+        now = "none set" if limit is None else setting(limit)
         lines.append(
-            f"A faster answer demanded: `maximum_latency_ms` below {challenger.latency.p50:.0f} "
-            f"(now {now}) would exclude {challenger.name}."
+            f"A faster answer demanded: `maximum_latency_ms` below "
+            f"{significant(challenger.latency.p50)} (now {now}) would exclude {challenger.name}."
         )
     if not run.retention:
         lines.append(
@@ -160,7 +170,7 @@ def _not_worth_it(
         lines = [
             f"A smaller gain that counts: {challenger.name} is at most {amount(primary.high)} "
             f"points ahead of {incumbent.name}, {difference(primary)}. With `minimum_gain` at or "
-            f"below {primary.high:.3f} (now {gain:g}) the verdict would be open."
+            f"below {threshold(primary.high)} (now {setting(gain)}) the verdict would be open."
         ]
     learned = f"{count(run.splits.train)} rows" if run.splits else "the training rows"
     lines.append(
@@ -183,7 +193,7 @@ def _cannot_tell(
     gain = run.decision.minimum_gain
     more = label_more(run)
     lines = [more] if more else []
-    if primary.method.startswith("not computed"):
+    if not primary.computed:
         return [*lines, f"Enough rows to compute with: the difference was {primary.method}."]
     if primary.low <= 0:
         lines.append(
@@ -196,7 +206,7 @@ def _cannot_tell(
         lines.append(
             f"A smaller gain that counts: {challenger.name} is ahead of {incumbent.name}, "
             f"{difference(primary)}, but by less than you asked. With `minimum_gain` at or below "
-            f"{primary.delta:.3f} (now {gain:g}) it would be recommended."
+            f"{threshold(primary.delta)} (now {setting(gain)}) it would be recommended."
         )
     lines += [
         f"A wider lead over {other.name}, which needs no training and is "

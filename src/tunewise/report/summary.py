@@ -7,12 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tunewise.report.more_rows import rows_needed, use_unused
-from tunewise.report.numbers import count, duration, mean_tokens, milliseconds
 from tunewise.report.sentences import seeds
 from tunewise.runs.schema import Contender, Run
 from tunewise.statistics.intervals import MINIMUM_ROWS
 from tunewise.types import Comparison
-from tunewise.wording import about, amount, in_points, percent
+from tunewise.wording import (
+    about,
+    amount,
+    count,
+    duration,
+    in_points,
+    mean_tokens,
+    milliseconds,
+    money,
+    percent,
+)
 
 IN_WORDS = {
     "constant": "one fixed answer to everything",
@@ -120,7 +129,7 @@ def _cannot_tell(run: Run) -> Summary:
 
 def _too_few(run: Run) -> bool:
     """Whether nothing could be computed, so that no contender is shown to help."""
-    return run.primary is not None and run.primary.method.startswith("not computed")
+    return run.primary is not None and not run.primary.computed
 
 
 def _rows_next(run: Run) -> str:
@@ -164,7 +173,7 @@ def _sure(run: Run, name: str | None, other: str | None) -> str:
         return f"{on}."
     text = f"{on}, {in_words(a.name)} scores {_scored(a)} and {in_words(b.name)} {_scored(b)}"
     found = _difference(run, a.name, b.name)
-    if found is None or found.method.startswith("not computed"):
+    if found is None or not found.computed:
         return f"{text}; that is too few for any certainty."
     return f"{text}; the true difference lies {_between(found)}, with at least 95% confidence."
 
@@ -209,7 +218,7 @@ def _running(run: Run, name: str) -> str:
         parts.append(milliseconds(one.latency.p50))
     text = f"One request takes {' and '.join(parts)}" if parts else ""
     if one.cost_per_1000 is not None:
-        price = f"{one.cost_per_1000:.3f} {one.currency or ''}".strip()
+        price = money(one.cost_per_1000, one.currency)
         return f"{text}; 1,000 cost {price}." if text else f"1,000 requests cost {price}."
     unpriced = "what that costs in money was not measured (no [prices] given)"
     return f"{text}; {unpriced}." if text else ""

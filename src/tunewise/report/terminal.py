@@ -25,7 +25,7 @@ from rich.progress import Task as Bar
 from rich.table import Table
 from rich.text import Text
 
-from tunewise.report import numbers
+from tunewise import wording
 from tunewise.report.comparison_table import TableColumn, ranked, table_columns
 from tunewise.report.more_rows import label_more
 from tunewise.report.sentences import (
@@ -141,15 +141,7 @@ class _TimeLeft(ProgressColumn):
         left = _seconds_left(task.completed, task.total or 0, task.elapsed or 0.0)
         if left is None or task.finished:
             return Text("")
-        return Text(f"about {_roughly(left)} left", style="cyan")
-
-
-def _roughly(seconds: float) -> str:
-    """A time that is not known to the second: `20 s`, `3 min`, `1 h 10 min`."""
-    if seconds < 55:
-        return f"{max(5, 5 * round(seconds / 5))} s"
-    minutes = max(1, round(seconds / 60))
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+        return Text(f"about {wording.rough_duration(left)} left", style="cyan")
 
 
 def _seconds_left(done: float, total: float, elapsed: float) -> float | None:
@@ -217,7 +209,7 @@ class RichProgress:
         self._shown.append(bar)
         try:
             yield lambda units: bars.advance(bar, units)
-            line = f"{description}: {numbers.duration(self._clock() - started)}"
+            line = f"{description}: {wording.duration(self._clock() - started)}"
             bars.console.print(Text(line, style="dim"), soft_wrap=True)
         finally:
             self._shown.remove(bar)
@@ -252,9 +244,11 @@ class RichProgress:
             if now - said >= _SECONDS_BETWEEN_LINES and done < total:
                 said = now
                 left = _seconds_left(done, total, now - started)
-                estimate = "" if left is None else f", about {_roughly(left)} left"
+                estimate = "" if left is None else f", about {wording.rough_duration(left)} left"
                 doing = f" ({self._status})" if self._status else ""
-                self._say(f"{description}: {done / total:.0%} done{estimate}{doing}")
+                self._say(
+                    f"{description}: {wording.whole_percent(done / total)} done{estimate}{doing}"
+                )
 
         self._say(f"{description} ...")
         self._status = ""
@@ -266,7 +260,7 @@ class RichProgress:
         self._say(f"{description}: done in {self._since(started)}")
 
     def _since(self, started: float) -> str:
-        return numbers.duration(self._clock() - started)
+        return wording.duration(self._clock() - started)
 
     def _say(self, line: str) -> None:
         self._console.print(Text(f"{self._time_of_day()} {line}"), soft_wrap=True)

@@ -12,8 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from tunewise import wording
-from tunewise.data.checks.findings import plural
-from tunewise.report import numbers
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _CURVE_CELLS = 60
@@ -32,7 +30,9 @@ def render_trained(folder: Path, console: Console) -> None:
     console.print()
     if steps:
         losses = [step["loss"] for step in steps]
-        console.print(Text(f"loss  {curve(losses)}  {losses[0]:.3f} → {losses[-1]:.3f}"))
+        console.print(
+            Text(f"loss  {curve(losses)}  {wording.loss(losses[0])} → {wording.loss(losses[-1])}")
+        )
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("epoch", "loss", f"{dev['metric']} on dev"):
         table.add_column(title, justify="right")
@@ -42,16 +42,17 @@ def render_trained(folder: Path, console: Console) -> None:
         best = point["epoch"] == dev["best_epoch"]
         value = f"{'→ ' if best else ''}{_value(point['value'], dev)}"
         style = "bold" if best else ""
-        table.add_row(str(point["epoch"]), f"{point['loss']:.4f}", value, style=style)
+        table.add_row(str(point["epoch"]), wording.loss(point["loss"]), value, style=style)
     console.print(table)
     console.print(Text(_judged(dev)), soft_wrap=True)
     pace = sorted(step["tokens_per_second"] for step in steps)
     if steps:
         console.print(
             Text(
-                f"{plural(result['steps'], 'step')}, {result['tokens']:,} tokens in "
-                f"{numbers.duration(result['seconds'])}; in the middle step "
-                f"{pace[len(steps) // 2]:,.0f} tokens a second."
+                f"{wording.plural(result['steps'], 'step')}, "
+                f"{wording.plural(result['tokens'], 'token')} in "
+                f"{wording.duration(result['seconds'])}; in the middle step "
+                f"{wording.count(pace[len(steps) // 2])} tokens a second."
             ),
             soft_wrap=True,
         )
@@ -66,7 +67,7 @@ def render_trained(folder: Path, console: Console) -> None:
 
 def _judged(dev: Mapping[str, Any]) -> str:
     """What dev tells of the epoch that is kept, beside what needs no training."""
-    where = f"On {plural(dev['rows'], dev['unit'])} of dev"
+    where = f"On {wording.plural(dev['rows'], dev['unit'])} of dev"
     if any(one["lead"] for one in dev["baselines"]):
         where += ", with 95% intervals"
     best = next(point["value"] for point in dev["points"] if point["epoch"] == dev["best_epoch"])
@@ -92,7 +93,7 @@ def _judged(dev: Mapping[str, Any]) -> str:
 
 def _value(value: float, dev: Mapping[str, Any]) -> str:
     """Shares of 1 as percent, perplexities as they are."""
-    return wording.percent(value) if dev["higher_is_better"] else f"{value:.4g}"
+    return wording.percent(value) if dev["higher_is_better"] else wording.significant(value)
 
 
 def curve(values: list[float]) -> str:

@@ -297,6 +297,7 @@ def _comparison(record: JsonObject, *, metric: str, n_test: int) -> Comparison:
         p=p,
         p_adjusted=p if adjusted is None else adjusted,
         method=record.text("method") or "",
+        computed="computed" not in record.values or record.flag("computed"),
     )
 
 

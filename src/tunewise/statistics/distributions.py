@@ -1,10 +1,12 @@
-"""The few distribution functions the statistics need, as typed floats; knows nothing of scores.
+"""The few distribution functions the statistics need, as typed floats, and quantiles of a sample.
 
 scipy ships no types: this is the one place where its values enter typed code.
 """
 
 from typing import Any, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy import special  # pyright: ignore[reportMissingTypeStubs]
 
 _special = cast(Any, special)
@@ -42,3 +44,13 @@ def beta_quantile(probability: float, a: float, b: float) -> float:
 def binomial_cdf(successes: int, trials: int, rate: float) -> float:
     """P(X <= successes) for X binomial."""
     return float(_special.bdtr(successes, trials, rate))
+
+
+def quantile(values: NDArray[np.int64], share: float) -> int:
+    """The value that so many of the values are at most: one that occurs, never one in between.
+
+    Args:
+        values: (n,) whole numbers; 0 comes back where there are none.
+        share: from 0 to 1.
+    """
+    return int(np.quantile(values, share, method="inverted_cdf")) if len(values) else 0

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunewise.data.checks.findings import Found, listed, plural
+from tunewise.data.checks.findings import Found
 from tunewise.data.checks.survey import Survey
 from tunewise.data.splitting.near_duplicates import Indices
 from tunewise.data.splitting.word_hashes import Hashes
+from tunewise.wording import listed, percent, plural
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +147,7 @@ def check_contradictions(survey: Survey, meant: Hashes, found: Found) -> Contrad
         "ceiling",
         "data",
         f"{plural(ceiling.inputs, 'input has', 'inputs have')} more than one answer, so that no "
-        f"contender can repeat more than {ceiling.share:.1%} of the answers. "
+        f"contender can repeat more than {percent(ceiling.share)} of the answers. "
         "Resolve the contradictions.",
     )
     return Contradictions(ceiling=ceiling, groups=tuple(groups))

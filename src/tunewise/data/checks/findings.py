@@ -102,14 +102,3 @@ class Found:
                 more = f"{counts[rule] - len(kept):,} more of the same."
                 shown.append(Finding(rule=rule, where="", message=more))
         return tuple(shown)
-
-
-def plural(n: int, one: str, many: str | None = None) -> str:
-    """`1 row`, `2 rows`, `1,000 rows`."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
-def listed(places: Sequence[str], most: int = 3) -> str:
-    """A few places: `a.jsonl:3, a.jsonl:9 and 4 more`."""
-    shown = ", ".join(places[:most])
-    return f"{shown} and {len(places) - most:,} more" if len(places) > most else shown

@@ -28,6 +28,7 @@ from tunewise.data.checks.survey import Survey
 from tunewise.data.splitting.near_duplicates import Indices
 from tunewise.data.splitting.units import comparable_text
 from tunewise.text.words import search_terms
+from tunewise.wording import whole_percent
 
 FOLDS = 5
 MIN_ROWS = 50
@@ -81,7 +82,7 @@ def check_label_errors(
             survey.where(label_error.row),
             f'"{survey.labels[int(survey.label[label_error.row])][:60]}" is likely wrong: a '
             f'classifier trained on the other rows says "{survey.labels[label_error.likely][:60]}" '
-            f"({label_error.probability:.0%}). Read the row again.",
+            f"({whole_percent(label_error.probability)}). Read the row again.",
         ),
     )
     return replace(doubts, label_errors=placed)
@@ -111,7 +112,9 @@ def likely_label_errors(
     right = np.count_nonzero(likely == given) / len(rows)
     usual = int(sizes[kept].max()) / len(rows)
     if right - usual < SKILL * (1.0 - usual):
-        return Doubts(why_none=f"a classifier on words gets only {right:.0%} of the labels right")
+        return Doubts(
+            why_none=f"a classifier on words gets only {whole_percent(right)} of the labels right"
+        )
     suspect = confident_contradictions(given, probabilities)
     own = probabilities[np.arange(len(given)), given]
     best = probabilities.max(axis=1)

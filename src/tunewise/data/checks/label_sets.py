@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunewise.data.checks.findings import Found, plural
+from tunewise.data.checks.findings import Found
 from tunewise.data.checks.labels import (
     FREQUENT,
     RARE,
@@ -25,6 +25,7 @@ from tunewise.project.load import Task
 from tunewise.text.comparison import label_form
 from tunewise.text.label_sets import set_elements
 from tunewise.text.labels import spelled_alike, visible
+from tunewise.wording import plural
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from tunewise.data.checks.findings import Found, listed, plural
+from tunewise.data.checks.findings import Found
 from tunewise.data.checks.survey import Survey
 from tunewise.data.splitting.near_duplicates import Indices
 from tunewise.data.splitting.word_hashes import Hashes
@@ -20,6 +20,7 @@ from tunewise.project.load import Task
 from tunewise.text.comparison import label_form
 from tunewise.text.label_sets import set_form
 from tunewise.text.labels import spelled_alike, visible
+from tunewise.wording import listed, plural
 
 LOPSIDED = 0.95
 RARE, FREQUENT = 2, 5

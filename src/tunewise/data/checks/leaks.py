@@ -15,6 +15,7 @@ from tunewise.data.checks.findings import Found
 from tunewise.data.checks.survey import Survey, TestRuns
 from tunewise.data.splitting.near_duplicates import BOILERPLATE_ROWS, BOILERPLATE_SHARE, Indices
 from tunewise.data.splitting.word_hashes import Hashes
+from tunewise.wording import whole_percent
 
 LEAKED_SHARE, LEAKED_RUNS = 0.2, 13
 """Of a test row's runs of 13 words: the share, or the number, from which it is a leak."""
@@ -80,8 +81,8 @@ def check_leaks(survey: Survey, found: Found) -> list[Leak]:
         [leak for leak in shared if leak.kind == "overlap"],
         lambda leak: (
             survey.where(leak.test),
-            f"Shares long runs of words with {place(leak)}: {leak.share:.0%} of its runs of 13 "
-            "words are in train or dev. Keep both rows on one side.",
+            f"Shares long runs of words with {place(leak)}: {whole_percent(leak.share)} of its "
+            "runs of 13 words are in train or dev. Keep both rows on one side.",
         ),
     )
     found.each(
@@ -90,8 +91,8 @@ def check_leaks(survey: Survey, found: Found) -> list[Leak]:
         [leak for leak in shared if leak.kind == "phrase"],
         lambda leak: (
             survey.where(leak.test),
-            f"Shares 13 words running with {place(leak)} ({leak.share:.0%} of its runs): "
-            "harmless if it is a stock phrase.",
+            f"Shares 13 words running with {place(leak)} ({whole_percent(leak.share)} of its "
+            "runs): harmless if it is a stock phrase.",
         ),
     )
     found.each(

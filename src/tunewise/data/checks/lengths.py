@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from tunewise.chat.template import render
 from tunewise.chat.tokenize import ChatTokenizer, answer_tokens
 from tunewise.chat.tools import read_answer
-from tunewise.data.checks.findings import Found, plural
+from tunewise.data.checks.findings import Found
 from tunewise.data.checks.survey import Survey
 from tunewise.data.splitting.near_duplicates import Indices
 from tunewise.data.splitting.units import comparable_text
 from tunewise.errors import UserError
 from tunewise.types import Example, Message
+from tunewise.wording import plural
 
 SAMPLE = 50_000
 """Rows of a large data set that are tokenised."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from tunewise.text.labels import spelled_alike
 from tunewise.types import Splits
+from tunewise.wording import whole_percent
 
 _SHOWN_LABELS = 8
 _NAMED = 5
@@ -36,7 +37,7 @@ def _shares(counts: dict[str, Counter[str]], whole: Counter[str]) -> str:
         return counts[side][label] / max(counts[side].total(), 1)
 
     def shown(label: str) -> str:
-        parts = " / ".join(f"{share(side, label):.0%}" for side in counts)
+        parts = " / ".join(whole_percent(share(side, label)) for side in counts)
         return f"{label[:40]} {parts}"
 
     if len(whole) <= _SHOWN_LABELS:

@@ -7,9 +7,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from tunewise.data.checks.findings import listed, plural
 from tunewise.pipelines.init.start import Started
 from tunewise.pipelines.init.template import OLD_ENCODING
+from tunewise.wording import listed, plural
 
 _MAX_NOT_TAKEN = 5
 

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import cast
 
-from tunewise.data.checks.findings import listed, plural
 from tunewise.data.checks.labels import FREQUENT, RARE, meant_label
 from tunewise.pipelines.init.columns import MIN_GROUPS, Choice, Column, Grouping, unfit_columns
 from tunewise.pipelines.init.discover import Found
@@ -18,6 +17,7 @@ from tunewise.project.settings import DEFAULT_METRICS, KINDS, STARTER_MODEL
 from tunewise.text.label_sets import how_to_answer
 from tunewise.text.labels import spelled_alike
 from tunewise.types import Example, Kind
+from tunewise.wording import listed, plural, whole_percent
 
 OLD_ENCODING = (
     "no UTF-8, but Windows-1252, as old spreadsheets write it. `tunewise check --fix OUT` writes a "
@@ -278,8 +278,8 @@ def _empty(column: Column) -> str:
     if column.filled == 1:
         return ""
     return (
-        f"{1 - column.filled:.0%} of the rows have none: fill them in, or let `tunewise check "
-        "--fix OUT` leave them out."
+        f"{whole_percent(1 - column.filled)} of the rows have none: fill them in, or let `tunewise "
+        "check --fix OUT` leave them out."
     )
 
 
