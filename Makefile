@@ -19,7 +19,7 @@ else
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 endif
 
-.PHONY: help setup demo test test-slow check lock bench-peers clean
+.PHONY: help setup demo test test-slow check docs lock bench-peers clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -61,6 +61,10 @@ check: setup ## ruff, pyright, import layers
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+docs: setup ## makes the documentation in build/site, for a browser without a network
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 lock: ## writes requirements.lock from pyproject.toml; LOCK_FLAGS=--upgrade takes newer versions
 	@test -x $(UV_BIN) || { echo "make lock needs uv: run make setup first." >&2; exit 1; }
