@@ -73,8 +73,11 @@ def test_each_sure_repair_is_made_and_logged_with_its_old_place(tmp_path: Path) 
     ]
     assert log_of(tmp_path / "out") == [
         f"{file}:41: unknown_columns: removed; the row is empty. Write an input and an answer.",
+        "  {}",
         f"{file}:42: empty: removed; text is empty. Fill it in, or remove the row.",
+        '  {"text": " ", "label": null}',
         f"{file}:43: duplicate: removed; it repeats {file}:4",
+        f"  {json.dumps(ROWS[3])}",
         f'{file}:44: label_typo: "refnd" corrected to "refund"',
         f"{file}: form: read as UTF-8 with a byte order mark. Now JSONL.",
         f"{file}: form: lines end in CRLF; read as line ends. Now JSONL.",
@@ -112,8 +115,13 @@ def test_leaks_leave_train_and_test_stays_whole(tmp_path: Path) -> None:
     assert rows_of(tmp_path / "out" / "train.jsonl") == ROWS[:30]
     train = tmp_path / "train.jsonl"
     assert log_of(tmp_path / "out") == [
-        f"{train}:{line}: leak: removed; its input is in test, at {tmp_path / 'test.jsonl'}:{at}"
-        for line, at in ((31, 1), (32, 2), (33, 1))
+        said
+        for line, at, row in ((31, 1, ROWS[30]), (32, 2, ROWS[31]), (33, 1, shouted))
+        for said in (
+            f"{train}:{line}: leak: removed; its input is in test, at "
+            f"{tmp_path / 'test.jsonl'}:{at}",
+            f"  {json.dumps(row)}",
+        )
     ]
 
 
@@ -124,7 +132,8 @@ def test_rows_of_several_files_go_into_one_copy_of_the_part(tmp_path: Path) -> N
     fixed(tmp_path, tmp_path / "out")
     assert rows_of(tmp_path / "out" / "examples.jsonl") == ROWS
     assert log_of(tmp_path / "out") == [
-        f"{tmp_path / 'b.jsonl'}:21: duplicate: removed; it repeats {tmp_path / 'a.jsonl'}:1"
+        f"{tmp_path / 'b.jsonl'}:21: duplicate: removed; it repeats {tmp_path / 'a.jsonl'}:1",
+        f"  {json.dumps(ROWS[0])}",
     ]
 
 
@@ -132,7 +141,7 @@ def test_one_part_may_go_into_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(jsonl([*ROWS, ROWS[0]]))
     fixed(tmp_path / "a.jsonl", tmp_path / "new" / "clean.jsonl")
     assert rows_of(tmp_path / "new" / "clean.jsonl") == ROWS
-    assert (tmp_path / "new" / "clean.changes.log").read_text().count("\n") == 1
+    assert (tmp_path / "new" / "clean.changes.log").read_text().count("\n") == 2
     assert len(list((tmp_path / "new").iterdir())) == 2
 
 
@@ -153,8 +162,9 @@ def test_rows_that_cannot_be_read_are_removed_each_with_its_reason(tmp_path: Pat
     assert [finding.where for finding in checked.report.errors] == [f"{file}:41", f"{file}:42"]
     assert (checked.total, checked.unreadable, checked.usable) == (40, 2, 40)
     assert rows_of(tmp_path / "out" / "examples.jsonl") == ROWS
-    first, second = log_of(tmp_path / "out")
+    first, row, second = log_of(tmp_path / "out")
     assert first == f"{file}:41: empty: removed; label is empty. Fill it in, or remove the row."
+    assert row == '  {"text": "no answer", "label": ""}'
     assert second.startswith(f"{file}:42: not_JSON: removed; ")
 
 

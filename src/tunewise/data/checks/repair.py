@@ -60,7 +60,7 @@ class Fixed:
 class _Fix(NamedTuple):
     rule: str
     done: str
-    """What was done, for the log."""
+    """What was done, or why the row goes, for the log."""
     old: str = ""
     new: str = ""
     """An answer and its correction; without one, the row goes."""
@@ -147,7 +147,7 @@ def _planned(survey: Survey, task: Task) -> dict[tuple[str, int], _Fix]:
     test = set(_numbers(survey.rows_of("test")))
     for pair in same_inputs(survey, ["train", "dev"], ["test"]):
         where = survey.where(pair.other)
-        planned[pair.row] = _Fix("leak", f"removed; its input is in test, at {where}")
+        planned[pair.row] = _Fix("leak", f"its input is in test, at {where}")
     columns = survey.columns
     part = survey.part.astype(np.uint64)
     meant = meant_targets(survey, task)
@@ -155,7 +155,7 @@ def _planned(survey: Survey, task: Task) -> dict[tuple[str, int], _Fix]:
     for row in _numbers(np.flatnonzero(first != np.arange(len(survey)))):
         if row not in test and (row not in planned or planned[row].new):
             where = survey.where(int(first[row]))
-            planned[row] = _Fix("duplicate", f"removed; it repeats {where}")
+            planned[row] = _Fix("duplicate", f"it repeats {where}")
     return {
         (survey.files[int(survey.file[row])], int(survey.line[row])): fix
         for row, fix in planned.items()
@@ -226,6 +226,11 @@ class _Log(Reading):
         self.changes[rule] += 1
         self.say(place, rule, done)
 
+    def note_removed(self, line: int, rule: str, done: str, row: object) -> None:
+        """Writes down that a row is left out, and below it what it says, as JSON."""
+        self.note_change(f"{self.path}:{line}", rule, f"removed; {done}")
+        self._file.write(f"  {_as_json(row)}\n")
+
     def say(self, place: str, rule: str, what: str) -> None:
         """Writes down what is no change."""
         self._file.write(f"{place}: {rule}: {' '.join(what.split())}\n")
@@ -275,13 +280,13 @@ class _Writer:
                 try:
                     shaper.record(row, line)
                 except RowError as fault:
-                    log.fault(line, fault.kind, fault.what)
+                    log.note_removed(line, fault.kind.replace(" ", "_"), fault.what, row)
                     continue
                 fix = self._fixes.get((str(source), line))
                 if fix is None:
                     _write_row(copy, row)
                 elif not fix.new:
-                    log.note_change(f"{source}:{line}", fix.rule, fix.done)
+                    log.note_removed(line, fix.rule, fix.done, row)
                 elif (mended := with_answer(row, fix.old, fix.new, self._data)) is not None:
                     log.note_change(f"{source}:{line}", fix.rule, fix.done)
                     _write_row(copy, mended)
@@ -298,7 +303,11 @@ def _opened(path: Path) -> TextIO:
 
 
 def _write_row(copy: TextIO, row: object) -> None:
-    copy.write(json.dumps(row, ensure_ascii=False) + "\n")
+    copy.write(_as_json(row) + "\n")
+
+
+def _as_json(row: object) -> str:
+    return json.dumps(row, ensure_ascii=False)
 
 
 def with_answer(row: object, old: str, new: str, data: Data) -> object | None:
