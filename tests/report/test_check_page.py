@@ -8,7 +8,7 @@ import pytest
 from checked_data import checked, shown
 from html_pages import HOSTILE, Page, requests_made_by
 from places import ROOT
-from tunewise.data.checks.findings import Found, Report
+from tunewise.data.checks.findings import Findings, Found
 from tunewise.data.checks.result import ShownGroup, ShownLabelError, ShownLeak
 from tunewise.errors import UserError
 from tunewise.report.advice import RULES, advice_for
@@ -56,7 +56,7 @@ def test_each_section_is_there_and_none_for_what_was_not_found() -> None:
         "near-duplicates", "personal-data", "all", "how",
     ]  # fmt: skip
     clean = checked(
-        report=Report(), labels=(), label_errors=(), contradictions=(), ceiling=None, leaks=(),
+        report=Findings(), labels=(), label_errors=(), contradictions=(), ceiling=None, leaks=(),
         clusters=(), secrets=(),
     )  # fmt: skip
     html = render_check_page(clean)

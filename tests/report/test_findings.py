@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import Console
 
 from checked_data import checked, finding
-from tunewise.data.checks.findings import Found, Report
+from tunewise.data.checks.findings import Findings, Found
 from tunewise.data.checks.result import Checked
 from tunewise.errors import UserError
 from tunewise.report.findings import (
@@ -19,7 +19,7 @@ from tunewise.report.findings import (
     warnings_summary,
 )
 
-REPORT = Report(
+REPORT = Findings(
     errors=(finding("empty_target", "a.jsonl:3", "The answer is empty."),),
     warnings=(finding("duplicate", "a.jsonl:9", "Repeats [/red] a.jsonl:1."),),
     notes=(finding("read", "examples", "rows read as two columns."),),
@@ -79,7 +79,7 @@ def test_what_looks_like_markup_is_shown_as_it_is() -> None:
 
 
 def test_without_errors_the_next_command_is_named() -> None:
-    lines = printed(checked(report=Report(), usable=412)).splitlines()
+    lines = printed(checked(report=Findings(), usable=412)).splitlines()
     assert lines[-2:] == [
         "412 rows can be used; nothing found.",
         "No errors. Next: tunewise decide /data/shop",
@@ -87,7 +87,7 @@ def test_without_errors_the_next_command_is_named() -> None:
 
 
 def test_a_long_message_is_not_broken_into_lines() -> None:
-    long = Report(warnings=(finding("leak", "a.jsonl:1", "word " * 60),), counts={"leak": 1})
+    long = Findings(warnings=(finding("leak", "a.jsonl:1", "word " * 60),), counts={"leak": 1})
     assert any(line.count("word") == 60 for line in printed(checked(report=long)).splitlines())
 
 

@@ -9,7 +9,7 @@ from tunewise.data.checks.duplicates import Ceiling
 from tunewise.data.checks.findings import Finding, Found
 from tunewise.data.checks.forecast import Outlook
 from tunewise.data.checks.labels import LabelCount
-from tunewise.data.checks.lengths import Lengths
+from tunewise.data.checks.lengths import RowLengths
 from tunewise.data.checks.result import (
     Checked,
     ShownGroup,
@@ -45,7 +45,7 @@ def checked(text: str = "where is my order", **changes: Any) -> Checked:
         task=Task(kind="classification", labels=("a", "b"), metric="accuracy"),
         reason=f"kind classification, because of [/b] {text}",
         report=found.report(),
-        lengths=Lengths(
+        lengths=RowLengths(
             unit="tokens",
             sample=np.random.default_rng(0).integers(20, 300, 412),
             context=256,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from tunewise.data.checks.findings import Finding, Found, Report
+from tunewise.data.checks.findings import Finding, Findings, Found
 from tunewise.data.checks.scan import Scope
 from tunewise.data.checks.survey import Survey, Surveyor
 from tunewise.types import Example, Message
@@ -26,7 +26,7 @@ def surveyed(parts: Mapping[str, Sequence[Example]], scope: Scope | None = None)
         return surveyor.finish()
 
 
-def of(rule: str, found: Found | Report) -> list[Finding]:
+def of(rule: str, found: Found | Findings) -> list[Finding]:
     """What a rule found, of any severity."""
     report = found.report() if isinstance(found, Found) else found
     every = (*report.errors, *report.warnings, *report.notes)

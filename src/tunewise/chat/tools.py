@@ -37,14 +37,14 @@ def answer_with_calls(content: str, calls: Sequence[ToolCall]) -> str:
     )
 
 
-class Answer(NamedTuple):
+class SaidAndCalled(NamedTuple):
     """What an assistant says, and what it calls."""
 
     content: str
     calls: tuple[ToolCall, ...]
 
 
-def read_answer(text: str, tools: Sequence[Tool]) -> Answer:
+def read_answer(text: str, tools: Sequence[Tool]) -> SaidAndCalled:
     """The calls that a text holds, in whatever way a model writes them, and what is said first.
 
     A call is a JSON object with the name of one of the tools and `arguments` (or `parameters`);
@@ -64,7 +64,7 @@ def read_answer(text: str, tools: Sequence[Tool]) -> Answer:
             begin = begin if calls else start
             calls.append(call)
     content = _BEFORE_CALLS.sub("", text[:begin]).rstrip() if calls else text
-    return Answer(content, tuple(calls))
+    return SaidAndCalled(content, tuple(calls))
 
 
 def written_in(target: str) -> tuple[ToolCall, ...]:

@@ -6,7 +6,7 @@ Knows nothing of models or contenders.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from tunewise.data.checks.findings import Report
+from tunewise.data.checks.findings import Findings
 from tunewise.data.checks.quick import check_data
 from tunewise.data.language import SAMPLE, language_note
 from tunewise.data.read import read_data
@@ -25,7 +25,7 @@ class Prepared:
     splits: Splits
     places: Mapping[str, str]
     """Example id -> `file:line` where the row begins."""
-    report: Report
+    report: Findings
     """Warnings and notes; its errors are raised, not returned."""
     notes: tuple[str, ...]
     """What was inferred and how the split came about, one line each."""

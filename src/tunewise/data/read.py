@@ -43,7 +43,7 @@ class ReadResult:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rows(Generic[R]):
+class ReadRows(Generic[R]):
     """All rows of some files."""
 
     rows: tuple[R, ...]
@@ -207,7 +207,7 @@ def read_examples(path: Path, data: Data | None = None) -> ReadResult:
     return result
 
 
-def read_preferences(paths: Sequence[Path], data: Data | None = None) -> Rows[Preference]:
+def read_preferences(paths: Sequence[Path], data: Data | None = None) -> ReadRows[Preference]:
     """Reads the preference pairs in some files, each with a better and a worse answer.
 
     Raises:
@@ -216,7 +216,7 @@ def read_preferences(paths: Sequence[Path], data: Data | None = None) -> Rows[Pr
     return _whole(paths, data or Data(), "preferences", _preference)
 
 
-def read_texts(paths: Sequence[Path], data: Data | None = None) -> Rows[Text]:
+def read_texts(paths: Sequence[Path], data: Data | None = None) -> ReadRows[Text]:
     """Reads plain texts: rows with one text, or whole files of prose.
 
     Raises:
@@ -227,7 +227,7 @@ def read_texts(paths: Sequence[Path], data: Data | None = None) -> Rows[Text]:
 
 def _whole(
     paths: Sequence[Path], data: Data, kind: Kind, make: Callable[[str, Record], R]
-) -> Rows[R]:
+) -> ReadRows[R]:
     reading = Reading()
     rows: list[R] = []
     places: dict[str, str] = {}
@@ -235,4 +235,4 @@ def _whole(
         rows.append(make(name, record))
         places[name] = f"{file}:{line}"
     reading.raise_any()
-    return Rows(rows=tuple(rows), notes=reading.notes(), places=places)
+    return ReadRows(rows=tuple(rows), notes=reading.notes(), places=places)

@@ -46,7 +46,7 @@ class _Todo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Row:
+class _ExampleRow:
     where: str
     input: Clip
     target: Clip
@@ -54,15 +54,15 @@ class _Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _LabelErrorRow:
-    row: _Row
+    row: _ExampleRow
     likely: str
     sure: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Group:
+class _RowGroup:
     title: str
-    rows: tuple[_Row, ...]
+    rows: tuple[_ExampleRow, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -246,26 +246,26 @@ def _sides(checked: Checked) -> Plot:
     return both(lambda width: bars(rows, title="Rows by side of the split", width=width))
 
 
-def _row(row: ShownRow, place: _Places) -> _Row:
-    return _Row(
+def _row(row: ShownRow, place: _Places) -> _ExampleRow:
+    return _ExampleRow(
         where=place.short(row.where),
         input=clip(row.input, full=_FULL_BYTES),
         target=clip(row.target, full=_FULL_BYTES),
     )
 
 
-def _group(group: ShownGroup, place: _Places, what: str) -> _Group:
-    return _Group(
+def _group(group: ShownGroup, place: _Places, what: str) -> _RowGroup:
+    return _RowGroup(
         title=f"{count(group.size)} {what}",
         rows=tuple(_row(row, place) for row in group.rows[:_MAX_OF_GROUP]),
     )
 
 
-def _leak(leak: ShownLeak, place: _Places) -> _Group:
+def _leak(leak: ShownLeak, place: _Places) -> _RowGroup:
     title = _LEAK_WORDS[leak.kind]
     if leak.kind == "overlap":
         title += f" ({whole_percent(leak.share)} of the test row's runs of 13 words)"
-    return _Group(title=title, rows=(_row(leak.test, place), _row(leak.other, place)))
+    return _RowGroup(title=title, rows=(_row(leak.test, place), _row(leak.other, place)))
 
 
 def _rules(checked: Checked, place: _Places) -> list[_Rule]:

@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from tunewise.data.checks.findings import Finding, Report
+from tunewise.data.checks.findings import Finding, Findings
 from tunewise.data.checks.repair import Fixed
 from tunewise.data.checks.result import Checked, DocumentCounts
 from tunewise.data.layouts.detect import Kind
@@ -90,7 +90,7 @@ def faults_document(error: UserError, findings: Sequence[Finding]) -> dict[str, 
     return {
         "rows": 0,
         "task": {"kind": None, "metric": None, "labels": None},
-        **_findings(Report(errors=tuple(faults))),
+        **_findings(Findings(errors=tuple(faults))),
         "summary": f"Cannot be read: {plural(len(faults), 'fault')}.",
         "usable": 0,
     }
@@ -200,7 +200,7 @@ def documents_sentence(documents: DocumentCounts) -> str:
     )
 
 
-def warnings_summary(report: Report, project: Path) -> list[str]:
+def warnings_summary(report: Findings, project: Path) -> list[str]:
     """The warnings for someone who came for something else: a line a rule."""
     lines: list[str] = []
     for rule in dict.fromkeys(finding.rule for finding in report.warnings):
@@ -225,7 +225,7 @@ def _quantiles(sample: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, int]:
     }
 
 
-def _findings(report: Report) -> dict[str, list[dict[str, Any]]]:
+def _findings(report: Findings) -> dict[str, list[dict[str, Any]]]:
     return {
         "errors": [asdict(finding) for finding in report.errors],
         "warnings": [asdict(finding) for finding in report.warnings],
@@ -238,7 +238,7 @@ def _from_line(line: str) -> Finding:
     return Finding(rule="unreadable", where=where if colon else "", message=message or where)
 
 
-def _first_of_each(report: Report) -> list[Finding]:
+def _first_of_each(report: Findings) -> list[Finding]:
     """The first warnings of each rule, and behind them how many more there are."""
     shown: list[Finding] = []
     for rule in dict.fromkeys(finding.rule for finding in report.warnings):

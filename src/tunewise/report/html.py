@@ -34,7 +34,7 @@ _MAX_SETTING, _MAX_TRIAL_VALUE, _MAX_TRIALS = 2_000, 160, 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Row:
+class _ContenderRow:
     """One measured contender in the table."""
 
     name: str
@@ -140,7 +140,7 @@ def _ranked(run: Run) -> list[Contender]:
     return sorted(run.measured, key=lambda c: -(c.quality.value if c.quality else 0.0))
 
 
-def _row(run: Run, contender: Contender) -> _Row:
+def _row(run: Run, contender: Contender) -> _ContenderRow:
     quality, tokens, latency = contender.quality, contender.tokens, contender.latency
     role = role_of(run, contender.name)
     tags = [role] if role != "other" else []
@@ -158,7 +158,7 @@ def _row(run: Run, contender: Contender) -> _Row:
         role=role,
     )
     cost = contender.cost_per_1000
-    return _Row(
+    return _ContenderRow(
         name=contender.name,
         role=role,
         tags=tuple(tags),

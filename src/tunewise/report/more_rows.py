@@ -13,7 +13,7 @@ LIMIT, LIMIT_TEST = "contenders.limit", "data.limit_test"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rows:
+class RowsNeeded:
     """What a verdict still takes."""
 
     test_needed: int
@@ -26,16 +26,16 @@ class Rows:
     """Rows that are labelled, used or not."""
 
 
-def rows_needed(run: Run) -> Rows | None:
+def rows_needed(run: Run) -> RowsNeeded | None:
     """What an open verdict takes; None when decided, or not computable."""
     if run.outcome != "undecided" or not run.examples_needed:
         return None
     sizes = run.splits
     if sizes is None or not (sizes.train + sizes.dev > 0 < sizes.test):
-        return Rows(test_needed=run.examples_needed, test_unused=0, to_label=None, there=0)
+        return RowsNeeded(test_needed=run.examples_needed, test_unused=0, to_label=None, there=0)
     unused = sizes.unused_test
     missing = max(0, run.examples_needed - unused)
-    return Rows(
+    return RowsNeeded(
         test_needed=run.examples_needed,
         test_unused=min(unused, run.examples_needed),
         to_label=about(round(missing / _test_share(sizes))) if missing else 0,

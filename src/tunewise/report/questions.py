@@ -28,7 +28,7 @@ _UNTRAINED_WAYS = ("prompt", "few_shot", "rag", "classifier")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class Question:
     """One question, its answer in a word, and the numbers behind it."""
 
     question: str
@@ -44,7 +44,7 @@ class Finding:
         return "for" if (self.reply == "yes") == self.yes_speaks_for_training else "against"
 
 
-def when_to_fine_tune(run: Run) -> list[Finding]:
+def when_to_fine_tune(run: Run) -> list[Question]:
     """The four questions in the order in which one should ask them."""
     return [_teachable(run), _enough_without(run), _cost_and_latency(run), _improves(run)]
 
@@ -61,12 +61,12 @@ def _value(contender: Contender) -> float:
     return contender.quality.value if contender.quality else 0.0
 
 
-def _teachable(run: Run) -> Finding:
+def _teachable(run: Run) -> Question:
     question = "Is there a use case that examples can teach?"
     learned = [c for c in run.measured if c.name not in _NOT_FROM_EXAMPLES and not c.ceiling]
     constant = run.contender("constant")
     if not learned or constant is None or constant.quality is None:
-        return Finding(
+        return Question(
             question=question,
             reply="not measured",
             text="A contender that learns from examples, or `constant` to hold it against, "
@@ -88,12 +88,12 @@ def _teachable(run: Run) -> Finding:
     if run.rule == "nothing_learned" or not shown:
         text += " Held-out examples do not confirm that there is something to learn."
     reply: Reply = "yes" if shown else "cannot tell"
-    return Finding(
+    return Question(
         question=question, reply="no" if run.rule == "nothing_learned" else reply, text=text
     )
 
 
-def _enough_without(run: Run) -> Finding:
+def _enough_without(run: Run) -> Question:
     question = "Are prompting, few-shot and retrieval enough?"
     ways = [c for name in _UNTRAINED_WAYS if (c := run.contender(name))]
     text = f"Without training: {'; '.join(map(_score, ways))}." if ways else ""
@@ -102,7 +102,7 @@ def _enough_without(run: Run) -> Finding:
         text += f" Not run: {'; '.join(missing)}."
     incumbent, primary = run.incumbent, run.primary
     if incumbent is None or primary is None:
-        return Finding(
+        return Question(
             question=question,
             reply="not measured",
             text=f"{text} No trained contender was judged beside them.".strip(),
@@ -117,7 +117,7 @@ def _enough_without(run: Run) -> Finding:
         "cheaper": "yes",
         "not_worth_it": "yes",
     }
-    return Finding(
+    return Question(
         question=question,
         reply=replies.get(run.rule, "cannot tell"),
         text=text.strip(),
@@ -125,11 +125,11 @@ def _enough_without(run: Run) -> Finding:
     )
 
 
-def _cost_and_latency(run: Run) -> Finding:
+def _cost_and_latency(run: Run) -> Question:
     question = "Do cost and latency argue for it?"
     challenger, incumbent = run.challenger, run.incumbent
     if challenger is None or incumbent is None:
-        return Finding(
+        return Question(
             question=question,
             reply="not measured",
             text="No trained contender was judged, so there is nothing to weigh.",
@@ -166,7 +166,7 @@ def _cost_and_latency(run: Run) -> Finding:
     reply = _weigh(ratios)
     if challenger.cost_per_1000 is None or incumbent.cost_per_1000 is None:
         question = "Do tokens and latency argue for it? (What it costs was not measured.)"
-    return Finding(question=question, reply=reply, text=" ".join(parts))
+    return Question(question=question, reply=reply, text=" ".join(parts))
 
 
 def _how_many_times(mine: float, theirs: float, better: str, worse: str) -> str:
@@ -189,11 +189,11 @@ def _weigh(ratios: list[float]) -> Reply:
     return "no"
 
 
-def _improves(run: Run) -> Finding:
+def _improves(run: Run) -> Question:
     question = "Does output quality demonstrably improve?"
     primary, challenger, incumbent = run.primary, run.challenger, run.incumbent
     if primary is None or challenger is None or incumbent is None:
-        return Finding(
+        return Question(
             question=question,
             reply="not measured",
             text="No trained contender was judged on the test examples.",
@@ -219,4 +219,4 @@ def _improves(run: Run) -> Finding:
             text += f" That is less than the {in_points(run.decision.minimum_gain)} you ask for."
     elif primary.high < run.decision.minimum_gain:
         reply = "no"
-    return Finding(question=question, reply=reply, text=text)
+    return Question(question=question, reply=reply, text=text)

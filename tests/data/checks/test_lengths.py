@@ -6,7 +6,7 @@ import pytest
 from survey_rows import example, of, surveyed
 from tunewise.chat.tokenize import ChatTokenizer, answer_tokens
 from tunewise.data.checks.findings import Found
-from tunewise.data.checks.lengths import Lengths, ModelTokenizer, check_tokens, sampled
+from tunewise.data.checks.lengths import ModelTokenizer, RowLengths, check_tokens, sampled
 from tunewise.data.checks.survey import Survey
 from tunewise.models import loading
 from tunewise.types import Example, Message
@@ -26,7 +26,7 @@ def tokenizer(small_folder: Path) -> ChatTokenizer:
 
 def checked(
     survey: Survey, tokenizer: ChatTokenizer | None, context: int = 100
-) -> tuple[Lengths, Found]:
+) -> tuple[RowLengths, Found]:
     found = Found()
     model = None
     if tokenizer is not None:

@@ -1,4 +1,4 @@
-from tunewise.data.checks.findings import Finding, Report
+from tunewise.data.checks.findings import Finding, Findings
 from tunewise.data.checks.quick import check_data
 from tunewise.data.read import ReadResult
 from tunewise.project.load import Task
@@ -26,7 +26,7 @@ def varied(n: int) -> list[tuple[str, str]]:
     return [(f"question {k}", ("positive", "negative")[k % 2]) for k in range(n)]
 
 
-def check(*rows: tuple[str, str], task: Task = OPEN) -> Report:
+def check(*rows: tuple[str, str], task: Task = OPEN) -> Findings:
     return check_data({"examples": part("data", *rows)}, task)
 
 
@@ -35,7 +35,7 @@ def of(rule: str, findings: tuple[Finding, ...]) -> list[Finding]:
 
 
 def test_clean_data_gives_no_finding() -> None:
-    assert check(*varied(40), task=LABELS) == Report()
+    assert check(*varied(40), task=LABELS) == Findings()
 
 
 def test_too_few_rows_are_an_error() -> None:
@@ -72,7 +72,7 @@ def test_a_rare_answer_close_to_a_frequent_one_is_a_warning() -> None:
 
 def test_labels_are_not_checked_where_answers_are_free() -> None:
     report = check(*varied(20), ("q", "postive"), task=Task(kind="generation", labels=("x", "y")))
-    assert report == Report()
+    assert report == Findings()
 
 
 def test_one_answer_for_all_is_a_warning() -> None:

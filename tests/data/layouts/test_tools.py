@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewise.chat.tools import (
-    Answer,
+    SaidAndCalled,
     answer_with_calls,
     answered_calls,
     as_plain,
@@ -40,7 +40,7 @@ WRITTEN = {
 
 @pytest.mark.parametrize("text", WRITTEN.values(), ids=WRITTEN.keys())
 def test_a_call_is_found_however_a_model_writes_it(text: str) -> None:
-    assert read_answer(text, TOOLS) == Answer("", (BONN,))
+    assert read_answer(text, TOOLS) == SaidAndCalled("", (BONN,))
     assert canonical_answer(text, TOOLS) == ONE
 
 
@@ -48,7 +48,7 @@ def test_several_calls_and_what_is_said_before_them_are_found() -> None:
     stop = '{"name": "stop", "arguments": {}}'
     text = f"I look.\n<tool_call>\n{ONE}\n</tool_call>\n<tool_call>\n{stop}\n</tool_call>"
     for answer in (text, f"I look.\n{TWO}"):
-        assert read_answer(answer, TOOLS) == Answer("I look.", (BONN, STOP))
+        assert read_answer(answer, TOOLS) == SaidAndCalled("I look.", (BONN, STOP))
         assert canonical_answer(answer, TOOLS) == f"I look.\n{TWO}"
 
 
@@ -69,7 +69,7 @@ def test_an_answer_without_a_call_stays_as_it_is(text: str) -> None:
 
 
 def test_without_tools_nothing_is_a_call() -> None:
-    assert read_answer(ONE, ()) == Answer(ONE, ())
+    assert read_answer(ONE, ()) == SaidAndCalled(ONE, ())
 
 
 values = st.recursive(
@@ -88,7 +88,7 @@ calls = st.builds(
 
 @given(found=st.lists(calls, min_size=1, max_size=3))
 def test_calls_survive_being_written(found: list[ToolCall]) -> None:
-    assert read_answer(answer_with_calls("", found), TOOLS) == Answer("", tuple(found))
+    assert read_answer(answer_with_calls("", found), TOOLS) == SaidAndCalled("", tuple(found))
 
 
 def test_tools_and_calls_are_read_from_all_ways_of_writing_them() -> None:

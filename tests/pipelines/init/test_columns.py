@@ -4,7 +4,7 @@ import pytest
 
 from folders import tickets
 from tunewise.pipelines.init.columns import (
-    Choice,
+    ColumnChoice,
     choose_columns,
     group_columns,
     look_at,
@@ -36,7 +36,7 @@ def label(n: int) -> str:
 
 def test_the_text_and_the_final_category_of_a_help_desk_export_are_found() -> None:
     choice = choose_columns(tickets())
-    assert isinstance(choice, Choice)
+    assert isinstance(choice, ColumnChoice)
     assert (choice.input.name, choice.output.name) == ("Ticket text", "Final category")
     assert [column.name for column in choice.other_inputs] == ["Subject"]
     assert [column.name for column in choice.other_outputs] == ["Suggested category"]

@@ -31,7 +31,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
+class Findings:
     """Everything found in a data set."""
 
     errors: tuple[Finding, ...] = ()
@@ -78,13 +78,13 @@ class Found:
         """Counts findings that are not shown."""
         self._counts[severity][rule] += count
 
-    def report(self) -> Report:
+    def report(self) -> Findings:
         """Everything, errors and warnings in the order in which they were added."""
         counts: Counter[str] = Counter()
         for found in self._counts.values():
             counts.update(found)
         shown = {kind: self._with_counts(kind) for kind in self._kept}
-        return Report(
+        return Findings(
             errors=shown["error"],
             warnings=shown["warning"],
             notes=shown["note"],

@@ -46,7 +46,7 @@ class ModelTokenizer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lengths:
+class RowLengths:
     """How long rows are, prompt and answer together."""
 
     unit: str
@@ -79,7 +79,7 @@ def check_tokens(
     *,
     plain: bool = False,
     advance: Callable[[int], object] = int,
-) -> Lengths:
+) -> RowLengths:
     """Counts tokens, and finds rows that do not fit into the context or that the template refuses.
 
     Args:
@@ -93,10 +93,10 @@ def check_tokens(
     chars = survey.columns.input_chars.astype(np.int64) + survey.columns.target_chars
     rows = sampled(len(survey), seed)
     if model is None:
-        return Lengths(unit="characters", sample=chars[rows], refused=rows[:0])
+        return RowLengths(unit="characters", sample=chars[rows], refused=rows[:0])
     if plain:
         sample = _plain_lengths(survey, rows, model.tokenizer, advance)
-        return Lengths(
+        return RowLengths(
             unit="tokens", sample=sample, context=model.context, model=model.model, refused=rows[:0]
         )
     suspects = np.flatnonzero(chars > _CHARS_PER_TOKEN * model.context)
@@ -130,7 +130,7 @@ def check_tokens(
         ),
     )
     fair = totals[np.isin(counted, rows) & (totals > 0)]
-    return Lengths(
+    return RowLengths(
         unit="tokens",
         sample=fair,
         context=model.context,

@@ -8,7 +8,7 @@ from tunewise.data.checks.duplicates import (
     check_duplicates,
     check_near_duplicates,
 )
-from tunewise.data.checks.findings import Found, Report
+from tunewise.data.checks.findings import Findings, Found
 from tunewise.data.checks.judgeable import check_judgeable
 from tunewise.data.checks.label_sets import check_label_sets
 from tunewise.data.checks.label_spelling import meant_targets
@@ -28,7 +28,7 @@ from tunewise.project.load import Task
 
 def check_data(
     parts: Mapping[str, ReadResult], task: Task, *, folder: Path | None = None
-) -> Report:
+) -> Findings:
     """Looks for faults over the whole data set.
 
     Args:

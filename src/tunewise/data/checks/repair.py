@@ -109,7 +109,7 @@ def write_fixed(
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         try:
-            writer = _Writer(data, kind, windows_1252, fixes)
+            writer = _CopyWriter(data, kind, windows_1252, fixes)
             changes = writer.write(parts, left, beside)
             if _is_file(out):
                 (beside / LOG).rename(_log_of(out))
@@ -236,7 +236,7 @@ class _Log(Reading):
         self._file.write(f"{place}: {rule}: {' '.join(what.split())}\n")
 
 
-class _Writer:
+class _CopyWriter:
     """Writes the copy of each part."""
 
     def __init__(

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunewise.data.checks.duplicates import Ceiling
-from tunewise.data.checks.findings import Report
+from tunewise.data.checks.findings import Findings
 from tunewise.data.checks.forecast import Outlook
 from tunewise.data.checks.labels import LabelCount
-from tunewise.data.checks.lengths import Lengths
+from tunewise.data.checks.lengths import RowLengths
 from tunewise.data.checks.repair import Fixed
 from tunewise.data.layouts.detect import Kind
 from tunewise.project.load import Task
@@ -96,8 +96,8 @@ class Checked:
     task: Task
     reason: str
     """How the task was inferred; empty if it was given."""
-    report: Report
-    lengths: Lengths
+    report: Findings
+    lengths: RowLengths
     no_tokens: str
     """Why tokens were not counted; empty if they were."""
     labels: tuple[LabelCount, ...]

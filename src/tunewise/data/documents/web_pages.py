@@ -90,14 +90,14 @@ def _outline(page: BeautifulSoup, title: str, *, ruled: bool) -> Outline:
     # One heading of level 1 names the page better than <title>, which names the site as well;
     # several are its chapters.
     chapters = len(page.find_all("h1")) > 1
-    writer = _Writer(title if chapters else "", ruled=ruled)
+    writer = _MarkdownWriter(title if chapters else "", ruled=ruled)
     writer.flow(page)
     writer.end()
     writer.outline.keep_bare_heading()
     return writer.outline
 
 
-class _Writer:
+class _MarkdownWriter:
     """Walks a page; `words` is the paragraph that is open."""
 
     def __init__(self, title: str, *, ruled: bool) -> None:

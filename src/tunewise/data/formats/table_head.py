@@ -39,7 +39,7 @@ class Start:
     """Lines of the file above the header."""
 
 
-class _Record(NamedTuple):
+class _HeadLine(NamedTuple):
     line: int
     """Lines of the file before it."""
     cells: list[str]
@@ -118,7 +118,7 @@ def _delimiter(lines: Sequence[str], before: int, *, whole: bool) -> str | None:
         return best
 
     def evenness(mark: str) -> tuple[float, int, bool]:
-        header, *below = _records(lines, before, mark, whole=whole) or [_Record(0, [])]
+        header, *below = _records(lines, before, mark, whole=whole) or [_HeadLine(0, [])]
         even = sum(len(record.cells) == len(header.cells) for record in below)
         return even / max(len(below), 1), bare.count(mark), mark == best
 
@@ -149,7 +149,7 @@ def _below_titles(lines: Sequence[str], before: int, marks: str, *, whole: bool)
     return None
 
 
-def _is_even(records: Sequence[_Record]) -> bool:
+def _is_even(records: Sequence[_HeadLine]) -> bool:
     """Whether the first record could be the header of all that follow."""
     if len(records) < 2:
         return False
@@ -157,7 +157,7 @@ def _is_even(records: Sequence[_Record]) -> bool:
     return _are_names(header) and all(len(cells) == len(header) for cells in below)
 
 
-def _may_be_title(records: Sequence[_Record]) -> bool:
+def _may_be_title(records: Sequence[_HeadLine]) -> bool:
     """Whether the first record looks unlike those below it."""
     first = records[0].cells
     widths = Counter(len(record.cells) for record in records[1:])
@@ -203,15 +203,15 @@ def _note_titles(titles: Sequence[str], before: int, reading: Reading) -> None:
     reading.note(f'{where} above the header ("{shown}"); passed over.')
 
 
-def _records(lines: Sequence[str], before: int, mark: str, *, whole: bool) -> list[_Record]:
+def _records(lines: Sequence[str], before: int, mark: str, *, whole: bool) -> list[_HeadLine]:
     """The first records that say something; the last one is left out where it may be cut."""
     limit = csv.field_size_limit(MAX_ROW)
     table = csv.reader(lines[before:], delimiter=mark)
-    found: list[_Record] = []
+    found: list[_HeadLine] = []
     start = 0
     try:
         for cells in table:
-            found.append(_Record(before + start, cells))
+            found.append(_HeadLine(before + start, cells))
             start = table.line_num
             if len(found) > _MAX_RECORDS:
                 whole = True

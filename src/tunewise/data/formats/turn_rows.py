@@ -35,12 +35,12 @@ _OF_A_TURN = ("weight", "tool_calls", "tool_call_id", "name", "function_call")
 _MAX_LENGTH = 40
 
 
-class _Keys(NamedTuple):
+class _TurnKeys(NamedTuple):
     role: str
     text: str
 
 
-def turn_keys(row: object) -> _Keys | None:
+def turn_keys(row: object) -> _TurnKeys | None:
     """Under which names a row says who speaks and what; None: it is no turn."""
     if not isinstance(row, dict):
         return None
@@ -50,7 +50,7 @@ def turn_keys(row: object) -> _Keys | None:
             if role in row and text in row:
                 says = str(row[role]).strip().casefold()
                 if (role, text) in _SURE or says in SPEAKERS:
-                    return _Keys(role, text)
+                    return _TurnKeys(role, text)
     return None
 
 
@@ -72,7 +72,7 @@ def is_single_turn(row: Mapping[str, object]) -> bool:
 
 def turns_as_rows(row: Mapping[str, object]) -> str:
     """What is wrong with rows that are turns, and how to write the first one."""
-    keys = turn_keys(row) or _Keys("role", "content")
+    keys = turn_keys(row) or _TurnKeys("role", "content")
     return (
         f'each row is one turn ("{keys.role}", "{keys.text}"), not a conversation. Write one '
         f"conversation a row: {_example(row, keys)}. Or give the turns of each conversation one "
@@ -81,7 +81,7 @@ def turns_as_rows(row: Mapping[str, object]) -> str:
     )
 
 
-def _example(row: Mapping[str, object], keys: _Keys) -> str:
+def _example(row: Mapping[str, object], keys: _TurnKeys) -> str:
     says = shortened(row[keys.text])
     by_assistant = str(row[keys.role]).strip().casefold() in (
         "assistant", "gpt", "chatgpt", "bot", "ai", "model", "agent", "support",
@@ -181,7 +181,7 @@ def _joined(rows: Iterator[Numbered], column: str, reading: Reading) -> Iterator
 def _conversation(held: _Open, column: str) -> Numbered:
     """One row: its turns, and the columns in which all of them agree."""
     first = held.rows[0]
-    keys = turn_keys(first) or _Keys("role", "content")
+    keys = turn_keys(first) or _TurnKeys("role", "content")
     names = ("role", "content") if keys.role == "role" else ("from", "value")
     turns = [
         {names[0]: row.get(keys.role), names[1]: row.get(keys.text)}

@@ -119,7 +119,7 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
+class ColumnChoice:
     """The columns that seem to be input and answer."""
 
     input: Column
@@ -152,7 +152,7 @@ def look_at(rows: Sequence[Mapping[str, object]]) -> list[Column]:
     return [_column(name, [row.get(name) for row in rows]) for name in names if name.strip()]
 
 
-def choose_columns(rows: Sequence[Mapping[str, object]]) -> Choice | None:
+def choose_columns(rows: Sequence[Mapping[str, object]]) -> ColumnChoice | None:
     """The likeliest input and answer; None when no two columns can be."""
     columns = look_at(rows)
     asked = {c.name: score for c in columns if (score := _input_score(c)) is not None}
@@ -162,7 +162,7 @@ def choose_columns(rows: Sequence[Mapping[str, object]]) -> Choice | None:
     if not pairs:
         return None
     best = max(pairs, key=lambda pair: asked[pair[0]] + answers[pair[1]])
-    return Choice(
+    return ColumnChoice(
         input=by_name[best[0]],
         output=by_name[best[1]],
         other_inputs=_others(asked, best, by_name),

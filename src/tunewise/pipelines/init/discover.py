@@ -15,9 +15,9 @@ from tunewise.data.read import stream_examples
 from tunewise.data.read_log import Reading
 from tunewise.data.sources import find_parts
 from tunewise.errors import UserError
-from tunewise.pipelines.init.columns import Choice, Grouping, group_columns
+from tunewise.pipelines.init.columns import ColumnChoice, Grouping, group_columns
 from tunewise.pipelines.init.files import Files, list_files
-from tunewise.pipelines.init.tables import Table, look_into, without_copies
+from tunewise.pipelines.init.tables import DataTable, look_into, without_copies
 from tunewise.project.settings import Data
 from tunewise.types import Example
 
@@ -42,7 +42,7 @@ class Documents:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class FoundData:
     """Everything that a first tunewise.toml says."""
 
     folder: Path
@@ -50,7 +50,7 @@ class Found:
     """`examples`, or `train`, `test` and perhaps `dev` -> files and folders, from the folder."""
     shape: str
     """How the rows are read."""
-    choice: Choice | None
+    choice: ColumnChoice | None
     """The columns that were guessed."""
     groups: tuple[Grouping, ...]
     """Columns that may say which rows belong together, the likeliest first."""
@@ -78,7 +78,7 @@ class Found:
         return "test" in self.sources or self.sources.get("examples", ("",))[0].endswith("/")
 
 
-def look_at_folder(folder: Path) -> Found:
+def look_at_folder(folder: Path) -> FoundData:
     """What lies in a folder.
 
     Raises:
@@ -105,7 +105,7 @@ def look_at_folder(folder: Path) -> Found:
     examples = list(islice(stream_examples(paths, data, reading), MAX_EXAMPLES + 1))
     kept = tuple(placed.example for placed in examples[:MAX_EXAMPLES])
     rows = [example.metadata for example in kept[:2_000]]
-    return Found(
+    return FoundData(
         folder=folder,
         sources=sources,
         shape=first.shape,
@@ -125,37 +125,37 @@ def look_at_folder(folder: Path) -> Found:
     )
 
 
-def _tables(files: Files, folder: Path) -> tuple[list[Table], list[tuple[Path, str]]]:
-    tables: list[Table] = []
+def _tables(files: Files, folder: Path) -> tuple[list[DataTable], list[tuple[Path, str]]]:
+    tables: list[DataTable] = []
     not_taken: list[tuple[Path, str]] = []
     for path in files.rows:
         found = look_into(path, folder)
-        if isinstance(found, Table):
+        if isinstance(found, DataTable):
             tables.append(found)
         else:
             not_taken.append((path, found))
     for path in files.texts:
         found = look_into(path, folder)
         # Prose with commas looks like a table with faults.
-        if isinstance(found, Table) and not found.faulty:
+        if isinstance(found, DataTable) and not found.faulty:
             tables.append(found)
     return tables, not_taken
 
 
 def _chosen(
-    tables: Sequence[Table],
-) -> tuple[list[Table], list[Table], list[tuple[Path, Path]]]:
+    tables: Sequence[DataTable],
+) -> tuple[list[DataTable], list[DataTable], list[tuple[Path, Path]]]:
     """The tables to use, all of one shape; the others; and copies that are left out.
 
     Rows that say themselves what they are win over guessed ones, a split over none, then the
     most rows win.
     """
     kept, copies = without_copies(tables)
-    alike: dict[object, list[Table]] = {}
+    alike: dict[object, list[DataTable]] = {}
     for table in kept:
         alike.setdefault((table.shape, table.choice and frozenset(table.columns)), []).append(table)
 
-    def weight(group: list[Table]) -> tuple[bool, bool, int, int]:
+    def weight(group: list[DataTable]) -> tuple[bool, bool, int, int]:
         parts = {table.part for table in group}
         size = sum(file.stat().st_size for table in group for file in _files_of(table))
         return (
@@ -173,7 +173,7 @@ def _chosen(
     return used, [table for table in kept if table not in used], copies
 
 
-def _sources(chosen: Sequence[Table], folder: Path) -> dict[str, tuple[str, ...]]:
+def _sources(chosen: Sequence[DataTable], folder: Path) -> dict[str, tuple[str, ...]]:
     parts = {table.part for table in chosen}
     if {"train", "test"} <= parts and not chosen[0].split:
         return {
@@ -184,7 +184,7 @@ def _sources(chosen: Sequence[Table], folder: Path) -> dict[str, tuple[str, ...]
     return {"examples": _named(chosen, folder)}
 
 
-def _named(tables: Sequence[Table], folder: Path) -> tuple[str, ...]:
+def _named(tables: Sequence[DataTable], folder: Path) -> tuple[str, ...]:
     """Their paths from the folder, or a pattern where they are many."""
     paths = [table.path for table in tables]
     if len(paths) > _MAX_LISTED and (pattern := _pattern(paths, folder)):
@@ -203,7 +203,7 @@ def _pattern(paths: Sequence[Path], folder: Path) -> str | None:
     return (parent / f"*{ending}").relative_to(folder).as_posix()
 
 
-def _files_of(table: Table) -> list[Path]:
+def _files_of(table: DataTable) -> list[Path]:
     parts = find_parts(Data(examples=(table.path,)))
     return [file for part in parts.values() for file in part.files]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tunewise.errors import UserError
 from tunewise.metrics.needs import needs_of
-from tunewise.pipelines.init.discover import Found, look_at_folder
+from tunewise.pipelines.init.discover import FoundData, look_at_folder
 from tunewise.pipelines.init.template import project_text
 from tunewise.project.load import (
     FILE_NAME,
@@ -30,7 +30,7 @@ class Started:
     """What was found, and the project that was written."""
 
     file: Path
-    found: Found
+    found: FoundData
     project: Project
     unjudged: tuple[str, ...] = ()
     """`file:line` of rows whose answer the metric cannot judge."""
@@ -69,7 +69,7 @@ def start_project(folder: Path) -> Started:
     return Started(file=file, found=found, project=project, unjudged=unjudged)
 
 
-def _unjudged(found: Found, task: Task) -> tuple[str, ...]:
+def _unjudged(found: FoundData, task: Task) -> tuple[str, ...]:
     needs = needs_of(task.metric or "exact_match")
     return tuple(
         place
@@ -78,7 +78,7 @@ def _unjudged(found: Found, task: Task) -> tuple[str, ...]:
     )
 
 
-def _inferred(found: Found) -> Inference:
+def _inferred(found: FoundData) -> Inference:
     """Kind, labels and metric of the examples."""
     documents = (found.folder,) if found.documents else None
     blank = Project(

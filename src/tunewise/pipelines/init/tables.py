@@ -17,7 +17,7 @@ from tunewise.data.read_log import FileError, Numbered, Reading, RowError
 from tunewise.data.sources import find_parts, part_named
 from tunewise.errors import UserError
 from tunewise.pipelines.init.columns import (
-    Choice,
+    ColumnChoice,
     choose_columns,
     look_at,
     unfit_columns,
@@ -40,7 +40,7 @@ _OTHER_KINDS = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
+class DataTable:
     """A source of examples."""
 
     path: Path
@@ -49,7 +49,7 @@ class Table:
     """How its rows are read."""
     columns: tuple[str, ...]
     """Names of the columns of its first row."""
-    choice: Choice | None
+    choice: ColumnChoice | None
     """The columns that were guessed; None: the rows say themselves what they are."""
     rows: int
     """Rows looked at."""
@@ -63,7 +63,7 @@ class Table:
     """Whether it is a folder that brings train and test."""
 
 
-def look_into(path: Path, folder: Path) -> Table | str:
+def look_into(path: Path, folder: Path) -> DataTable | str:
     """A source of examples, or why it is none.
 
     Args:
@@ -97,7 +97,7 @@ def look_into(path: Path, folder: Path) -> Table | str:
     shape, choice, unreadable = found
     if len(rows) - unreadable < MIN_COUNT:
         return f"holds only {len(rows) - unreadable} rows that can be read."
-    return Table(
+    return DataTable(
         path=path,
         shape=shape,
         columns=tuple(rows[0]),
@@ -110,13 +110,13 @@ def look_into(path: Path, folder: Path) -> Table | str:
     )
 
 
-def without_copies(tables: Sequence[Table]) -> tuple[list[Table], list[tuple[Path, Path]]]:
+def without_copies(tables: Sequence[DataTable]) -> tuple[list[DataTable], list[tuple[Path, Path]]]:
     """The tables without those that hold mostly the rows of another; and (copy, other) paths.
 
     An older export of the same rows is such a copy. Of two, the larger file is kept. Tables of a
     split are left alone: rows that train and test share are for `tunewise check` to tell.
     """
-    kept: list[Table] = []
+    kept: list[DataTable] = []
     copies: list[tuple[Path, Path]] = []
     by_size = sorted(tables, key=lambda table: -_size(table.path))
     for table in by_size:
@@ -138,7 +138,7 @@ def _size(path: Path) -> int:
     return 0 if path.is_dir() else path.stat().st_size
 
 
-def _content(row: Mapping[str, object], choice: Choice | None) -> str:
+def _content(row: Mapping[str, object], choice: ColumnChoice | None) -> str:
     """The input of a row where it is known, else the whole row."""
     value = row.get(choice.input.name) if choice else row
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
@@ -156,7 +156,7 @@ def _first_fault(reading: Reading, path: Path) -> str:
     return f"line {said}" if said[:1].isdigit() else said.strip()
 
 
-def _shape_of(rows: Sequence[Mapping[str, object]]) -> tuple[str, Choice | None, int] | str:
+def _shape_of(rows: Sequence[Mapping[str, object]]) -> tuple[str, ColumnChoice | None, int] | str:
     """How the rows are read, the columns guessed for it, and how many cannot be read so."""
     quiet = Reading()
     try:

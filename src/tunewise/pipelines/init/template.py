@@ -9,8 +9,14 @@ from collections.abc import Sequence
 from typing import cast
 
 from tunewise.data.checks.labels import FREQUENT, RARE, meant_label
-from tunewise.pipelines.init.columns import MIN_GROUPS, Choice, Column, Grouping, unfit_columns
-from tunewise.pipelines.init.discover import Found
+from tunewise.pipelines.init.columns import (
+    MIN_GROUPS,
+    Column,
+    ColumnChoice,
+    Grouping,
+    unfit_columns,
+)
+from tunewise.pipelines.init.discover import FoundData
 from tunewise.pipelines.init.toml_text import entry, one_line, quoted, remark
 from tunewise.project.infer_task import Inference
 from tunewise.project.settings import DEFAULT_METRICS, KINDS, STARTER_MODEL
@@ -43,7 +49,7 @@ _CHRF = (
 )
 
 
-def project_text(found: Found, inference: Inference, unjudged: Sequence[str] = ()) -> str:
+def project_text(found: FoundData, inference: Inference, unjudged: Sequence[str] = ()) -> str:
     """The text of tunewise.toml.
 
     Args:
@@ -83,7 +89,7 @@ def project_text(found: Found, inference: Inference, unjudged: Sequence[str] = (
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
-def _instruction(found: Found, inference: Inference) -> list[str]:
+def _instruction(found: FoundData, inference: Inference) -> list[str]:
     if found.instruction:
         text, file = found.instruction
         holes = "{" in text and "}" in text
@@ -107,12 +113,12 @@ def _instruction(found: Found, inference: Inference) -> list[str]:
     ]
 
 
-def _instructed_by_rows(found: Found) -> bool:
+def _instructed_by_rows(found: FoundData) -> bool:
     told = sum(row.messages[0].role == "system" for row in found.examples if row.messages)
     return found.shape.startswith("Alpaca") or told > len(found.examples) / 2
 
 
-def _guessed_instruction(found: Found, inference: Inference) -> str:
+def _guessed_instruction(found: FoundData, inference: Inference) -> str:
     task = inference.project.task
     asked = _noun(found.choice.input) if found.choice else "message"
     if task.kind == "classification" and task.labels:
@@ -156,7 +162,7 @@ def _fields(examples: Sequence[Example]) -> list[str]:
     return [name for name, _ in counts.most_common(30)]
 
 
-def _task(found: Found, inference: Inference, unjudged: Sequence[str]) -> list[str]:
+def _task(found: FoundData, inference: Inference, unjudged: Sequence[str]) -> list[str]:
     task = inference.project.task
     kind = task.kind or "generation"
     why = inference.reason.partition(";")[0]
@@ -180,7 +186,7 @@ def _task(found: Found, inference: Inference, unjudged: Sequence[str]) -> list[s
     return [*lines, entry("metric", task.metric or "")]
 
 
-def _labels(found: Found, labels: Sequence[str]) -> list[str]:
+def _labels(found: FoundData, labels: Sequence[str]) -> list[str]:
     typos = _typos(found.examples)
     right = [label for label in labels if label not in typos]
     if found.more or not _listed(right):
@@ -217,7 +223,7 @@ def _listed(labels: Sequence[str]) -> bool:
     return len(labels) <= _MAX_LABELS and sum(map(len, labels)) <= _MAX_LABEL_CHARACTERS
 
 
-def _data(found: Found) -> list[str]:
+def _data(found: FoundData) -> list[str]:
     n = f"{'more than ' * found.more}{len(found.examples):,} rows"
     faults = f"{plural(found.faults, 'row')} cannot be read: `tunewise check` names them."
     encoding = f"{', '.join(found.old_encoding)}: {OLD_ENCODING}" if found.old_encoding else ""
@@ -249,13 +255,13 @@ def _data(found: Found) -> list[str]:
     return lines
 
 
-def _split(found: Found) -> str:
+def _split(found: FoundData) -> str:
     if found.own_split:
         return "The split into train and test is yours, and is kept."
     return "They are split by hash into train, dev and a sealed test."
 
 
-def _columns(choice: Choice) -> list[str]:
+def _columns(choice: ColumnChoice) -> list[str]:
     return [
         *remark(
             f"Guessed: {choice.input.shown}"
@@ -289,7 +295,7 @@ def _or(columns: Sequence[Column]) -> str:
     return "Or: " + ", ".join(f"{quoted(column.name)} ({column.shown})" for column in columns) + "."
 
 
-def _groups(found: Found) -> list[str]:
+def _groups(found: FoundData) -> list[str]:
     if not found.groups:
         return []
     first, *others = found.groups
