@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tunewise.decision.plan import SIMPLICITY
+from tunewise.project.settings import CONTENDERS
+from tunewise.report.summary import IN_WORDS
+
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
@@ -81,6 +85,11 @@ def test_whoever_catches_every_exception_says_why() -> None:
 def test_no_source_file_is_too_long_to_read() -> None:
     lines = {p.relative_to(ROOT).as_posix(): len(p.read_text().splitlines()) for p in SOURCES}
     assert {name: n for name, n in lines.items() if n > MAX_FILE} == {}
+
+
+def test_every_contender_has_its_place_and_its_everyday_words() -> None:
+    assert set(CONTENDERS) - set(SIMPLICITY) == set()
+    assert set(CONTENDERS) - set(IN_WORDS) == set()
 
 
 @pytest.mark.parametrize(
