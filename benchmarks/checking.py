@@ -31,7 +31,7 @@ from tunewise.data.checks.scan import Scope
 from tunewise.data.checks.survey import Survey, Surveyor
 from tunewise.data.read import stream_examples
 from tunewise.data.read_log import Reading
-from tunewise.project.load import Data
+from tunewise.project.settings import Data
 
 BUILD = Path("build/checking")
 TOPICS = 24

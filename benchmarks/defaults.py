@@ -110,7 +110,7 @@ def train_and_score(name: str, arm: str, data: Path) -> tuple[list[float], list[
     from tunewise.models.engines.open import open_engine
     from tunewise.models.loading import load_tokenizer
     from tunewise.progress import Silent
-    from tunewise.project.settings import Model, Training
+    from tunewise.project.settings import Model, TrainingSettings
     from tunewise.training.rows import example_rows
 
     train, dev = rows_of(name, data)
@@ -118,9 +118,9 @@ def train_and_score(name: str, arm: str, data: Path) -> tuple[list[float], list[
     assert opened.model is not None
     tokenizer = load_tokenizer(opened.model.folder)
     tokens = [row.tokens for row in example_rows(tokenizer, train)]
-    settings = Training()
+    settings = TrainingSettings()
     if chosen := ARMS[arm]:
-        settings = Training(learning_rate=chosen[0], batch_tokens=chosen[1](tokens))
+        settings = TrainingSettings(learning_rate=chosen[0], batch_tokens=chosen[1](tokens))
     with tempfile.TemporaryDirectory() as folder:
         fitted = FineTune(
             name="fine_tune",

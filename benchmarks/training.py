@@ -85,7 +85,7 @@ def base() -> Any:
     """The starter model."""
     from tunewise.models.catalog import open_model
     from tunewise.progress import Silent
-    from tunewise.project.load import STARTER_MODEL
+    from tunewise.project.settings import STARTER_MODEL
 
     return open_model(STARTER_MODEL, progress=Silent())
 

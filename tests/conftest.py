@@ -11,7 +11,7 @@ import small_models
 from tunewise.models import catalog
 from tunewise.models.catalog import LocalModel, open_model
 from tunewise.progress import Silent
-from tunewise.project.load import STARTER_MODEL
+from tunewise.project.settings import STARTER_MODEL
 
 # A busy machine fails no test: how long a value takes to make or to judge is no property of ours.
 settings.register_profile("tunewise", deadline=None, suppress_health_check=[HealthCheck.too_slow])

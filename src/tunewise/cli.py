@@ -25,7 +25,7 @@ from tunewise.errors import UserError
 
 if TYPE_CHECKING:
     from tunewise.progress import Progress
-    from tunewise.project.load import Project
+    from tunewise.project.settings import Project
 
 ERROR, INTERRUPTED, TERMINATED = 1, 130, 143
 PATIENCE = 7.0

@@ -20,7 +20,7 @@ from tunewise.models.engines.protocol import Engine, Request, Sampling
 from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.models.engines.transformers import TransformersEngine
 from tunewise.models.loading import load_model, load_tokenizer
-from tunewise.project.load import Training as Settings
+from tunewise.project.settings import TrainingSettings
 from tunewise.training.reference import row_log_probabilities
 from tunewise.training.rows import Row, pair_rows
 from tunewise.types import Example, Failure, Generation, Message, Preference, Text
@@ -76,7 +76,7 @@ def make(small_llama: LocalModel, tmp_path: Path) -> Make:
             metric=metric_named("accuracy"),
             model=small_llama,
             tokenizer=load_tokenizer(small_llama.folder),
-            settings=Settings(**{"rank": 2, **settings}),
+            settings=TrainingSettings(**{"rank": 2, **settings}),
             budget_tokens=budget,
             folder=tmp_path / "training",
             progress=Counted(),

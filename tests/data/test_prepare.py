@@ -5,7 +5,8 @@ import pytest
 
 from tunewise.data.prepare import prepare
 from tunewise.errors import UserError
-from tunewise.project.load import Project, load_project
+from tunewise.project.load import load_project
+from tunewise.project.settings import Project
 
 
 def project(folder: Path, rows: list[dict], *overrides: str) -> Project:

@@ -14,7 +14,7 @@ from tunewise.data.formats import text_stream as file_bytes
 from tunewise.data.read import read_data, read_examples, stream_examples
 from tunewise.data.read_log import Reading
 from tunewise.errors import UserError
-from tunewise.project.load import Data
+from tunewise.project.settings import Data
 
 OK = chat(("user", "q"), ("assistant", "a"))
 

@@ -12,7 +12,7 @@ from data_files import Write, chat, content, faults, jsonl, parquet
 from tunewise.data.formats import text_stream as file_bytes
 from tunewise.data.read import read_data, read_examples
 from tunewise.errors import UserError
-from tunewise.project.load import Data
+from tunewise.project.settings import Data
 from tunewise.types import Message
 
 ROW = {"input": "q", "output": "a"}

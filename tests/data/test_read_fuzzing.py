@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from data_files import Write, arrow, content, jsonl, parquet, table
 from tunewise.data.read import read_examples, read_preferences, read_texts
 from tunewise.errors import UserError
-from tunewise.project.load import Data
+from tunewise.project.settings import Data
 
 
 def with_cases(layouts: int = 1) -> pytest.MarkDecorator:

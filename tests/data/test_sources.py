@@ -11,7 +11,8 @@ from data_files import Write, arrow, content, jsonl, parquet
 from tunewise.data.read import read_data
 from tunewise.data.sources import find_parts
 from tunewise.errors import UserError
-from tunewise.project.load import Data, load_project, resolved_toml
+from tunewise.project.load import load_project, resolved_toml
+from tunewise.project.settings import Data
 
 
 def rows(name: str, count: int = 2) -> bytes:

@@ -5,7 +5,7 @@ import pytest
 
 import fake_hub
 from model_folders import fault, opened, visible
-from tunewise.project.load import STARTER_MODEL
+from tunewise.project.settings import STARTER_MODEL
 
 
 class TestRefused:

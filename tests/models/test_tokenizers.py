@@ -8,8 +8,7 @@ from tunewise.models import sources
 from tunewise.models.catalog import open_model
 from tunewise.models.tokenizers import find_tokenizer
 from tunewise.progress import Silent
-from tunewise.project.load import STARTER_MODEL
-from tunewise.project.settings import Model
+from tunewise.project.settings import STARTER_MODEL, Model
 
 
 @pytest.fixture(autouse=True)

@@ -30,7 +30,8 @@ from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.protocol import Request
 from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.pipelines import decide as decide_module
-from tunewise.project.load import USUAL_CONTENDERS, load_project
+from tunewise.project.load import load_project
+from tunewise.project.settings import USUAL_CONTENDERS
 from tunewise.types import Answer, Example, Failure, Fit, Generation, Input
 
 QUICK = """

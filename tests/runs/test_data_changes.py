@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tunewise.project.load import Project, load_project
+from tunewise.project.load import load_project
+from tunewise.project.settings import Project
 from tunewise.runs.data_changes import about_earlier_runs, changes_since_last_run
 from tunewise.runs.folder import RunFolder, open_run, remove_run
 from tunewise.runs.ledger import note_use

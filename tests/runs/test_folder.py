@@ -12,7 +12,8 @@ from filelock import FileLock
 
 from command_line import tunewise
 from tunewise.errors import UserError
-from tunewise.project.load import Project, load_project
+from tunewise.project.load import load_project
+from tunewise.project.settings import Project
 from tunewise.runs.folder import (
     RunFolder,
     list_runs,

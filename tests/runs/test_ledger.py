@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tunewise.errors import UserError
-from tunewise.project.load import Project, load_project
+from tunewise.project.load import load_project
+from tunewise.project.settings import Project
 from tunewise.runs.folder import RunFolder, list_runs, open_run, remove_run
 from tunewise.runs.ledger import LEDGER, check_ledger, next_use, note_use
 from tunewise.types import Example, Message, Splits

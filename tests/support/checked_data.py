@@ -18,7 +18,7 @@ from tunewise.data.checks.result import (
     ShownRow,
     ShownSecret,
 )
-from tunewise.project.load import Task
+from tunewise.project.settings import Task
 
 
 def shown(n: int, text: str = "where is my order", answer: str = "delivery") -> ShownRow:

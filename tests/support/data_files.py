@@ -15,7 +15,7 @@ import pytest
 
 from tunewise.data.read import read_examples
 from tunewise.errors import UserError
-from tunewise.project.load import Data
+from tunewise.project.settings import Data
 from tunewise.types import Example
 
 Write = Callable[..., Path]

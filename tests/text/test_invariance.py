@@ -16,7 +16,7 @@ from tunewise.data.fingerprints import item_hash
 from tunewise.data.splitting.split import split_examples
 from tunewise.data.splitting.units import own_unit
 from tunewise.metrics.by_name import metric_named
-from tunewise.project.load import Task
+from tunewise.project.settings import Task
 from tunewise.retrieval.chunk import Passage
 from tunewise.retrieval.index import Index
 from tunewise.types import Example, Message

@@ -9,7 +9,7 @@ import transformers
 
 from tunewise.chat.tokenize import Span, TokenisedExample
 from tunewise.models.catalog import LocalModel
-from tunewise.project.settings import Training
+from tunewise.project.settings import TrainingSettings
 from tunewise.training.recipe import (
     Method,
     Recipe,
@@ -112,11 +112,11 @@ def test_wider_bases_take_smaller_steps_as_published(
 
 def test_what_is_set_is_not_filled_in(tmp_path: Path) -> None:
     base = sized(tmp_path, "llama", {"hidden_size": 576})
-    given = Training(learning_rate=1e-3, epochs=7, batch_tokens=333, alpha=5.0, rank=4)
+    given = TrainingSettings(learning_rate=1e-3, epochs=7, batch_tokens=333, alpha=5.0, rank=4)
     recipe = recipe_for(given, rows(50), base=base, seed=3, method="sft")
     assert (recipe.learning_rate, recipe.epochs, recipe.batch_tokens) == (1e-3, 7, 333)
     assert (recipe.alpha, recipe.rank, recipe.seed) == (5.0, 4, 3)
-    small = recipe_for(Training(rank=4), rows(50), base=base, seed=3, method="sft")
+    small = recipe_for(TrainingSettings(rank=4), rows(50), base=base, seed=3, method="sft")
     assert small.alpha == 8.0
 
 

@@ -28,7 +28,7 @@ from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.protocol import Engine
 from tunewise.models.loading import load_tokenizer
 from tunewise.progress import Progress
-from tunewise.project.load import Project
+from tunewise.project.settings import Project
 from tunewise.retrieval.embed import MODEL, Embedder, embedder_or_note
 from tunewise.runs.made_from import Item, text_hash
 from tunewise.types import Example, Preference

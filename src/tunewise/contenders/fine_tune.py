@@ -28,8 +28,7 @@ from tunewise.metrics.by_name import Metric, quality
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
-from tunewise.project.load import Training as Settings
-from tunewise.project.settings import AUTO
+from tunewise.project.settings import AUTO, TrainingSettings
 from tunewise.runs.events import show_steps
 from tunewise.training.cursor import Epoch
 from tunewise.training.loop import Training
@@ -74,7 +73,7 @@ class FineTune:
     metric: Metric
     model: LocalModel
     tokenizer: ChatTokenizer
-    settings: Settings
+    settings: TrainingSettings
     budget_tokens: int
     folder: Path
     progress: Progress

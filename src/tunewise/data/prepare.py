@@ -13,7 +13,8 @@ from tunewise.data.read import read_data
 from tunewise.data.splitting.label_balance import balance_notes
 from tunewise.data.splitting.split import split_data
 from tunewise.errors import UserError
-from tunewise.project.load import Project, infer_task
+from tunewise.project.infer_task import infer_task
+from tunewise.project.settings import Project
 from tunewise.types import Splits
 
 

@@ -20,7 +20,7 @@ from tunewise.metrics.by_name import Metric, metric_named, quality
 from tunewise.models.engines.open import open_engine
 from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
-from tunewise.project.load import Project
+from tunewise.project.settings import Project
 from tunewise.statistics import paired
 from tunewise.statistics.intervals import Interval
 from tunewise.training.datasets import TrainingData

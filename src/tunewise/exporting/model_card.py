@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from statistics import fmean
 
-from tunewise.project.load import Project
+from tunewise.project.settings import Project
 from tunewise.report.verdict_json import Entry
 from tunewise.runs.folder import RunFolder
 from tunewise.statistics.intervals import Interval, NotComputed

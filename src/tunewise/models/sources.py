@@ -16,7 +16,7 @@ import transformers
 from huggingface_hub import errors as hub_errors
 
 from tunewise.errors import UserError
-from tunewise.project.load import STARTER_MODEL
+from tunewise.project.settings import STARTER_MODEL
 
 KEPT = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "*.txt")
 """The files of a model folder that are used."""

@@ -16,8 +16,7 @@ from tunewise.errors import UserError
 from tunewise.models import loading
 from tunewise.models.catalog import prepared_folder
 from tunewise.models.sources import locate
-from tunewise.project.load import STARTER_MODEL
-from tunewise.project.settings import Model
+from tunewise.project.settings import STARTER_MODEL, Model
 
 _KEPT = ("*.json", "*.jinja", "tokenizer.model", "*.txt")
 

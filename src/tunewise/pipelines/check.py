@@ -56,7 +56,8 @@ from tunewise.data.splitting.near_duplicates import Indices
 from tunewise.data.splitting.units import comparable_text
 from tunewise.models.tokenizers import FoundTokenizer, find_tokenizer
 from tunewise.progress import Progress
-from tunewise.project.load import Project, Task, infer_task
+from tunewise.project.infer_task import infer_task
+from tunewise.project.settings import Project, Task
 from tunewise.retrieval.chunk import chunk
 from tunewise.retrieval.embed import LOOKED_AT, MODEL
 from tunewise.text.answer_text import target_proper

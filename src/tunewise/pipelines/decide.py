@@ -38,7 +38,7 @@ from tunewise.models.engines.open import EngineOpener, Opened, open_ceiling, ope
 from tunewise.models.engines.protocol import Engine
 from tunewise.pipelines.estimate import Forecast, forecast, usual
 from tunewise.progress import Progress
-from tunewise.project.load import Project
+from tunewise.project.settings import Project
 from tunewise.report.findings import warnings_summary
 from tunewise.report.html import write_html
 from tunewise.report.verdict_json import Entry, Finished, document, shipped_quality

@@ -25,8 +25,7 @@ from tunewise.data.prepare import Prepared
 from tunewise.errors import UserError
 from tunewise.evaluation.latency import REQUESTS, WARM_UP
 from tunewise.models.tokenizers import FoundTokenizer, find_tokenizer
-from tunewise.project.load import Project
-from tunewise.project.settings import AUTO
+from tunewise.project.settings import AUTO, Project
 from tunewise.training.hardware import fastest_precision
 from tunewise.training.recipe import (
     EPOCHS,

@@ -18,7 +18,7 @@ from tunewise.models.adapters import is_whole_model
 from tunewise.models.catalog import LocalModel, open_model
 from tunewise.models.loading import load_tokenizer
 from tunewise.progress import Progress, Silent
-from tunewise.project.load import Project
+from tunewise.project.settings import Project
 from tunewise.runs.events import EVENTS, show_steps
 from tunewise.storage import write_json, write_text
 from tunewise.training.datasets import TrainingData, made_from, training_data_for

@@ -1,108 +1,47 @@
 """Turns `tunewise.toml`, or a bare data file, and `key=value` overrides into a checked `Project`.
 
-Every fault is reported, all together, with its line. It knows nothing of what a contender, a
-model or a metric does: only their names, and which values make sense.
+What one value may be, the settings say; what does not go together is said here. Every fault is
+reported, all together, with its line.
 """
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import cast
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple, TypeVar, cast
+
+import tomli_w
+from pydantic import TypeAdapter, ValidationError
 
 from tunewise.errors import UserError
-from tunewise.project.infer_task import Inference, infer_task
+from tunewise.project.constraints import suggest
+from tunewise.project.faults import Faults, Key, in_words
+from tunewise.project.places import Places
+from tunewise.project.schema import section_records, section_schema
 from tunewise.project.settings import (
-    ADAPTERS,
-    AUTO,
     CONTENDERS,
-    DEFAULT_METRICS,
-    ENGINES,
-    INITIALISATIONS,
-    KINDS,
-    METHODS,
-    METRICS,
-    OPENAI_URL,
-    PREFERENCE_LOSSES,
-    SCHEDULES,
-    STARTER_MODEL,
-    THINKING_TOKENS,
-    TRACKERS,
-    USUAL_CONTENDERS,
-    Auto,
+    ENDPOINT_NAME,
     Contenders,
     Data,
-    Decision,
+    DecisionSettings,
     Endpoint,
     Model,
     Prices,
     Project,
-    Report,
+    ReportSettings,
     Task,
-    Training,
+    TrainingSettings,
 )
-from tunewise.project.toml_reader import (
-    FILE_NAME,
-    Faults,
-    Table,
-    apply_override,
-    read_project_file,
-    suggest,
-)
+from tunewise.project.toml_reader import FILE_NAME, apply_override, read_project_file
 from tunewise.text.comparison import label_form
 from tunewise.text.labels import visible
-from tunewise.types import Kind
 
 DEMO = "support_triage"
 """Folder of the embedded example."""
 
-__all__ = [
-    "ADAPTERS",
-    "AUTO",
-    "CONTENDERS",
-    "DEFAULT_METRICS",
-    "ENGINES",
-    "FILE_NAME",
-    "INITIALISATIONS",
-    "KINDS",
-    "METHODS",
-    "METRICS",
-    "OPENAI_URL",
-    "PREFERENCE_LOSSES",
-    "SCHEDULES",
-    "STARTER_MODEL",
-    "TRACKERS",
-    "USUAL_CONTENDERS",
-    "Auto",
-    "Contenders",
-    "Data",
-    "Decision",
-    "Endpoint",
-    "Inference",
-    "Model",
-    "Prices",
-    "Project",
-    "Report",
-    "Task",
-    "Training",
-    "infer_task",
-    "load_project",
-    "resolved_toml",
-]
-_SECTIONS = ("task", "data", "model", "contenders", "training", "decision", "prices", "report")
-_COLUMN_KEYS = ("input", "output", "messages", "chosen", "rejected", "text", "weight")
-# A text such as `2024` stays a text under these keys.
-_TEXT_KEYS = {
-    ("task", "instruction"),
-    *(("data", key) for key in ("examples", "train", "dev", "test", "documents")),
-    *(("data", key) for key in ("preferences", "replay")),
-    *(("data", key) for key in ("group", *_COLUMN_KEYS)),
-    ("model", "base"),
-    ("training", "start"),
-}
+_Record = TypeVar("_Record")
 
 
 def load_project(
@@ -122,91 +61,131 @@ def load_project(
     """
     source, text, values = read_project_file(path)
     faults = Faults(source, text)
+    texts = _text_keys()
     for option, override in (options or {}).items():
-        apply_override(override, values, faults, _TEXT_KEYS)
+        apply_override(override, values, faults, texts)
         faults.options[_key(override)] = option
     for override in overrides:
-        apply_override(override, values, faults, _TEXT_KEYS)
+        apply_override(override, values, faults, texts)
         faults.options.pop(_key(override), None)
-    top = Table(values, (), source.parent.absolute(), faults)
-    root = top.place("root") or Path(os.path.abspath(source.parent))
-    sections = {name: _section(top, name, root) for name in _SECTIONS}
-    top.close()
+    records = section_records()
+    for name in values.keys() - records.keys() - {"root"}:
+        faults.add((name,), f"unknown key. {suggest(name, ('root', *records))}")
+    root = _read_root(values, source.parent.absolute(), faults)
+    tables = {name: _Table.of(values, name, root, faults) for name in records}
     project = Project(
         root=root,
-        task=_read_task(sections["task"]),
-        data=_read_data(sections["data"]),
-        model=_read_model(sections["model"]),
-        contenders=_read_contenders(sections["contenders"]),
-        training=_read_training(sections["training"]),
-        decision=_read_decision(sections["decision"]),
-        prices=_read_prices(sections["prices"]),
-        report=Report(show_personal=sections["report"].flag("show_personal")),
+        task=_read_task(tables["task"]),
+        data=_read_data(tables["data"]),
+        model=tables["model"].read(Model),
+        contenders=_read_contenders(tables["contenders"]),
+        training=_read_training(tables["training"]),
+        decision=tables["decision"].read(DecisionSettings),
+        prices=tables["prices"].read(Prices),
+        report=tables["report"].read(ReportSettings),
     )
-    for table in sections.values():
-        table.close()
     faults.raise_any()
     return project
 
 
-def _key(override: str) -> tuple[str, ...]:
+def _key(override: str) -> Key:
     return tuple(part.strip() for part in override.partition("=")[0].split("."))
 
 
-def _section(top: Table, name: str, root: Path) -> Table:
-    value = top.values.get(name, {})
-    top.asked.append(name)
-    if not isinstance(value, dict):
-        top.fault(name, f"must be a table. Write [{name}] on a line of its own.")
-        value = {}
-    return Table(cast(dict[str, object], value), (name,), root, top.faults)
+@cache
+def _text_keys() -> set[Key]:
+    """Keys under which `2024` is a text as well."""
+
+    def takes_any_text(schema: Mapping[str, Any]) -> bool:
+        kinds = [
+            kind for kind in schema.get("anyOf", [schema]) if not {"const", "enum"} & set(kind)
+        ]
+        types = {kind["type"] for kind in kinds}
+        return "string" in types and types <= {"string", "array"}
+
+    return {
+        (name, key)
+        for name, record in section_records().items()
+        for key, schema in section_schema(record)["properties"].items()
+        if takes_any_text(schema)
+    }
 
 
-def _read_task(table: Table) -> Task:
-    kind = table.choice("kind", KINDS, "")
-    labels = table.texts("labels")
-    if labels is not None and len(labels) < 2:
-        table.fault("labels", "a classification needs at least two labels. Add them or remove it.")
+class _Table(NamedTuple):
+    """One table of the file, and where its faults go."""
+
+    values: Mapping[str, object]
+    path: Key
+    root: Path
+    faults: Faults
+
+    @classmethod
+    def of(cls, values: Mapping[str, object], name: str, root: Path, faults: Faults) -> "_Table":
+        """A section, empty where it is none."""
+        value = values.get(name, {})
+        if not isinstance(value, dict):
+            faults.add((name,), f"must be a table. Write [{name}] on a line of its own.")
+            value = {}
+        return cls(cast(dict[str, object], value), (name,), root, faults)
+
+    def fault(self, key: str, what: str) -> None:
+        """Notes that `key` of this table is wrong: `what` says what is wrong and what to do."""
+        self.faults.add((*self.path, key), what)
+
+    def read(self, record: type[_Record], **needed: object) -> _Record:
+        """The table as its record. Keys that are wrong are noted, and have their default in it.
+
+        Args:
+            record: what the table holds.
+            needed: values of keys that have no default, where the table has none.
+        """
+        typed = {key for key in self.values if (*self.path, key) in self.faults.overridden}
+        places, adapter = Places(root=self.root, typed=typed), _adapter(record)
+        try:
+            return adapter.validate_python({**needed, **self.values}, context=places)
+        except ValidationError as error:
+            wrong = in_words(error, section_schema(record))
+        for key, what in wrong:
+            self.fault(key, what)
+        sound = {key: self.values[key] for key in self.values.keys() - dict(wrong).keys()}
+        return adapter.validate_python({**needed, **sound}, context=places)
+
+
+@cache
+def _adapter(record: type[_Record]) -> TypeAdapter[_Record]:
+    return TypeAdapter(record)
+
+
+def _read_root(values: Mapping[str, object], folder: Path, faults: Faults) -> Path:
+    """Where paths start from: `root` at the top of the file, as a run folder keeps it."""
+    given = values.get("root", str(folder))
+    if not isinstance(given, str) or not given.strip():
+        faults.add(("root",), "must be a text. Write it in quotes.")
+        return folder
+    places = Places(root=folder, typed={"root"} if ("root",) in faults.overridden else ())
+    tried = places.tried("root", given)
+    found = next((Path(name) for name in tried if os.path.exists(name)), None)
+    if found is None:
+        faults.add(("root",), f"{tried[0]} does not exist. Check the name and the folder.")
+    return found or folder
+
+
+def _read_task(table: _Table) -> Task:
+    task = table.read(Task)
     alike: dict[str, list[str]] = {}
-    for label in labels or ():
+    for label in task.labels or ():
         alike.setdefault(label_form(label), []).append(f'"{visible(label)}"')
     for spellings in alike.values():
-        if len(set(spellings)) > 1:
+        if len(spellings) > 1:
             table.fault(
                 "labels",
                 f"{', '.join(spellings)} are one label to whoever reads an answer. Keep one of "
                 "them, or name them so that more than case, spacing or a full stop differs.",
             )
-    metric = table.text("metric")
-    if metric == "judge":
-        table.fault("metric", "judge is not built yet. Choose rouge_l, token_f1 or chrf.")
-    elif metric and metric not in METRICS and not re.fullmatch(r"[A-Za-z_][\w.]*:\w+", metric):
-        hint = suggest(metric, METRICS)
-        table.fault("metric", f'"{metric}" is unknown. {hint} Or write "module:function".')
-    return Task(
-        instruction=table.text("instruction") or "",
-        kind=cast(Kind, kind) if kind else None,
-        labels=labels,
-        metric=metric,
-    )
+    return task
 
 
-def _read_data(table: Table) -> Data:
-    data = Data(
-        examples=table.sources("examples"),
-        train=table.sources("train"),
-        dev=table.sources("dev"),
-        test=table.sources("test"),
-        documents=table.places("documents"),
-        preferences=table.sources("preferences"),
-        replay=table.sources("replay"),
-        group=table.text("group"),
-        **{key: table.text(key) for key in _COLUMN_KEYS},
-        test_size=table.number("test_size", 0.05, 0.8),
-        limit_train=table.integer("limit_train", 1, 10**9),
-        limit_test=table.integer("limit_test", 1, 10**9),
-        seed=table.integer("seed", 0, 2**31 - 1) or 0,
-    )
+def _read_data(table: _Table) -> Data:
     given = table.values.keys()
     own = [key for key in ("train", "dev", "test") if key in given]
     if "examples" in given and own:
@@ -219,10 +198,10 @@ def _read_data(table: Table) -> Data:
     if own and "test_size" in given:
         table.fault("test_size", "has no effect on a split of your own. Remove it.")
     _check_columns(table)
-    return data
+    return table.read(Data)
 
 
-def _check_columns(table: Table) -> None:
+def _check_columns(table: _Table) -> None:
     given = table.values.keys()
     if ("chosen" in given) != ("rejected" in given):
         missing = "rejected" if "chosen" in given else "chosen"
@@ -236,140 +215,54 @@ def _check_columns(table: Table) -> None:
         table.fault(ways[1], what)
 
 
-def _read_model(table: Table) -> Model:
-    base = table.text("base") or STARTER_MODEL
-    if base.startswith((".", "/", "~")) or base.endswith(".gguf"):
-        base = str(table.existing("base", base) or base)
-    elif "/" in base and os.path.exists(table.root / base):
-        base = os.path.abspath(table.root / base)
-    return Model(
-        base=base,
-        engine=table.choice("engine", ENGINES, AUTO),
-        base_url=_read_url(table),
-        api_key_env=_read_key_name(table),
-        concurrency=table.integer("concurrency", 1, 256) or 4,
-        thinking=table.flag_or_auto("thinking"),
-        thinking_tokens=table.integer("thinking_tokens", 16, 10**6) or THINKING_TOKENS,
-    )
-
-
-def _read_url(table: Table) -> str:
-    url = table.text("base_url") or OPENAI_URL
-    try:
-        parts = urlsplit(url)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        return table.fault("base_url", "is no address. Write http(s)://host/v1.") or url
-    if not sound:
-        table.fault("base_url", "is no address. Write it as http(s)://host:port/v1.")
-    elif "@" in parts.netloc:
-        table.fault("base_url", "holds a password. Put keys into the environment (api_key_env).")
-    return url
-
-
-def _read_key_name(table: Table) -> str:
-    name = table.text("api_key_env") or "OPENAI_API_KEY"
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        # The value is not repeated: it may be the key itself.
-        table.fault(
-            "api_key_env",
-            "must be the name of an environment variable, never the key itself. "
-            'Write "OPENAI_API_KEY".',
-        )
-    return name
-
-
-def _read_contenders(table: Table) -> Contenders:
-    endpoints = [
-        _read_endpoint(table, name, cast(dict[str, object], value))
+def _read_contenders(table: _Table) -> Contenders:
+    own_keys = section_schema(Contenders)["properties"].keys()
+    named = {
+        name: cast(dict[str, object], value)
         for name, value in table.values.items()
-        if isinstance(value, dict)
-    ]
-    table.asked.extend(endpoint.name for endpoint in endpoints)
-    names = [endpoint.name for endpoint in endpoints]
-    use = table.texts("use")
-    if use is None:
-        use = USUAL_CONTENDERS
-    elif ("contenders", "use") in table.faults.overridden:
+        if isinstance(value, dict) and name not in own_keys
+    }
+    endpoints = [_read_endpoint(table, name, values) for name, values in named.items()]
+    own = {key: value for key, value in table.values.items() if key not in named}
+    contenders = table._replace(values=own).read(Contenders)
+    use = contenders.use
+    if ("contenders", "use") in table.faults.overridden:
         endpoints = [endpoint for endpoint in endpoints if endpoint.name in use]
     for name in use:
-        if name not in CONTENDERS and name not in names:
-            hint = suggest(name, (*CONTENDERS, *names))
-            table.fault("use", f'"{name}" is unknown. {hint}')
+        if name not in (*CONTENDERS, *named):
+            table.fault("use", f'"{name}" is unknown. {suggest(name, (*CONTENDERS, *named))}')
     if not use and not endpoints:
         table.fault("use", f"is empty. Name some of: {', '.join(CONTENDERS)}.")
-    automatic = table.is_auto("budget_tokens")
-    budget = None if automatic else table.integer("budget_tokens", 1, 10**12)
-    return Contenders(
+    return replace(
+        contenders,
         use=tuple(name for name in CONTENDERS if name in use),
-        variants=table.texts("variants") or (),
-        budget_tokens=budget or AUTO,
-        limit=table.integer("limit", 1, 10**9),
         endpoints=tuple(endpoints),
     )
 
 
-def _read_endpoint(parent: Table, name: str, values: Mapping[str, object]) -> Endpoint:
-    table = Table(values, (*parent.path, name), parent.root, parent.faults)
-    if name in CONTENDERS or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+def _read_endpoint(parent: _Table, name: str, values: Mapping[str, object]) -> Endpoint:
+    table = parent._replace(path=(*parent.path, name))
+    if not re.search(ENDPOINT_NAME, name):
         parent.fault(name, "cannot be an endpoint's name. Choose letters and digits of your own.")
-    if table.choice("type", ("openai",), "") == "" and "type" not in values:
-        table.fault("type", 'is missing. Write type = "openai".')
-    model = table.text("model")
-    if model is None and "model" not in values:
-        table.fault("model", "is missing. Write the model's name at the endpoint.")
-    endpoint = Endpoint(
-        name=name,
-        model=model or "",
-        base_url=_read_url(table),
-        candidate=table.flag("candidate"),
-        api_key_env=_read_key_name(table),
-        concurrency=table.integer("concurrency", 1, 256) or 4,
-        thinking=table.flag_or_auto("thinking"),
-        thinking_tokens=table.integer("thinking_tokens", 16, 10**6) or THINKING_TOKENS,
-    )
-    table.close()
-    return endpoint
+    for key, advice in _NEEDED.items():
+        if key not in values:
+            table.fault(key, f"is missing. {advice}")
+    if "name" in values:
+        table.fault("name", f"unknown key. The name is {name}, from the head of the table.")
+    own = {key: value for key, value in values.items() if key != "name"}
+    return table._replace(values=own).read(Endpoint, name=name, model="?")
 
 
-def _read_training(table: Table) -> Training:
-    def auto_integer(key: str, high: int) -> int | Auto:
-        return AUTO if table.is_auto(key) else table.integer(key, 1, high) or AUTO
-
-    def auto_number(key: str, low: float, high: float) -> float | Auto:
-        return AUTO if table.is_auto(key) else table.number(key, low, high) or AUTO
-
-    standard = Training()
-    training = Training(
-        method=table.choice("method", METHODS, standard.method),
-        start=table.place("start"),
-        loss=table.choice("loss", PREFERENCE_LOSSES, standard.loss),
-        beta=table.number("beta", 0.001, 100) or standard.beta,
-        label_smoothing=table.number("label_smoothing", 0, 0.499) or 0.0,
-        adapter=table.choice("adapter", ADAPTERS, standard.adapter),
-        initialisation=table.choice("initialisation", INITIALISATIONS, standard.initialisation),
-        rank=16 if table.is_auto("rank") else table.integer("rank", 1, 1024) or 16,
-        alpha=auto_number("alpha", 0.01, 10_000),
-        dropout=table.number("dropout", 0, 0.9) or 0.0,
-        learning_rate=auto_number("learning_rate", 1e-8, 1.0),
-        epochs=auto_integer("epochs", 1000),
-        batch_tokens=auto_integer("batch_tokens", 10**8),
-        schedule=table.choice("schedule", SCHEDULES, standard.schedule),
-        weight_decay=table.number("weight_decay", 0, 10) or 0.0,
-        replay_share=_or(table.number("replay_share", 0, 10), standard.replay_share),
-        save_memory=table.flag("save_memory"),
-        track=table.texts("track") or (),
-        seeds=3 if table.is_auto("seeds") else table.integer("seeds", 1, 20) or 3,
-    )
-    _check_training(table, training)
-    return training
+_NEEDED = {
+    "type": 'Write type = "openai".',
+    "model": "Write the model's name at the endpoint.",
+}
+"""Keys of an endpoint that have to be there -> what to do."""
 
 
-def _check_training(table: Table, training: Training) -> None:
-    """What does not go together."""
-    for name in training.track:
-        if name not in TRACKERS:
-            table.fault("track", f'"{name}" is unknown. {suggest(name, TRACKERS)}')
+def _read_training(table: _Table) -> TrainingSettings:
+    """The section, with what does not go together."""
+    training = table.read(TrainingSettings)
     starts = training.initialisation != "default"
     if starts and training.adapter not in ("lora", "rslora"):
         what = f"goes with lora and rslora, not with {training.adapter}. Remove one of the two."
@@ -384,66 +277,26 @@ def _check_training(table: Table, training: Training) -> None:
         table.fault("initialisation", f"{what} Use default.")
     if training.loss != "sigmoid" and training.label_smoothing:
         table.fault("label_smoothing", f"belongs to the loss sigmoid, not {training.loss}.")
-
-
-def _or(value: float | None, otherwise: float) -> float:
-    return otherwise if value is None else value
-
-
-def _read_decision(table: Table) -> Decision:
-    gain = table.number("minimum_gain", 0.001, 1)
-    margin = table.number("retention_margin", 0, 1)
-    standard = Decision()
-    return Decision(
-        minimum_gain=standard.minimum_gain if gain is None else gain,
-        minimum_quality=table.number("minimum_quality", 0, 1),
-        retention_margin=standard.retention_margin if margin is None else margin,
-        maximum_latency_ms=table.number("maximum_latency_ms", 0.001, 10**9),
-        monthly_requests=table.integer("monthly_requests", 1, 10**12),
-    )
-
-
-def _read_prices(table: Table) -> Prices:
-    return Prices(
-        currency=table.text("currency") or "USD",
-        prompt_tokens=table.number("prompt_tokens", 0, 10**6),
-        cached_tokens=table.number("cached_tokens", 0, 10**6),
-        completion_tokens=table.number("completion_tokens", 0, 10**6),
-        training_hour=table.number("training_hour", 0, 10**6),
-        hosting_hour=table.number("hosting_hour", 0, 10**6),
-    )
+    return training
 
 
 def resolved_toml(project: Project) -> str:
     """The project as TOML, paths absolute; `load_project` reads an equal project from it."""
-    lines = [f"root = {_toml(str(project.root))}"]
-    for section in _SECTIONS:
-        table = getattr(project, section)
-        lines += ["", f"[{section}]", *_toml_lines(table)]
-    for endpoint in project.contenders.endpoints:
-        lines += ["", f"[contenders.{_toml(endpoint.name)}]", *_toml_lines(endpoint)]
-    return "\n".join(lines) + "\n"
+    given = _written(project)
+    contenders = given["contenders"]
+    for endpoint in contenders.pop("endpoints", ()):
+        contenders[endpoint.pop("name")] = endpoint
+    return tomli_w.dumps(given)
 
 
-def _toml_lines(table: object) -> list[str]:
-    assert is_dataclass(table)  # noqa: S101 (narrows the type; callers pass settings)
-    values = {entry.name: getattr(table, entry.name) for entry in fields(table)}
-    skipped = ("endpoints", "name") if isinstance(table, Endpoint) else ("endpoints",)
-    return [
-        f"{key} = {_toml(value)}"
-        for key, value in values.items()
-        if key not in skipped and value is not None and value != ""
-    ]
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
+def _written(value: Any) -> Any:
+    """Settings as TOML has them, without what is not set."""
+    if is_dataclass(value):
+        given = {entry.name: getattr(value, entry.name) for entry in fields(value)}
+        return {key: _written(one) for key, one in given.items() if one is not None and one != ""}
     if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(item) for item in cast(tuple[object, ...], value)) + "]"
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+        return [_written(one) for one in cast(tuple[object, ...], value)]
+    return str(value) if isinstance(value, Path) else value
 
 
 def demo_folder() -> Path:

@@ -1,13 +1,33 @@
-"""The settings of a project as frozen records: their names, units and defaults.
+"""The settings of a project: the one place that says which there are.
 
-They know nothing of files, of checking, or of what a contender, a model or a metric does.
+A field of a section is a key of tunewise.toml. Its annotation says what it may be, its default
+what it is where the file is silent, its docstring what a person reads of it in their editor and
+in docs/reference/tunewise-toml.md. `load` checks a project with them, `schema` turns them into
+JSON Schema.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias, get_args
+from urllib.parse import urlsplit
 
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
+
+from tunewise.project.constraints import (
+    AUTO,
+    Auto,
+    AutoIsDefault,
+    Distinct,
+    Flag,
+    Text,
+    Written,
+    suggest,
+    within,
+    wrong,
+)
+from tunewise.project.places import Documents, ModelName, Place, Sources
 from tunewise.types import Kind
 
 CONTENDERS = (
@@ -38,13 +58,6 @@ METRICS = (
     "set_f1",
     "exact_set",
 )
-ENGINES = ("auto", "openvino", "transformers", "openai", "scripted")
-METHODS = ("sft", "dpo", "kto", "cpt", "distill")
-PREFERENCE_LOSSES = ("sigmoid", "ipo", "orpo")
-ADAPTERS = ("lora", "rslora", "dora", "qlora", "full")
-INITIALISATIONS = ("default", "gaussian", "olora", "pissa", "pissa_niter_16", "orthogonal")
-SCHEDULES = ("linear", "cosine", "constant")
-TRACKERS = ("tensorboard", "mlflow", "wandb")
 KINDS: tuple[Kind, ...] = get_args(Kind)
 DEFAULT_METRICS: Mapping[Kind, str] = {
     "classification": "accuracy",
@@ -56,67 +69,129 @@ DEFAULT_METRICS: Mapping[Kind, str] = {
 STARTER_MODEL = "smollm2-135m-instruct"
 OPENAI_URL = "https://api.openai.com/v1"
 THINKING_TOKENS = 1024
-AUTO: Literal["auto"] = "auto"
+_MOST = 10**9
+"""Rows and milliseconds at most."""
 
-Auto = Literal["auto"]
+
+def _metric(name: str) -> str:
+    if name == "judge":
+        raise wrong("judge is not built yet. Choose rouge_l, token_f1 or chrf.")
+    if name not in METRICS and not re.search(_OWN_METRIC, name):
+        hint = suggest(name, METRICS)
+        raise wrong(f'"{name}" is unknown. {hint} Or write "module:function".')
+    return name
+
+
+def _address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        raise wrong("is no address. Write http(s)://host/v1.") from None
+    if not sound:
+        raise wrong("is no address. Write it as http(s)://host:port/v1.")
+    if "@" in parts.netloc:
+        raise wrong("holds a password. Put keys into the environment (api_key_env).")
+    return url
+
+
+_OWN_METRIC = r"^[A-Za-z_][\w.]*:\w+$"
+Metric: TypeAlias = Annotated[
+    Text,
+    AfterValidator(_metric),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(METRICS), "type": "string"},
+                {"pattern": _OWN_METRIC, "type": "string"},
+            ]
+        }
+    ),
+]
+Address: TypeAlias = Annotated[
+    Text,
+    AfterValidator(_address),
+    Field(json_schema_extra={"pattern": r"^https?://[^/?#@]+([/?#]|$)"}),
+]
+EnvironmentVariable: TypeAlias = Annotated[
+    str,
+    Written(
+        r"^[A-Za-z_][A-Za-z0-9_]*$(?!\n)",
+        "must be the name of an environment variable, never the key itself. "
+        'Write "OPENAI_API_KEY".',
+    ),
+]
+ENDPOINT_NAME = rf"^(?!({'|'.join(CONTENDERS)})$)[A-Za-z0-9][A-Za-z0-9_.-]*$(?!\n)"
+Price: TypeAlias = Annotated[float, within(0, 10**6)] | None
+
+
+class _Section:
+    """What all sections have in common: no key is unknown, and docstrings tell of keys."""
+
+    __slots__ = ()
+    __pydantic_config__ = ConfigDict(
+        extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Task:
-    """What is asked of the model. `infer_task` fills what is None."""
+class Task(_Section):
+    """What is asked of the model. What is left out is inferred from the answers in the data."""
 
-    instruction: str = ""
-    """What a person would tell the model; empty when the rows say it themselves."""
+    instruction: Text = ""
+    """What you would tell the model; nothing, when the rows say it themselves."""
     kind: Kind | None = None
-    labels: tuple[str, ...] | None = None
-    """The labels of a classification, or those that the answers of a multilabel task consist of."""
-    metric: str | None = None
-    """One of `METRICS`, or `module:function`."""
-
-
-Sources: TypeAlias = tuple[Path | str, ...]
-"""Files and folders of data, absolute; a text is a data set on the hub, `hf://datasets/a/b`."""
+    """What sort of answer is asked for."""
+    labels: Annotated[tuple[Text, ...], Field(min_length=2), Distinct()] | None = None
+    """The labels of a classification, or those that the answers of a multilabel task consist
+    of."""
+    metric: Metric | None = None
+    """How answers are judged; a function of your own is written `module:function`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Data:
-    """Where the rows lie: either `examples`, or `train` and `test` (and perhaps `dev`)."""
+class Data(_Section):
+    """Where the rows lie: either `examples`, or `train` and `test` (and perhaps `dev`). A name is
+    a file, a folder, a pattern such as `rows/*.jsonl` or a data set on the hub."""
 
     examples: Sources | None = None
     """What Tunewise splits; a folder may bring a split of its own."""
     train: Sources | None = None
+    """Your own split: what is trained on."""
     dev: Sources | None = None
+    """Your own split: what choices are made by; taken from train where absent."""
     test: Sources | None = None
-    documents: tuple[Path, ...] | None = None
+    """Your own split: what the verdict is measured on."""
+    documents: Documents | None = None
     """Files and folders to retrieve from."""
     preferences: Sources | None = None
     """Pairs of a better and a worse answer, for training with dpo or kto."""
     replay: Sources | None = None
     """General examples, trained on beside the others against forgetting."""
-    group: str | None = None
+    group: Text | None = None
     """Name of the column that says which rows belong together."""
-    input: str | None = None
-    """Name of the column with the input; None: recognised, as with all the columns below."""
-    output: str | None = None
+    input: Text | None = None
+    """Name of the column with the input; recognised where absent, as are all columns below."""
+    output: Text | None = None
     """Name of the column with the answer."""
-    messages: str | None = None
+    messages: Text | None = None
     """Name of the column with a list of turns."""
-    chosen: str | None = None
+    chosen: Text | None = None
     """Name of the column with the better of two answers."""
-    rejected: str | None = None
+    rejected: Text | None = None
     """Name of the column with the worse of two answers."""
-    text: str | None = None
+    text: Text | None = None
     """Name of the column with plain text."""
-    weight: str | None = None
+    weight: Text | None = None
     """Name of the column with the weight of a row, 0 or 1."""
-    test_size: float | None = None
-    """Share of the examples sealed for the test, 0.05 to 0.8; None: 0.30."""
-    limit_train: int | None = None
+    test_size: Annotated[float, within(0.05, 0.8)] | None = None
+    """Share of the examples sealed for the test; 0.3 where absent."""
+    limit_train: Annotated[int, within(1, _MOST)] | None = None
     """Rows of train used at most."""
-    limit_test: int | None = None
+    limit_test: Annotated[int, within(1, _MOST)] | None = None
     """Rows of test used at most."""
-    seed: int = 0
-    """Salt of the hash that decides membership."""
+    seed: Annotated[int, within(0, 2**31 - 1)] = 0
+    """Salt of the hash that decides which rows are sealed for the test."""
 
     @property
     def names_columns(self) -> bool:
@@ -125,141 +200,154 @@ class Data:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Model:
+class Model(_Section):
     """The base model and what runs it."""
 
-    base: str = STARTER_MODEL
-    """A catalog name, a hub id, or the absolute path of a folder or GGUF file."""
-    engine: str = AUTO
-    """One of `ENGINES`."""
-    base_url: str = OPENAI_URL
+    base: ModelName = STARTER_MODEL
+    """A catalog name, a hub id, a folder or a GGUF file."""
+    engine: Literal["auto", "openvino", "transformers", "openai", "scripted"] = AUTO
+    """What runs it; auto: transformers on a GPU, else openvino where it knows the family of the
+    model."""
+    base_url: Address = OPENAI_URL
     """Address of the endpoint; used by the engine `openai` only, as are the two below."""
-    api_key_env: str = "OPENAI_API_KEY"
+    api_key_env: EnvironmentVariable = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key."""
-    concurrency: int = 4
+    concurrency: Annotated[int, within(1, 256)] = 4
     """Requests in flight at most."""
-    thinking: bool | Auto = AUTO
-    """Whether a model that can think is asked to. auto: if the answers in the data hold thoughts
-    (`infer_task`), else not; an endpoint decides by itself."""
-    thinking_tokens: int = THINKING_TOKENS
+    thinking: Flag | Auto = AUTO
+    """Whether a model that can think is asked to. auto: if the answers in the data hold
+    thoughts, else not; an endpoint decides by itself."""
+    thinking_tokens: Annotated[int, within(16, 10**6)] = THINKING_TOKENS
     """Tokens that an answer may spend on thoughts, where the model thinks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Endpoint:
-    """A `[contenders.NAME]` table: a model behind an OpenAI-compatible API."""
+class Endpoint(_Section):
+    """A model behind an OpenAI-compatible API, which takes part under a name of your own."""
 
     name: str
-    model: str
+    """The NAME of `[contenders.NAME]`."""
+    model: Text
+    """The model's name at the endpoint."""
     type: Literal["openai"] = "openai"
-    base_url: str = OPENAI_URL
-    candidate: bool = False
-    """Whether it may be recommended; False: a ceiling, shown only."""
-    api_key_env: str = "OPENAI_API_KEY"
+    """The protocol that it speaks."""
+    base_url: Address = OPENAI_URL
+    """Address of the endpoint."""
+    candidate: Flag = False
+    """Whether it may be recommended; false: a ceiling, shown only."""
+    api_key_env: EnvironmentVariable = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key."""
-    concurrency: int = 4
+    concurrency: Annotated[int, within(1, 256)] = 4
     """Requests in flight at most."""
-    thinking: bool | Auto = AUTO
+    thinking: Flag | Auto = AUTO
     """Whether the model is asked to think; auto: the endpoint decides."""
-    thinking_tokens: int = THINKING_TOKENS
+    thinking_tokens: Annotated[int, within(16, 10**6)] = THINKING_TOKENS
     """Tokens that an answer may spend on thoughts, where the model thinks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Contenders:
+class Contenders(_Section):
     """Who takes part."""
 
-    use: tuple[str, ...] = USUAL_CONTENDERS
-    """Built-in contenders, simplest first."""
-    variants: tuple[str, ...] = ()
-    """A person's own instructions, tried by the contender `prompt` beside its own."""
-    budget_tokens: int | Auto = AUTO
+    use: Annotated[tuple[Text, ...], Distinct()] = USUAL_CONTENDERS
+    """Names of built-in contenders; `[contenders.NAME]` tables take part unasked."""
+    variants: Annotated[tuple[Text, ...], Distinct()] = ()
+    """Your own instructions, tried by the contender `prompt` beside its own."""
+    budget_tokens: Annotated[int, within(1, 10**12)] | Auto = AUTO
     """Tokens that each contender may spend on fitting: prefilled, generated and trained."""
-    limit: int | None = None
+    limit: Annotated[int, within(1, _MOST)] | None = None
     """Examples used at most, all splits together."""
     endpoints: tuple[Endpoint, ...] = ()
     """The `[contenders.NAME]` tables that take part."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Training:
+class TrainingSettings(_Section):
     """How a fine-tune is trained. What is `auto` is documented in docs/training.md."""
 
-    method: str = "sft"
-    """One of `METHODS`, for `tunewise train`; the contenders of `decide` have their own."""
-    start: Path | None = None
+    method: Literal["sft", "dpo", "kto", "cpt", "distill"] = "sft"
+    """What `tunewise train` learns from: answers (sft), pairs (dpo, kto), documents (cpt), or what
+    a prompt adds (distill). The contenders of `decide` have their own."""
+    start: Place | None = None
     """What an earlier `tunewise train` wrote, to go on from: the answers first, then the pairs."""
-    loss: str = "sigmoid"
-    """Of the method dpo: one of `PREFERENCE_LOSSES`."""
-    beta: float = 0.1
+    loss: Literal["sigmoid", "ipo", "orpo"] = "sigmoid"
+    """Of the method dpo."""
+    beta: Annotated[float, within(0.001, 100)] = 0.1
     """Of dpo and kto: how strongly the model is held to where it started."""
-    label_smoothing: float = 0.0
+    label_smoothing: Annotated[float, within(0, 0.499)] = 0.0
     """Of dpo with the loss sigmoid: share of pairs taken to be the wrong way round."""
-    adapter: str = "lora"
-    """One of `ADAPTERS`."""
-    initialisation: str = "default"
-    """One of `INITIALISATIONS`, PEFT's names for how an adapter starts."""
-    rank: int = 16
+    adapter: Literal["lora", "rslora", "dora", "qlora", "full"] = "lora"
+    """What is trained beside the frozen base; full: the base itself."""
+    initialisation: Literal[
+        "default", "gaussian", "olora", "pissa", "pissa_niter_16", "orthogonal"
+    ] = "default"
+    """How an adapter starts, by PEFT's names."""
+    rank: Annotated[int, within(1, 1024), AutoIsDefault()] = 16
     """r, the inner dimension of the adapter."""
-    alpha: float | Auto = AUTO
+    alpha: Annotated[float, within(0.01, 10_000)] | Auto = AUTO
     """The adapter's update is scaled by alpha / rank (rslora: alpha / sqrt(rank))."""
-    dropout: float = 0.0
-    """Of the adapter's input."""
-    learning_rate: float | Auto = AUTO
-    epochs: int | Auto = AUTO
-    batch_tokens: int | Auto = AUTO
+    dropout: Annotated[float, within(0, 0.9)] = 0.0
+    """Share of the adapter's input that is left out at random."""
+    learning_rate: Annotated[float, within(1e-8, 1.0)] | Auto = AUTO
+    """The highest rate, reached after the warm-up."""
+    epochs: Annotated[int, within(1, 1000)] | Auto = AUTO
+    """Passes over the training data."""
+    batch_tokens: Annotated[int, within(1, 10**8)] | Auto = AUTO
     """Tokens in one optimiser step."""
-    schedule: str = "linear"
-    """One of `SCHEDULES`: how the learning rate falls after its warm-up."""
-    weight_decay: float = 0.0
-    replay_share: float = 0.1
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls after its warm-up."""
+    weight_decay: Annotated[float, within(0, 10)] = 0.0
+    """Of AdamW."""
+    replay_share: Annotated[float, within(0, 10)] = 0.1
     """Tokens of `data.replay` in a step, as a share of the others."""
-    save_memory: bool = False
+    save_memory: Flag = False
     """Gradient checkpointing: less memory, about a third more work."""
-    track: tuple[str, ...] = ()
-    """Where `tunewise train` writes its events, too: some of `TRACKERS`."""
-    seeds: int = 3
+    track: Annotated[tuple[Literal["tensorboard", "mlflow", "wandb"], ...], Distinct()] = ()
+    """Where `tunewise train` writes its events, too."""
+    seeds: Annotated[int, within(1, 20), AutoIsDefault()] = 3
     """Trainings that differ only in their seed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Decision:
+class DecisionSettings(_Section):
     """What a difference must be worth, and what the winner must keep to."""
 
-    minimum_gain: float = 0.05
-    """Smaller differences in quality are not worth a training."""
-    minimum_quality: float | None = None
-    """Quality that whatever is recommended must reach."""
-    retention_margin: float = 0.03
-    """General ability that may be lost."""
-    maximum_latency_ms: float | None = None
+    minimum_gain: Annotated[float, within(0.001, 1)] = 0.05
+    """Smaller differences in quality, 0 to 1, are not worth a training."""
+    minimum_quality: Annotated[float, within(0, 1)] | None = None
+    """Quality that whatever is recommended must reach, 0 to 1."""
+    retention_margin: Annotated[float, within(0, 1)] = 0.03
+    """General ability that may be lost, as a share."""
+    maximum_latency_ms: Annotated[float, within(0.001, _MOST)] | None = None
     """Median latency of one request, milliseconds."""
-    monthly_requests: int | None = None
+    monthly_requests: Annotated[int, within(1, 10**12)] | None = None
+    """Requests a month, which savings are worked out for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Prices:
-    """What tokens and machines cost; None: not given."""
+class Prices(_Section):
+    """What tokens and machines cost. Without it, cost takes no part in the verdict."""
 
-    currency: str = "USD"
-    prompt_tokens: float | None = None
+    currency: Text = "USD"
+    """What the prices are in."""
+    prompt_tokens: Price = None
     """Per million prompt tokens."""
-    cached_tokens: float | None = None
+    cached_tokens: Price = None
     """Per million prompt tokens taken from a cache."""
-    completion_tokens: float | None = None
+    completion_tokens: Price = None
     """Per million tokens generated."""
-    training_hour: float | None = None
+    training_hour: Price = None
     """Per hour of training."""
-    hosting_hour: float | None = None
+    hosting_hour: Price = None
     """Per hour of serving."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
+class ReportSettings(_Section):
     """What reports show."""
 
-    show_personal: bool = False
-    """Show secrets and personal data in rows and answers; otherwise they are masked."""
+    show_personal: Flag = False
+    """Show secrets and personal data in rows and answers instead of masking them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -272,7 +360,7 @@ class Project:
     data: Data
     model: Model
     contenders: Contenders
-    training: Training
-    decision: Decision
+    training: TrainingSettings
+    decision: DecisionSettings
     prices: Prices
-    report: Report = Report()
+    report: ReportSettings = ReportSettings()

@@ -9,10 +9,10 @@ from tunewise.decision.plan import Measured, Plan
 from tunewise.decision.rule import quality as quality_interval
 from tunewise.evaluation.latency import Latency
 from tunewise.metrics.by_name import Metric, quality, side_metrics
-from tunewise.project.load import Kind, Prices, Project
+from tunewise.project.settings import Prices, Project
 from tunewise.statistics.intervals import Interval, NotComputed
 from tunewise.text.answer_text import split_thoughts
-from tunewise.types import Answer, Fit, Splits, Verdict
+from tunewise.types import Answer, Fit, Kind, Splits, Verdict
 
 SCHEMA = 1
 NOT_MEASURED = (

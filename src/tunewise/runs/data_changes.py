@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from tunewise.data.fingerprints import content_hash
-from tunewise.project.load import Project
+from tunewise.project.settings import Project
 from tunewise.runs.folder import RunFolder
 from tunewise.runs.ledger import next_use, noted_runs
 from tunewise.runs.made_from import Item, count_changes

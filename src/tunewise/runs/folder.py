@@ -22,7 +22,8 @@ from filelock import FileLock, Timeout
 
 from tunewise.data.fingerprints import content_hash
 from tunewise.errors import UserError
-from tunewise.project.load import Project, resolved_toml
+from tunewise.project.load import resolved_toml
+from tunewise.project.settings import Project
 from tunewise.runs.made_from import MADE_FROM, Item, MadeFrom, changed_items, changed_settings
 from tunewise.storage import append_lines, read_lines, write_json, write_lines, write_text
 from tunewise.types import Example, Splits

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from tunewise.data.fingerprints import item_hash
 from tunewise.errors import UserError
-from tunewise.project.load import Project
+from tunewise.project.settings import Project
 from tunewise.runs.folder import RUNS, RunFolder, run_token
 from tunewise.storage import append_lines, read_lines
 from tunewise.types import Example

@@ -23,8 +23,7 @@ from tunewise.errors import UserError
 from tunewise.metrics.custom import own_metric_file
 from tunewise.models.adapters import adapter_hash
 from tunewise.models.catalog import LocalModel
-from tunewise.project.load import Project
-from tunewise.project.settings import Data, Sources
+from tunewise.project.settings import Data, Project, Sources
 from tunewise.retrieval.embed import Embedder, embedder_or_note
 from tunewise.retrieval.index import ExampleIndex
 from tunewise.runs.made_from import SEALED, Item, MadeFrom, text_hash

@@ -12,7 +12,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from tunewise.errors import UserError
-from tunewise.project.load import Project, resolved_toml
+from tunewise.project.load import resolved_toml
+from tunewise.project.settings import Project
 from tunewise.runs.folder import RUNS
 from tunewise.runs.made_from import MadeFrom, changed_settings, when_begun
 from tunewise.storage import write_text

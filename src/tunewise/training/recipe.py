@@ -8,11 +8,11 @@ the rows and the base alone: nothing but the number of epochs is tuned on a dev 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
-from tunewise.project.settings import AUTO, Training
+from tunewise.project.settings import AUTO, TrainingSettings
 from tunewise.training.hardware import Precision
 from tunewise.training.objectives import Distill, Dpo, Kto, Objective, PreferenceLoss, Sft
 from tunewise.training.packing import shared_prefixes
@@ -169,7 +169,7 @@ def default_learning_rate(base: LocalModel, adapter: str, method: Method) -> flo
 
 
 def recipe_for(
-    settings: Training,
+    settings: TrainingSettings,
     rows: Sequence[Row],
     *,
     base: LocalModel,
@@ -201,7 +201,7 @@ def recipe_for(
         batch_tokens=batch,
         seed=seed,
         method=method,
-        loss=cast("PreferenceLoss", settings.loss),
+        loss=settings.loss,
         beta=settings.beta,
         label_smoothing=settings.label_smoothing,
         adapter=settings.adapter,
@@ -209,7 +209,7 @@ def recipe_for(
         rank=settings.rank,
         alpha=2.0 * settings.rank if settings.alpha == AUTO else settings.alpha,
         dropout=settings.dropout,
-        schedule=cast("Schedule", settings.schedule),
+        schedule=settings.schedule,
         weight_decay=settings.weight_decay,
         replay_share=settings.replay_share,
         save_memory=settings.save_memory,

@@ -4,7 +4,7 @@ from survey_rows import example, surveyed
 from tunewise.data.checks.forecast import outlook
 from tunewise.data.checks.scan import Scope
 from tunewise.data.splitting.split import split_examples
-from tunewise.project.load import Data
+from tunewise.project.settings import Data
 from tunewise.types import Example
 
 RNG = random.Random(0)

@@ -3,7 +3,7 @@ from pathlib import Path
 from survey_rows import example, of, surveyed
 from tunewise.data.checks.findings import Finding, Found
 from tunewise.data.checks.judgeable import DOUBT, RULE, check_judgeable
-from tunewise.project.load import Task
+from tunewise.project.settings import Task
 
 
 def found_by(metric: str, answers: list[str], folder: Path = Path(), **task: object) -> Found:

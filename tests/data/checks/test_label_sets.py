@@ -4,7 +4,7 @@ from tunewise.data.checks.findings import Found
 from tunewise.data.checks.label_sets import check_label_sets
 from tunewise.data.checks.label_spelling import meant_targets
 from tunewise.data.checks.labels import LabelCount, foreign_rows
-from tunewise.project.load import Task
+from tunewise.project.settings import Task
 
 OPEN = Task(kind="multilabel")
 ROWS = [

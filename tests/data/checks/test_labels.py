@@ -13,7 +13,7 @@ from tunewise.data.checks.labels import (
     right_spellings,
 )
 from tunewise.data.checks.survey import Survey
-from tunewise.project.load import Task
+from tunewise.project.settings import Task
 from tunewise.types import Example
 
 OPEN = Task(kind="classification")

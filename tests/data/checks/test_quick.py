@@ -1,7 +1,7 @@
 from tunewise.data.checks.findings import Finding, Findings
 from tunewise.data.checks.quick import check_data
 from tunewise.data.read import ReadResult
-from tunewise.project.load import Task
+from tunewise.project.settings import Task
 from tunewise.types import Example, Message
 
 LABELS = Task(kind="classification", labels=("positive", "negative"))

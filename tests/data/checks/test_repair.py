@@ -10,7 +10,8 @@ from tunewise.data.checks.result import Checked
 from tunewise.errors import UserError
 from tunewise.pipelines.check import run_check
 from tunewise.progress import Silent
-from tunewise.project.load import Data, load_project
+from tunewise.project.load import load_project
+from tunewise.project.settings import Data
 
 ROWS = [
     {"text": f"message {n} is about {topic}", "label": label}

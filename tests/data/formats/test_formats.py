@@ -14,7 +14,7 @@ import pytest
 from data_files import FORMATS, Rows, Write, chat, content, jsonl, parquet
 from tunewise.data.read import read_examples, read_preferences, read_texts
 from tunewise.errors import UserError
-from tunewise.project.load import Data
+from tunewise.project.settings import Data
 from tunewise.types import Example, Message, Preference, Text, ToolCall
 
 PAIRS = [("Where is my parcel?", "delivery"), ("It broke, “twice”\nsorry; really", "defect")]

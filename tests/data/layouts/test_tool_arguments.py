@@ -9,7 +9,7 @@ from places import ROOT
 from tunewise.data.checks.quick import check_data
 from tunewise.data.layouts.tool_arguments import argument_faults
 from tunewise.data.read import read_examples
-from tunewise.project.load import Task
+from tunewise.project.settings import Task
 from tunewise.types import ToolCall
 
 CASES = ROOT.parent / "shared" / "cases" / "03-arrow-nulls-in-jsonl"

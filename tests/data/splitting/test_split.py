@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tunewise.data.read import ReadResult
 from tunewise.data.splitting.split import keep_split, split_data, split_examples
 from tunewise.errors import UserError
-from tunewise.project.load import Data
+from tunewise.project.settings import Data
 from tunewise.types import Example, Message, Splits
 
 

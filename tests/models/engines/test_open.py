@@ -11,7 +11,7 @@ from tunewise.models import catalog
 from tunewise.models.engines.open import open_endpoint, open_engine
 from tunewise.models.engines.protocol import Request, Sampling
 from tunewise.progress import Silent
-from tunewise.project.load import Model
+from tunewise.project.settings import Model
 from tunewise.types import Generation
 
 WRITE_GGUF = catalog.write_gguf

@@ -19,7 +19,8 @@ from folders import (
 )
 from tunewise.errors import UserError
 from tunewise.pipelines.init.start import Started, start_project
-from tunewise.project.load import Project, load_project
+from tunewise.project.load import load_project
+from tunewise.project.settings import Project
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from tunewise.data.checks.survey import Survey
 from tunewise.data.splitting.near_duplicates import Indices
 from tunewise.data.splitting.sample_size import explanation, rows_wanted
 from tunewise.data.splitting.split import DEV_SHARE, TEST_SHARE
-from tunewise.project.load import Data
+from tunewise.project.settings import Data
 from tunewise.types import Example
 from tunewise.wording import about
 

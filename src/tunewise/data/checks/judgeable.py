@@ -11,7 +11,7 @@ from tunewise.data.read_log import SHOWN
 from tunewise.data.splitting.near_duplicates import Indices
 from tunewise.errors import UserError
 from tunewise.metrics.needs import Lack, needs_of
-from tunewise.project.load import Task
+from tunewise.project.settings import Task
 
 RULE = "metric_cannot_judge"
 DOUBT = "metric_below_1"

@@ -7,7 +7,7 @@ from tunewise.data.checks.labels import likely_typos
 from tunewise.data.checks.scan import short_hash
 from tunewise.data.checks.survey import Survey
 from tunewise.data.splitting.word_hashes import Hashes
-from tunewise.project.load import Task
+from tunewise.project.settings import Task
 from tunewise.text.comparison import label_form
 
 

@@ -16,7 +16,7 @@ from tunewise.data.checks.findings import Found
 from tunewise.data.checks.survey import Survey
 from tunewise.data.splitting.near_duplicates import Indices
 from tunewise.data.splitting.word_hashes import Hashes
-from tunewise.project.load import Task
+from tunewise.project.settings import Task
 from tunewise.text.comparison import label_form
 from tunewise.text.label_sets import set_form
 from tunewise.text.labels import spelled_alike, visible

@@ -23,7 +23,7 @@ from tunewise.data.checks.row_rules import (
 from tunewise.data.checks.scan import Scope
 from tunewise.data.checks.survey import Surveyor
 from tunewise.data.read import ReadResult
-from tunewise.project.load import Task
+from tunewise.project.settings import Task
 
 
 def check_data(

@@ -19,7 +19,7 @@ from tunewise.data.read_log import Reading
 from tunewise.data.sources import Part
 from tunewise.errors import UserError
 from tunewise.progress import Progress
-from tunewise.project.load import Data
+from tunewise.project.settings import Data
 
 _LARGE = 20_000_000
 """Bytes of files from which reading them shows its progress."""

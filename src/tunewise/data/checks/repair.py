@@ -32,7 +32,7 @@ from tunewise.data.read_log import FileError, Reading, RowError
 from tunewise.data.sources import Part
 from tunewise.data.splitting.near_duplicates import Indices
 from tunewise.errors import UserError
-from tunewise.project.load import Data, Task
+from tunewise.project.settings import Data, Task
 from tunewise.text.comparison import label_form
 from tunewise.text.label_sets import respelled
 from tunewise.text.labels import visible

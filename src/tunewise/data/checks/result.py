@@ -11,7 +11,7 @@ from tunewise.data.checks.labels import LabelCount
 from tunewise.data.checks.lengths import RowLengths
 from tunewise.data.checks.repair import Fixed
 from tunewise.data.layouts.detect import Kind
-from tunewise.project.load import Task
+from tunewise.project.settings import Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,7 +20,7 @@ from tunewise.data.splitting.sides import (
 )
 from tunewise.data.splitting.units import Units, own_unit, units
 from tunewise.errors import UserError
-from tunewise.project.load import Data
+from tunewise.project.settings import Data
 from tunewise.types import Example, Splits
 
 TEST_SHARE = 0.30

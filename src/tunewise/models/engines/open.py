@@ -18,9 +18,7 @@ from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.models.engines.signals import keep_signals
 from tunewise.models.engines.transformers import TransformersEngine
 from tunewise.progress import Progress
-from tunewise.project.load import Endpoint
-from tunewise.project.load import Model as Settings
-from tunewise.project.settings import AUTO, THINKING_TOKENS, Auto
+from tunewise.project.settings import AUTO, THINKING_TOKENS, Auto, Endpoint, Model
 
 if TYPE_CHECKING:
     from tunewise.models.engines.openai import OpenAIEngine
@@ -49,13 +47,13 @@ class EngineOpener(Protocol):
     What holds a warm engine gives it as a `nullcontext`, and nobody closes it.
     """
 
-    def __call__(self, settings: Settings, *, progress: Progress) -> AbstractContextManager[Opened]:
+    def __call__(self, settings: Model, *, progress: Progress) -> AbstractContextManager[Opened]:
         """The engine of a [model] table, for as long as the context lasts."""
         ...
 
 
 @keep_signals()
-def open_engine(settings: Settings, *, progress: Progress) -> Opened:
+def open_engine(settings: Model, *, progress: Progress) -> Opened:
     """The engine of a project's [model] table.
 
     Raises:

@@ -8,20 +8,19 @@ from tunewise.errors import UserError
 from tunewise.metrics.needs import needs_of
 from tunewise.pipelines.init.discover import FoundData, look_at_folder
 from tunewise.pipelines.init.template import project_text
-from tunewise.project.load import (
-    FILE_NAME,
+from tunewise.project.infer_task import Inference, infer_task
+from tunewise.project.load import load_project
+from tunewise.project.settings import (
     Contenders,
     Data,
-    Decision,
-    Inference,
+    DecisionSettings,
     Model,
     Prices,
     Project,
     Task,
-    Training,
-    infer_task,
-    load_project,
+    TrainingSettings,
 )
+from tunewise.project.toml_reader import FILE_NAME
 from tunewise.storage import write_text
 
 
@@ -87,8 +86,8 @@ def _inferred(found: FoundData) -> Inference:
         data=Data(documents=documents),
         model=Model(),
         contenders=Contenders(),
-        training=Training(),
-        decision=Decision(),
+        training=TrainingSettings(),
+        decision=DecisionSettings(),
         prices=Prices(),
     )
     return infer_task(blank, found.examples)

@@ -1,0 +1,113 @@
+"""Turns the settings into the JSON Schema (draft 2020-12) of tunewise.toml.
+
+Editors complete and check the file by it; the reference page is made from it.
+"""
+
+import inspect
+from dataclasses import fields
+from functools import cache
+from typing import Any, cast, get_type_hints
+
+from pydantic import TypeAdapter
+
+from tunewise.project.settings import CONTENDERS, ENDPOINT_NAME, Contenders, Endpoint, Project
+
+SCHEMA_FILE = "tunewise.schema.json"
+"""Its name where `init` writes it, beside tunewise.toml."""
+Schema = dict[str, Any]
+
+
+def toml_schema() -> Schema:
+    """The JSON Schema of tunewise.toml: each section and key with its type, bounds, choices,
+    default and description. What depends on several keys, or on files, is not in it."""
+    sections = {name: section_schema(record) for name, record in section_records().items()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "tunewise.toml",
+        "description": "A project of Tunewise: should a model be fine-tuned for a task?",
+        "type": "object",
+        "properties": {
+            "root": {
+                "type": "string",
+                "description": "Folder that relative paths start from and runs are kept under; "
+                "the one of this file where absent.",
+            },
+            **sections,
+        },
+        "additionalProperties": False,
+    }
+
+
+def section_records() -> dict[str, type]:
+    """Name of a section in tunewise.toml -> the record of its keys."""
+    types = get_type_hints(Project)
+    return {entry.name: types[entry.name] for entry in fields(Project) if entry.name != "root"}
+
+
+@cache
+def section_schema(record: type) -> Schema:
+    """The JSON Schema of one table of tunewise.toml.
+
+    Args:
+        record: a section's, or `Endpoint`.
+    """
+    made = TypeAdapter(record).json_schema()
+    keys = {key: _cleaned(schema) for key, schema in made["properties"].items()}
+    found: Schema = {
+        "type": "object",
+        "description": " ".join((inspect.getdoc(record) or "").split()),
+        "properties": keys,
+        "additionalProperties": False,
+    }
+    if record is Contenders:
+        del keys["endpoints"]
+        return _with_endpoints(found)
+    if record is Endpoint:
+        del keys["name"]
+        return {**found, "required": ["type", "model"]}
+    return found
+
+
+def _with_endpoints(section: Schema) -> Schema:
+    """Whatever is no key of [contenders] is the table of an endpoint, which `use` may name too."""
+    keys = cast(Schema, section["properties"])
+    built_in = {"type": "string", "enum": list(CONTENDERS)}
+    keys["use"]["items"] = {"anyOf": [built_in, {"type": "string", "pattern": ENDPOINT_NAME}]}
+    return {
+        **section,
+        "patternProperties": {
+            rf"^(?!({'|'.join(keys)})$){ENDPOINT_NAME[1:]}": section_schema(Endpoint)
+        },
+        "if": {"propertyNames": {"enum": list(keys)}},
+        "then": {"properties": {"use": {"items": built_in, "minItems": 1}}},
+    }
+
+
+def _cleaned(schema: Schema) -> Schema:
+    """Without what TOML lacks (null) and what says nothing: titles, defaults that are no value."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    only = kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {}
+    kept = {name: schema[name] for name in schema.keys() - {"anyOf", "title", "default"}}
+    found: Schema = {**only, **kept}
+    if "description" in found:
+        found["description"] = " ".join(found["description"].split())
+    if schema.get("default") not in (None, "", []):
+        found["default"] = schema["default"]
+    return {name: found[name] for name in sorted(found, key=_ORDER.index)}
+
+
+_ORDER = (
+    "description",
+    "type",
+    "const",
+    "enum",
+    "anyOf",
+    "items",
+    "minItems",
+    "uniqueItems",
+    "pattern",
+    "minimum",
+    "maximum",
+    "default",
+)
+"""How the words of a key's schema follow each other, for who reads it."""
