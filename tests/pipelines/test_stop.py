@@ -16,7 +16,7 @@ import small_models
 from decide_projects import labelled, write_project
 from tunewise.models.adapters import adapter_hash
 from tunewise.training.checkpoint import read_checkpoint
-from tunewise.training.loop import CHECKPOINTS
+from tunewise.training.state import CHECKPOINTS
 
 MAIN = "from tunewise.cli import main; main()"
 SLOW_DISK = """

@@ -14,7 +14,7 @@ from decide_projects import labelled, read_jsonl, write_project
 from places import SUPPORT
 from tunewise.models.catalog import LocalModel, cache_folder
 from tunewise.training.checkpoint import read_checkpoint
-from tunewise.training.loop import CHECKPOINTS
+from tunewise.training.state import CHECKPOINTS
 
 SCRIPT = SUPPORT / "struck_commands.py"
 CODES = {"SIGINT": 130, "SIGTERM": 143}

@@ -20,10 +20,11 @@ from tunewise.chat.tokenize import answer_tokens
 from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
 from tunewise.training import checkpoint as checkpoint_module
-from tunewise.training.loop import CHECKPOINTS, Training
+from tunewise.training.loop import Training
 from tunewise.training.packing import micro_batches
 from tunewise.training.recipe import Recipe
 from tunewise.training.rows import Row, single_rows
+from tunewise.training.state import CHECKPOINTS
 from tunewise.types import Message
 
 STEPS = 24

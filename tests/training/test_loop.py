@@ -22,10 +22,11 @@ from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.protocol import Request, Sampling
 from tunewise.models.engines.transformers import TransformersEngine
 from tunewise.runs.events import EVENTS
-from tunewise.training.loop import CHECKPOINTS, Training
+from tunewise.training.loop import Training
 from tunewise.training.objectives import Sft, Totals, totals_of
 from tunewise.training.packing import Batch, micro_batches
 from tunewise.training.rows import Row
+from tunewise.training.state import CHECKPOINTS
 from tunewise.types import Generation
 
 
@@ -383,8 +384,8 @@ def test_the_precision_of_a_training_stays_when_it_resumes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recipe = replace(RECIPE, precision=None)
-    monkeypatch.setattr("tunewise.training.loop.fastest_precision", lambda device: "bfloat16")
+    monkeypatch.setattr("tunewise.training.state.fastest_precision", lambda device: "bfloat16")
     Training(small_llama, rows, recipe, tmp_path).run_epoch()
-    monkeypatch.setattr("tunewise.training.loop.fastest_precision", lambda device: "float32")
+    monkeypatch.setattr("tunewise.training.state.fastest_precision", lambda device: "float32")
     assert Training(small_llama, rows, recipe, tmp_path).precision == "bfloat16"
     assert Training(small_llama, rows[1:], recipe, tmp_path).precision == "float32"

@@ -30,10 +30,10 @@ from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
 from tunewise.project.settings import AUTO, TrainingSettings
 from tunewise.runs.events import show_steps
-from tunewise.training.cursor import Epoch
 from tunewise.training.loop import Training
 from tunewise.training.recipe import Method, Recipe, default_batch, default_epochs, recipe_for
 from tunewise.training.rows import Row, check_rows, document_rows, example_rows, fault_of, pair_rows
+from tunewise.training.state import Epoch
 from tunewise.types import Answer, Example, Fit, Input, JsonValue, Preference, Text
 
 MAX_PASSAGE_WORDS = 240

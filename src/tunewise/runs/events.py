@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tunewise.errors import UserError
 from tunewise.progress import Progress
 from tunewise.storage import append_lines
@@ -17,10 +15,6 @@ from tunewise.storage import append_lines
 EVENTS = "events.jsonl"
 SPIKE_ROWS, MAX_SPIKES = 3, 3
 """Rows of a spike that are named, and spikes of a training that are told on the screen."""
-SPIKE = 3.0
-"""A loss of so many times the median of the steps before it is told as an event."""
-MIN_BEFORE = 10
-"""Steps before, without which nothing is a spike."""
 
 Watcher = Callable[[Mapping[str, Any]], None]
 """Told every event: its name under `event`, `step`, and what was measured."""
@@ -60,11 +54,6 @@ class Events:
             self._warn(f"{self._file}: {error.strerror or error}.")
         for watcher in self._watchers:
             watcher(told)
-
-
-def is_spike(loss: float, before: Sequence[float]) -> bool:
-    """Whether a loss stands out from those of the steps before it."""
-    return len(before) >= MIN_BEFORE and loss > SPIKE * float(np.median(before))
 
 
 def show_steps(progress: Progress, places: Mapping[str, str] | None = None) -> Watcher:

@@ -18,8 +18,8 @@ from tunewise.runs.folder import RUNS
 from tunewise.runs.made_from import MadeFrom, changed_settings, when_begun
 from tunewise.storage import write_text
 from tunewise.training.distributed import Processes
-from tunewise.training.loop import CHECKPOINTS
 from tunewise.training.reference import REFERENCE_FILE
+from tunewise.training.state import CHECKPOINTS
 
 RESULT = "training.json"
 DEV = "dev.json"

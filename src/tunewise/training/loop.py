@@ -1,7 +1,7 @@
 """Trains a model on rows, step by step, top to bottom on one page.
 
 A training that was killed at any step goes on from its newest checkpoint with the same numbers as
-if nothing had happened. Knows nothing of chat templates, metrics or contenders.
+if nothing had happened (`state`). What it says of its steps: `diagnostics`.
 """
 
 import math
@@ -19,15 +19,13 @@ import torch
 from tunewise.errors import UserError
 from tunewise.models.adapters import adapter_hash
 from tunewise.models.catalog import LocalModel
-from tunewise.runs.events import Events, Watcher, is_spike
+from tunewise.runs.events import Events, Watcher
 from tunewise.training.attention import plain_model, try_packing
-from tunewise.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from tunewise.training.cursor import Epoch, cursor_from
-from tunewise.training.distributed import default_device, join_processes, spread, whole
+from tunewise.training.diagnostics import not_finite_error, report_step, rows_not_finite
+from tunewise.training.distributed import default_device, join_processes, whole
 from tunewise.training.hardware import (
     Precision,
     available,
-    fastest_precision,
     give_back_memory,
     keep_freed_memory,
 )
@@ -45,15 +43,13 @@ from tunewise.training.peft_model import (
 from tunewise.training.recipe import Recipe, learning_rate
 from tunewise.training.reference import row_log_probabilities, with_references
 from tunewise.training.rows import Row, check_rows, hash_rows
+from tunewise.training.state import Epoch, TrainingState, dropout_seed
 from tunewise.training.utilisation import Utilisation
 
 MAX_GRAD_NORM = 1.0
 """Norm that gradients are clipped to."""
 CHECKPOINT_SECONDS = 60.0
 """At most so much work is lost to a kill that leaves no time to save."""
-MICRO_TOKENS = {"cpu": 1024, "cuda": 16_384}
-"""Tokens that go through the model at once."""
-CHECKPOINTS = "checkpoints"
 
 
 class Training:
@@ -105,35 +101,30 @@ class Training:
         }
         self._steps_of: dict[int, list[list[Row]]] = {}
         self._total_steps = sum(len(self._steps(n + 1)) for n in range(recipe.epochs))
+        self._state = TrainingState(
+            folder,
+            identity=self._identity,
+            recipe=recipe,
+            total_steps=self._total_steps,
+            processes=self._processes,
+            device=self._device,
+            warn=warn,
+        )
         self._model: Any = None
-        self._packs = False
-        self._utilisation: Utilisation | None = None
         self._optimizer: Any = None
-        self._weights_whole = True
+        self._packs = False
+        self._utilisation: Any = None
         self._begun = False
-        self._saved_at = 0.0
-        found = self._newest_checkpoint()
-        self._cursor = cursor_from(found.state if found else None)
-        state: Mapping[str, Any] = found.state if found else {}
-        self._precision: Precision = (
-            state.get("precision") or recipe.precision or fastest_precision(self._device)
-        )
-        self._micro_tokens: int = (
-            state.get("micro_tokens")
-            or recipe.micro_tokens
-            or MICRO_TOKENS[self._device.split(":")[0]]
-        )
-        self._saved_step = found.step if found else -1
 
     @property
     def epochs(self) -> Sequence[Epoch]:
         """Those that are over."""
-        return self._cursor.epochs
+        return self._state.cursor.epochs
 
     @property
     def steps(self) -> int:
         """Optimiser steps done."""
-        return self._cursor.steps
+        return self._state.cursor.steps
 
     @property
     def total_steps(self) -> int:
@@ -142,8 +133,8 @@ class Training:
 
     @property
     def tokens(self) -> int:
-        """Tokens trained on so far, each row with its own beginning."""
-        return sum(epoch.tokens for epoch in self._cursor.epochs) + self._cursor.tokens
+        """Tokens trained on so far, each row with its own prefix."""
+        return sum(epoch.tokens for epoch in self.epochs) + self._state.cursor.tokens
 
     @property
     def epoch_tokens(self) -> int:
@@ -153,7 +144,7 @@ class Training:
     @property
     def precision(self) -> Precision:
         """The number format of its matrix products."""
-        return self._precision
+        return self._state.numerics.precision
 
     @property
     def recipe(self) -> Recipe:
@@ -176,15 +167,15 @@ class Training:
             self._recipe,
             [*self._rows, *self._replay],
             device=self._device,
-            precision=self._precision,
-            micro_tokens=self._micro_tokens,
+            precision=self.precision,
+            micro_tokens=self._state.numerics.micro_tokens,
             available_bytes=available(self._device),
         )
 
     def emit(self, event: str, **facts: Any) -> None:
         """Adds an event of the caller's to those of the training."""
         if self._processes.is_first:
-            self._events.emit(event, self._cursor.steps, **facts)
+            self._events.emit(event, self.steps, **facts)
 
     def run_epoch(self, on_tokens: Callable[[int], None] = lambda n: None) -> Epoch:
         """Trains to the end of the epoch at hand, and writes a checkpoint.
@@ -196,22 +187,15 @@ class Training:
             UserError: the loss or a gradient is no finite number, and never reaches the weights;
                 or a checkpoint cannot be written.
         """
-        cursor, number = self._cursor, len(self._cursor.epochs) + 1
+        cursor = self._state.cursor
         with self._saved_when_stopped():
             self._load()
-            for rows in self._steps(number)[len(cursor.losses) :]:
+            for rows in self._steps(cursor.epoch)[len(cursor.losses) :]:
                 self._step(rows)
                 on_tokens(sum(row.tokens for row in rows))
-                if time.monotonic() - self._saved_at >= self._checkpoint_seconds:
+                if self._state.seconds_since_save >= self._checkpoint_seconds:
                     self._save()
-            epoch = Epoch(
-                number=number,
-                loss=float(np.mean(cursor.losses)),
-                tokens=cursor.tokens,
-                steps=len(cursor.losses),
-            )
-            cursor.epochs.append(epoch)
-            cursor.losses, cursor.tokens = [], 0
+            epoch = cursor.end_epoch()
             self._save()
         self.emit("epoch", **asdict(epoch))
         return epoch
@@ -247,11 +231,14 @@ class Training:
 
     def _step(self, rows: Sequence[Row]) -> None:
         """One optimiser step on these rows."""
-        began, cursor, step = time.perf_counter(), self._cursor, self._cursor.steps
-        batches = micro_batches(rows, micro_tokens=self._micro_tokens, share=self._packs)
+        began, step = time.perf_counter(), self.steps
+        batches = micro_batches(
+            rows, micro_tokens=self._state.numerics.micro_tokens, share=self._packs
+        )
         self._model.train()
         # Dropout is a function of the step, whatever else used torch's generator before it.
-        torch.manual_seed((1_000_003 * self._recipe.seed + step) * 64 + self._processes.rank)  # pyright: ignore[reportUnknownMemberType]
+        seed = dropout_seed(self._recipe, step) * 64 + self._processes.rank
+        torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
         loss = self._processes.total(self._backward(batches))
         weights = list(trained_weights(self._model).values())
         norm = float(whole(torch.nn.utils.clip_grad_norm_(weights, MAX_GRAD_NORM)))
@@ -260,13 +247,23 @@ class Training:
         rate = learning_rate(self._recipe, step, self._total_steps)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        self._weights_whole = False
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
-        cursor.losses.append(loss)
-        cursor.tokens += sum(row.tokens for row in rows)
-        self._weights_whole = True
-        self._report(rows, batches, norm, rate, time.perf_counter() - began)
+        cursor = self._state.cursor
+        with self._state.changing():
+            self._optimizer.step()
+            self._optimizer.zero_grad(set_to_none=True)
+            cursor.losses.append(loss)
+            cursor.tokens += sum(row.tokens for row in rows)
+        seconds = time.perf_counter() - began
+        report_step(
+            self.emit,
+            rows,
+            cursor.losses,
+            epoch=cursor.epoch,
+            gradient_norm=norm,
+            learning_rate=rate,
+            seconds=seconds,
+            share_of_peak=self._utilisation.share_of_peak(batches, seconds * self._processes.count),
+        )
 
     def _backward(self, batches: Sequence[Batch]) -> float:
         """Adds up the gradient of one step; returns this process's part of its loss."""
@@ -303,64 +300,34 @@ class Training:
 
     def _autocast(self) -> torch.autocast:
         kind = self._device.split(":")[0]
-        return torch.autocast(kind, torch.bfloat16, enabled=self._precision == "bfloat16")
+        return torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def _not_finite(self, rows: Sequence[Row], loss: float) -> UserError:
-        """Names the rows, and forgets the gradients: the weights are those of the step before."""
+        """Forgets the gradients and saves: the weights are those of the step before."""
         self._optimizer.zero_grad(set_to_none=True)
-        culprits: list[str] = []
-        for row in rows:
-            batch = micro_batches([row], micro_tokens=1, share=self._packs)[0].to(self._device)
-            with torch.no_grad(), self._autocast():
-                alone = Sft().loss(self._model, batch, totals_of([batch])[row.replayed])
-            if not math.isfinite(float(alone)):
-                culprits.append(row.id)
-        step = self._cursor.steps + 1
-        named = culprits if 0 < len(culprits) < len(rows) else [row.id for row in rows]
+        named = rows_not_finite(
+            self._model, rows, share=self._packs, device=self._device, autocast=self._autocast
+        )
+        step = self.steps + 1
         self.emit("not finite", failed_step=step, loss=str(loss), rows=named)
-        if self._cursor.steps > max(0, self._saved_step):
+        if self._state.is_ahead:
             self._save()
         self.close()
-        return UserError(
-            f"training: the loss became {loss} in step {step} of {self._total_steps} (learning "
-            f"rate {self._recipe.learning_rate:g}), rows {', '.join(named[:8])}"
-            f"{', ...' if len(named) > 8 else ''}. The weights are still those of the step before. "
-            "Look at these rows, or choose a lower learning rate."
+        return not_finite_error(
+            loss,
+            named,
+            step=step,
+            total_steps=self._total_steps,
+            learning_rate=self._recipe.learning_rate,
         )
 
     def _log_probabilities(self, model: Any, rows: Sequence[Row]) -> list[tuple[float, ...]]:
         return row_log_probabilities(
             model,
             rows,
-            micro_tokens=self._micro_tokens,
+            micro_tokens=self._state.numerics.micro_tokens,
             share=self._packs,
             autocast=self._autocast,
-        )
-
-    def _report(
-        self,
-        rows: Sequence[Row],
-        batches: Sequence[Batch],
-        norm: float,
-        rate: float,
-        seconds: float,
-    ) -> None:
-        *before, loss = self._cursor.losses[-21:]
-        if is_spike(loss, before):
-            self.emit("spike", loss=loss, rows=[row.id for row in rows])
-        tokens = sum(row.tokens for row in rows)
-        share = 0.0
-        if self._utilisation is not None:
-            share = self._utilisation.share_of_peak(batches, seconds * self._processes.count)
-        self.emit(
-            "step",
-            epoch=len(self._cursor.epochs) + 1,
-            loss=loss,
-            gradient_norm=norm,
-            learning_rate=rate,
-            tokens=tokens,
-            tokens_per_second=round(tokens / seconds, 1),
-            share_of_peak=round(share, 3),
         )
 
     def _steps(self, epoch: int) -> list[list[Row]]:
@@ -386,7 +353,7 @@ class Training:
             load_trained(model, self._base, recipe, self._start)
         fuse(model)
         self._packs = try_packing(model)
-        keep_in(self._precision, model)
+        keep_in(self.precision, model)
         if recipe.save_memory:
             plain_model(model).activation_checkpointing_enable()
         self._processes.shard(model)
@@ -398,7 +365,7 @@ class Training:
                 ask=partial(self._log_probabilities, model),
             )
             self._steps_of.clear()
-        self._utilisation = Utilisation(model, device=self._device, precision=self._precision)
+        self._utilisation = Utilisation(model, device=self._device, precision=self.precision)
         weights = trained_weights(model)
         self._optimizer = torch.optim.AdamW(
             weights.values(),
@@ -406,68 +373,14 @@ class Training:
             weight_decay=recipe.weight_decay,
             fused=self._processes.count == 1,
         )
+        at = self._state.restore(weights, self._optimizer)
         self._model = model
-        found = self._newest_checkpoint()
-        at = cursor_from(found.state if found else None).steps
-        if at < self._cursor.steps:
-            raise UserError(
-                f"{self.folder}: the checkpoint of step {self._cursor.steps} disappeared while "
-                "training. Run again with --resume."
-            )
-        if found is not None:
-            self._put_back(found)
-        self._saved_at = time.monotonic()
         if not self._begun:
             self.emit("resumed" if at else "start", total_steps=self._total_steps, at=at)
         self._begun = True
 
-    def _newest_checkpoint(self) -> Checkpoint | None:
-        return read_checkpoint(
-            self.folder / CHECKPOINTS,
-            usable=lambda state: state.get("identity") == self._identity,
-            warn=self._warn,
-        )
-
-    def _put_back(self, found: Checkpoint) -> None:
-        for name, weight in trained_weights(self._model).items():
-            with torch.no_grad():
-                weight.copy_(spread(found.tensors["weights"][name], weight))
-            moments = {
-                kind: found.tensors["optimizer"].get(f"{kind}.{name}")
-                for kind in ("exp_avg", "exp_avg_sq", "step")
-            }
-            if moments["step"] is not None:
-                self._optimizer.state[weight] = {
-                    kind: spread(tensor, weight) if kind != "step" else tensor.clone()
-                    for kind, tensor in moments.items()
-                    if tensor is not None
-                }
-
     def _save(self) -> None:
-        """Writes a checkpoint of the steps done. Every process has to come here."""
-        weights = trained_weights(self._model)
-        optimizer = {
-            f"{kind}.{name}": whole(tensor)
-            for name, weight in weights.items()
-            for kind, tensor in self._optimizer.state[weight].items()
-        }
-        tensors = {"weights": {n: whole(w) for n, w in weights.items()}, "optimizer": optimizer}
-        if self._processes.is_first:
-            cursor = self._cursor
-            state = {
-                "identity": self._identity,
-                **cursor.as_state(),
-                "precision": self._precision,
-                "micro_tokens": self._micro_tokens,
-                "next_learning_rate": learning_rate(self._recipe, cursor.steps, self._total_steps),
-                "next_dropout_seed": 1_000_003 * self._recipe.seed + cursor.steps,
-            }
-            write_checkpoint(
-                self.folder / CHECKPOINTS,
-                Checkpoint(step=cursor.steps, state=state, tensors=tensors),
-            )
-        self._processes.wait()
-        self._saved_step, self._saved_at = self._cursor.steps, time.monotonic()
+        self._state.save(trained_weights(self._model), self._optimizer)
 
     @contextmanager
     def _saved_when_stopped(self) -> Generator[None]:
@@ -475,11 +388,12 @@ class Training:
         try:
             yield
         except (KeyboardInterrupt, SystemExit):
-            ahead = self._model is not None and self._cursor.steps > max(0, self._saved_step)
-            if ahead and self._weights_whole and self._processes.count == 1:
+            state = self._state
+            loaded = self._model is not None and self._processes.count == 1
+            if loaded and state.is_ahead and state.is_whole:
                 try:
                     self._save()
                 except UserError as error:
                     self._warn(str(error))
-            self.emit("stopped", saved_step=max(0, self._saved_step))
+            self.emit("stopped", saved_step=state.saved_step)
             raise
