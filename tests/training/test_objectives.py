@@ -24,7 +24,7 @@ from tunewise.training.objectives import (
     totals_of,
 )
 from tunewise.training.packing import micro_batches
-from tunewise.training.rows import Row, judged_rows, single_rows, text_rows
+from tunewise.training.rows import Row, desirable_rows, single_rows, text_rows
 from tunewise.types import Message
 
 CLOSE = 1e-5
@@ -210,7 +210,7 @@ def pairs(tokenizer: ChatTokenizer) -> list[Row]:
 
 def judged(tokenizer: ChatTokenizer) -> list[Row]:
     both = pairs(tokenizer)
-    rows = judged_rows(
+    rows = desirable_rows(
         [row.id for row in both],
         [row.sequences[0] for row in both],
         [row.sequences[1] for row in both],

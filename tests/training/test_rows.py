@@ -10,9 +10,9 @@ from tunewise.errors import UserError
 from tunewise.training.rows import (
     Row,
     check_rows,
+    desirable_rows,
     fault_of,
     hash_rows,
-    judged_rows,
     single_rows,
     text_rows,
 )
@@ -62,7 +62,7 @@ REJECTED = [example([10, 11], [7]), example([20, 21, 22], [8, 9]), example([30],
 
 
 def test_a_pair_of_answers_is_two_rows_of_which_the_chosen_is_wanted() -> None:
-    rows = judged_rows(["a", "b", "c"], CHOSEN, REJECTED, context_tokens=CONTEXT)
+    rows = desirable_rows(["a", "b", "c"], CHOSEN, REJECTED, context_tokens=CONTEXT)
     assert [(row.id, row.desirable, row.sequences[0]) for row in rows] == [
         ("a (chosen)", True, CHOSEN[0]),
         ("a (rejected)", False, REJECTED[0]),
@@ -74,7 +74,7 @@ def test_a_pair_of_answers_is_two_rows_of_which_the_chosen_is_wanted() -> None:
 
 
 def test_a_mismatched_sequence_has_the_rows_own_prompt_and_the_next_rows_answer() -> None:
-    rows = judged_rows(["a", "b", "c"], CHOSEN, REJECTED, context_tokens=CONTEXT)
+    rows = desirable_rows(["a", "b", "c"], CHOSEN, REJECTED, context_tokens=CONTEXT)
     mismatched = [row.sequences[1] for row in rows]
     assert [one.token_ids for one in mismatched] == [
         (10, 11, 3),
@@ -96,7 +96,7 @@ def test_a_mismatched_sequence_has_the_rows_own_prompt_and_the_next_rows_answer(
 
 def test_what_was_said_earlier_in_a_conversation_is_prompt_of_a_mismatched_sequence() -> None:
     talk = TokenisedExample(token_ids=(1, 2, 3, 4, 5, 6), answers=(Span(1, 3), Span(4, 6)))
-    own, _, _, _ = judged_rows(
+    own, _, _, _ = desirable_rows(
         ["a", "b"], [talk, CHOSEN[0]], [talk, REJECTED[0]], context_tokens=CONTEXT
     )
     assert own.sequences[1].token_ids == (1, 2, 3, 4, 1, 2)
@@ -106,7 +106,7 @@ def test_what_was_said_earlier_in_a_conversation_is_prompt_of_a_mismatched_seque
 def test_a_mismatched_sequence_that_would_not_fit_the_context_is_cut() -> None:
     """The row itself fits: it must not be refused for an answer that is not its own."""
     short, long = example([1, 2], [3]), example([4], [5, 6, 7, 8])
-    rows = judged_rows(["a", "b"], [short, long], [short, long], context_tokens=5)
+    rows = desirable_rows(["a", "b"], [short, long], [short, long], context_tokens=5)
     assert rows[0].sequences[1].token_ids == (1, 2, 5, 6, 7)
     assert answers(rows[0].sequences[1]) == [(5, 6, 7)]
     check_rows(rows, context_tokens=5)
@@ -114,7 +114,7 @@ def test_a_mismatched_sequence_that_would_not_fit_the_context_is_cut() -> None:
 
 def test_one_pair_alone_is_refused_because_nothing_is_mismatched() -> None:
     with pytest.raises(UserError, match=r"at least two pairs.*choose dpo"):
-        judged_rows(["a"], CHOSEN[:1], REJECTED[:1], context_tokens=CONTEXT)
+        desirable_rows(["a"], CHOSEN[:1], REJECTED[:1], context_tokens=CONTEXT)
 
 
 # cpt: texts in blocks.

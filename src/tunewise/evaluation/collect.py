@@ -53,16 +53,28 @@ def collect(
     file: AnswerFile,
     progress: Progress,
 ) -> list[Answer]:
-    """Every answer of one contender and seed, asked for or read from the file."""
+    """Every answer of one contender and seed, asked for or read from the file.
+
+    Args:
+        fitted: asked for the groups that miss an answer.
+        contender: its name.
+        seed: which replica.
+        inputs: of the test split.
+        file: new answers are added to it.
+        progress: shows how many are done.
+
+    Returns:
+        Answers in the order of the inputs; one that was never given is left out.
+    """
     label = f"{contender}: test" + (f", seed {seed}" if seed else "")
     with progress.task(label, total=len(inputs)) as advance:
         for start in range(0, len(inputs), GROUP):
             group = inputs[start : start + GROUP]
             missing = [i for i in group if file.get(contender, seed, i.id) is None]
             if missing:
-                wanted = {item.id for item in missing}
+                needed = {item.id for item in missing}
                 answers = fitted.answer(group, seed=seed)
-                file.add([answer for answer in answers if answer.example_id in wanted])
+                file.add([answer for answer in answers if answer.example_id in needed])
             advance(len(group))
     found = [file.get(contender, seed, item.id) for item in inputs]
     return [answer for answer in found if answer is not None]

@@ -27,7 +27,7 @@ class Latency:
     n: int
     """Requests timed."""
     first_token_p50: float | None
-    """Median time to the first token; None where the engine cannot tell."""
+    """Median time to the first token; None where the engine does not measure it."""
     cached_tokens: float
     """Mean prompt tokens taken from the prefix cache."""
 
@@ -46,7 +46,7 @@ def measure_latency(
         fitted: asked with one input at a time; its engine must be `serving`.
         inputs: the first `REQUESTS` of them are timed, at least one.
         seed: which replica.
-        advance: told of each request.
+        advance: called with 1 after each request.
         clock: seconds.
     """
     for item in list(inputs[-WARM_UP:]):

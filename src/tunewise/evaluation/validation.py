@@ -1,7 +1,6 @@
-"""How good a training of `tunewise train` is: on dev, at some epochs, beside what needs none.
+"""How good a training of `tunewise train` is on dev, and how good what needs no training is.
 
-Examples are judged by the task's metric on generated answers, pairs and documents by likelihood.
-Knows nothing of folders, and does not say when to judge.
+Examples are scored by the task's metric on generated answers, pairs and documents by likelihood.
 """
 
 import math
@@ -34,7 +33,7 @@ CHANCE = "chance"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Validation:
-    """What dev says of one model."""
+    """What dev says of one model, in the unit of its metric."""
 
     value: float
     scores: tuple[float, ...] = ()
@@ -52,11 +51,13 @@ class Lead:
 
 @dataclass(frozen=True, kw_only=True)
 class Validator:
-    """What dev can say of a training."""
+    """How trainings of one project are validated on dev."""
 
     metric: str
+    """Name of what `Validation.value` is."""
     higher_is_better: bool
     rows: int
+    """Rows of dev."""
     unit: str
     """What the rows are: `row`, `pair` or `passage`."""
     binary: bool
@@ -95,14 +96,17 @@ def validator_for(
     progress: Progress,
     stack: ExitStack,
 ) -> Validator:
-    """The judge of a lesson's method.
+    """The validator that goes with the method of a training.
 
     Args:
-        project: its model answers, where answers are judged.
-        lesson: what is learnt, and the rows to judge by.
-        training: at its start.
-        progress: told what is done.
+        project: its model generates the answers, where answers are scored.
+        training_data: with the rows of dev.
+        training: before its first step: what preferences are measured against.
+        progress: shows how many rows are done.
         stack: closes the engine.
+
+    Raises:
+        UserError: the engine cannot be opened.
     """
     if training_data.prepared is not None:
         opened = stack.enter_context(
@@ -138,15 +142,15 @@ def _by_answers(
         with progress.task("dev", total=len(inputs)) as advance:
             answers = strategy.ask(engine, "train", inputs, seed=1, advance=advance)
         engine.unload()
-        return judged([answer.text for answer in answers])
+        return scored([answer.text for answer in answers])
 
-    def judged(answers: Sequence[str | None]) -> Validation:
+    def scored(answers: Sequence[str | None]) -> Validation:
         value = quality(metric, answers, targets)
         return Validation(value=value, scores=_scores(metric, answers, targets))
 
     def baselines(training: Training) -> dict[str, Validation]:
         text = Constant(metric=metric).fit(splits.train, splits.dev).text
-        return {CONSTANT: judged([text] * len(targets)), UNTRAINED: answered(start)}
+        return {CONSTANT: scored([text] * len(targets)), UNTRAINED: answered(start)}
 
     def validate(training: Training, saved: Path) -> Validation:
         training.close()

@@ -1,6 +1,6 @@
 """`tunewise train` on one page: rows, a training, dev at some epochs, the best one kept.
 
-Nothing here knows of verdicts: it trains what it is told, by the loop that `decide` uses.
+It trains by the loop that `decide` uses, and gives no verdict.
 """
 
 import json
@@ -31,7 +31,7 @@ from tunewise.training.tracking import Tracker, open_trackers
 from tunewise.wording import plural
 
 EVERY_EPOCH = 6
-"""Up to so many epochs, dev is judged after each; with more, three times."""
+"""Up to so many epochs, dev is validated after each; with more, three times."""
 PATIENCE = 2
 """A training ends early after so many values in a row below the best one."""
 
@@ -70,7 +70,7 @@ def run_train(
 
     Args:
         project: its [training] says how.
-        progress: told what is done.
+        progress: shows what is done.
         out: the folder; None: a new one, `runs/train-...`.
         resume: goes on with the newest interrupted training of the same settings.
 
@@ -126,7 +126,7 @@ def _begin(
     processes: Processes,
     stack: ExitStack,
 ) -> Training:
-    """The training where it stands, told to whoever keeps track of it."""
+    """The training where it stands, its trackers opened and watching."""
     recipe = recipe_for(
         project.training,
         training_data.train,
@@ -296,8 +296,8 @@ def _card(
             f'base = AutoModelForCausalLM.from_pretrained("{model.folder}")\n'
             f'model = PeftModel.from_pretrained(base, "{target.absolute()}")'
         )
-    judged_on = plural(validator.rows, validator.unit)
-    judged = f"{validator.metric} {best.validation.value:.4g} on {judged_on}"
+    rows_of_dev = plural(validator.rows, validator.unit)
+    quality = f"{validator.metric} {best.validation.value:.4g} on {rows_of_dev}"
     return f"""---
 base_model: {json.dumps(model.name, ensure_ascii=False)}
 library_name: {library}
@@ -306,7 +306,7 @@ library_name: {library}
 # {recipe.method}
 
 Trained by Tunewise from `{model.name}`; epoch {best.epoch} of {recipe.epochs}, the best on dev:
-{judged}. Dev chose the epoch, so that new data will show a little less.
+{quality}. Dev chose the epoch, so that new data will show a little less.
 
 ```python
 {imported}

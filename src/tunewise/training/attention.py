@@ -1,4 +1,4 @@
-"""Attention over a packed batch: each token sees its own sequence, shared beginnings included.
+"""Attention over a packed batch: each token sees its own sequence, shared prefixes included.
 
 It stands behind transformers' door for attention implementations, so that every model that goes
 through that door can be trained on packed batches; whether a model does is tried, not assumed.
@@ -57,7 +57,7 @@ def packed_attention(
         (1, tokens, heads, width), and no weights.
 
     Raises:
-        ValueError: weights are to be capped, too little to tell in a trial of random weights.
+        ValueError: weights are to be capped, which may change too little to show in a trial.
     """
     if softcap is not None:
         raise ValueError("packed attention caps no weights")
@@ -157,9 +157,9 @@ def is_packed(plain: Any) -> bool:
 def try_packing(model: Any) -> bool:
     """Switches a model to packed attention, if it computes the same with it; else leaves it alone.
 
-    Two sequences that begin alike go through the model packed and one by one. A model that keeps
-    more than keys and values of what was before, or changes attention in ways of its own, differs:
-    most of all right behind the shared beginning, hence the answers begin there.
+    Two sequences with a common prefix go through the model packed and one by one. A model that
+    keeps more than keys and values of what was before, or changes attention in ways of its own,
+    differs: most of all right behind the shared prefix, hence the answers begin there.
     """
     plain = plain_model(model)
     usual, config = plain.config._attn_implementation, plain.config.get_text_config()
@@ -193,9 +193,9 @@ def try_packing(model: Any) -> bool:
                 reported_windows=windows,
                 logits_to_keep=batch.loss_at,
             ).logits[0]
-        wanted = torch.cat(alone)
-        near = _NEAR[precision] * float(wanted.abs().max())
-        same = float((together - wanted).abs().max()) <= near
+        expected = torch.cat(alone)
+        near = _NEAR[precision] * float(expected.abs().max())
+        same = float((together - expected).abs().max()) <= near
         same = same and _windows(config) <= windows  # the trial is shorter than most windows
     except (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError):
         same = False  # another way through the model

@@ -1,8 +1,8 @@
-"""Writes and reads the state of a training so that a kill at any moment leaves a whole one.
+"""Writes and reads checkpoints so that a kill at any moment leaves a whole one.
 
 A checkpoint is a folder of safetensors and JSON, made beside its place: every file synced, the
 manifest with their sha256 last, then renamed, then the folder around it synced. Nothing in it is
-ever unpickled. Knows nothing of what is in the state.
+ever unpickled. What is in them: `state`.
 """
 
 import json
@@ -92,8 +92,8 @@ def read_checkpoint(
 
     Args:
         folder: where they lie.
-        usable: told the state: whether it belongs to this training. Others are passed over.
-        warn: told of each that is damaged.
+        usable: whether a checkpoint of this state belongs to the training; if not it is skipped.
+        warn: called with a line for each that is damaged.
     """
     for place in _places(folder):
         fault = _fault_of(place)

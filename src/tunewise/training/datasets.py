@@ -1,7 +1,7 @@
-"""What `tunewise train` learns from and is judged by: rows of train and dev for each method.
+"""Reads a project's files into what `tunewise train` learns from and is validated on.
 
-Test stays sealed: rows that `decide` would seal are not trained on here either. Knows nothing of
-the loop.
+Every method has its own rows of train and dev. Test stays sealed: rows that `decide` would seal
+are not trained on here either.
 """
 
 import hashlib
@@ -50,16 +50,18 @@ TEACHER_EXAMPLES = 8
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """What one training learns from, and what it is judged by."""
+    """What one training learns from, and what it is validated on."""
 
     method: Method
     train: Sequence[Row]
     dev: Sequence[Row]
-    """Judged by likelihood: pairs, or pieces of documents that train does not hold."""
+    """Validated by likelihood: pairs, or pieces of documents that train does not hold."""
     prepared: Prepared | None
-    """Judged by answers: its dev split. None: by likelihood."""
+    """Its dev split is validated by answers. None: `dev` is, by likelihood."""
     replay: Sequence[Row]
+    """General examples that are mixed in, against forgetting."""
     notes: tuple[str, ...]
+    """Lines for people."""
     items: Mapping[str, Sequence[Item]]
     """Name of a file or folder -> the rows, pairs or documents in it."""
 
@@ -68,6 +70,11 @@ def training_data_for(
     project: Project, model: LocalModel, tokenizer: ChatTokenizer
 ) -> TrainingData:
     """The rows of a project's method.
+
+    Args:
+        project: names files, method and settings.
+        model: the base; rows have to fit its context.
+        tokenizer: of the base.
 
     Raises:
         UserError: the data are missing, cannot be read, or do not go with the method.
@@ -92,7 +99,15 @@ def training_data_for(
 
 
 def made_from(training_data: TrainingData, project: Project, model: LocalModel) -> MadeFrom:
-    """All that decides what the training of a lesson comes to, beside its settings."""
+    """All that decides what a training comes to, beside its settings: hashes of files and rows.
+
+    A training is only gone on with where this has not changed.
+
+    Args:
+        training_data: of `training_data_for`.
+        project: of which it was read.
+        model: the base.
+    """
     start, metric = project.training.start, None
     if training_data.prepared is not None:
         metric = own_metric_file(str(training_data.prepared.project.task.metric), project.root)
@@ -282,13 +297,13 @@ def _documents(
 
 
 def _dev_size(count: int) -> int:
-    wanted = max(round(DEV_SHARE * count), min(MIN_DEV, count // 4))
-    if wanted < 1 or count < 4:
+    size = max(round(DEV_SHARE * count), min(MIN_DEV, count // 4))
+    if size < 1 or count < 4:
         raise UserError(
             f"There are {count} preference pairs, too few to learn from some and judge by others. "
             "Add pairs."
         )
-    return wanted
+    return size
 
 
 def _rank(text: str, seed: int) -> bytes:

@@ -92,7 +92,7 @@ def rows_not_finite(
     device: str,
     autocast: Callable[[], AbstractContextManager[Any]],
 ) -> list[str]:
-    """Ids of the rows whose own likelihood is no finite number; of all rows where that tells none.
+    """Ids of the rows whose own likelihood is no finite number; of all rows where none stands out.
 
     Args:
         model: with the weights from before the step that failed.

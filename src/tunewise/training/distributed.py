@@ -2,7 +2,6 @@
 
 Weights are sharded with FSDP2 (`fully_shard`; Zhao et al. 2023, arXiv:2304.11277). Each process
 computes some batches of a step; their gradients add up to the step's, whatever their number.
-Knows nothing of objectives or files.
 """
 
 import os

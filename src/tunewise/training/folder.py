@@ -1,7 +1,4 @@
-"""The folder of one `tunewise train`: opened for one process alone, tidied at the end.
-
-Knows nothing of what is trained.
-"""
+"""The folder of one `tunewise train`: chosen, locked for one process, tidied at the end."""
 
 import os
 import shutil

@@ -65,7 +65,7 @@ def _libc(name: str) -> Any:
 def available(
     device: str, *, proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")
 ) -> int | None:
-    """Bytes that a training may still take here; None where the system does not tell.
+    """Bytes that a training may still take here; None where the system gives no figure.
 
     On Linux what is free or can be freed, within the limits of the control groups (versions 1 and
     2) that this process is in; on CUDA what the device has free; elsewhere the machine's memory.

@@ -47,9 +47,9 @@ from tunewise.training.state import Epoch, TrainingState, dropout_seed
 from tunewise.training.utilisation import Utilisation
 
 MAX_GRAD_NORM = 1.0
-"""Norm that gradients are clipped to."""
+"""L2 norm over all trained weights that the gradient of a step is clipped to."""
 CHECKPOINT_SECONDS = 60.0
-"""At most so much work is lost to a kill that leaves no time to save."""
+"""Seconds of work, at most, that are lost to a kill which leaves no time to save."""
 
 
 class Training:
@@ -64,8 +64,8 @@ class Training:
         start: what another training wrote, to go on from; None: a fresh adapter.
         device: torch device; None: the GPU when there is one.
         checkpoint_seconds: between two checkpoints at least; 0: after every step.
-        warn: told what a person should know.
-        watchers: told every event, beside `events.jsonl`.
+        warn: called with a line for a person, such as a checkpoint that is damaged.
+        watchers: called with every event that is written to `events.jsonl`.
 
     Raises:
         UserError: rows that nothing can be learnt from, or a folder that cannot be written to.
@@ -143,7 +143,7 @@ class Training:
 
     @property
     def precision(self) -> Precision:
-        """The number format of its matrix products."""
+        """Number format of its matrix products."""
         return self._state.numerics.precision
 
     @property
@@ -181,7 +181,7 @@ class Training:
         """Trains to the end of the epoch at hand, and writes a checkpoint.
 
         Args:
-            on_tokens: told the number of tokens after each step.
+            on_tokens: called with the number of tokens after each step.
 
         Raises:
             UserError: the loss or a gradient is no finite number, and never reaches the weights;
@@ -201,7 +201,14 @@ class Training:
         return epoch
 
     def save(self, folder: Path) -> None:
-        """Writes what was trained as it is now: an adapter in PEFT format, or the whole model."""
+        """Writes what was trained as it is now: an adapter in PEFT format, or the whole model.
+
+        Args:
+            folder: replaced, as a whole.
+
+        Raises:
+            UserError: it cannot be written.
+        """
         self._load()
         model = self._model
         if self._processes.count > 1:  # what is sharded cannot be written: it goes into a new one

@@ -1,7 +1,7 @@
-"""How much memory a training needs, told before any weight is loaded, and what would need less.
+"""Estimates how much memory a training needs before any weight is loaded, and what needs less.
 
 A model without storage (torch's `meta` device) says how many weights there are; its config, the
-recipe and the longest batches say what a step keeps. Knows nothing of running a training.
+recipe and the longest batches say what a step keeps.
 """
 
 import json
@@ -42,7 +42,7 @@ LOGITS_AT_ONCE = 2
 gradient."""
 DISTILL_LOGITS_AT_ONCE = 5
 """With distill, in float32: log-softmax of student and teacher, what the divergence is summed from,
-and on the way back the gradient that comes in and the one that goes out."""
+and in the backward pass the gradient that comes in and the one that goes out."""
 SAMPLED_STEPS = 48
 """Steps of the first epoch whose batches are looked at."""
 PACKED_LAYERS = {"sliding_attention", "full_attention"}
@@ -61,7 +61,7 @@ class Need:
     optimizer: int
     """Bytes of AdamW's two moments, in float32."""
     activations: int
-    """Bytes of what the way back needs of the largest batch, gaps in the heap included."""
+    """Bytes of what the backward pass needs of the largest batch, gaps in the heap included."""
     logits: int
     """Bytes of that batch's logits and their gradients, gaps in the heap included."""
     loading: int
@@ -180,7 +180,7 @@ def check_memory(
         device: torch device.
         precision: of the matrix products.
         micro_tokens: tokens that go through the model at once.
-        available_bytes: as `available` tells; None: unknown, and nothing is refused.
+        available_bytes: as `available` measures; None: unknown, and nothing is refused.
 
     Raises:
         UserError: it does not fit; with each change that would make it fit, and its figure.
@@ -214,13 +214,13 @@ def check_memory(
     for options in (shorter, smaller):  # the mildest that fits
         fitting += [option for option in options if option[1] <= available_bytes][:1]
     figures = _apart(need, available_bytes)
-    told = f"training: needs about {figures[0]} GiB, you have {figures[1]}"
+    lack = f"training: needs about {figures[0]} GiB, you have {figures[1]}"
     if not fitting:
         raise UserError(
-            f"{told}: no setting, shorter rows or smaller base would make it fit. Use a machine "
+            f"{lack}: no setting, shorter rows or smaller base would make it fit. Use a machine "
             "with more memory."
         )
-    raise UserError(f"{told}: try {_either([f'{words} ({_gib(n)} GiB)' for words, n in fitting])}.")
+    raise UserError(f"{lack}: try {_either([f'{words} ({_gib(n)} GiB)' for words, n in fitting])}.")
 
 
 def _cheaper(recipe: Recipe) -> list[tuple[str, Recipe]]:

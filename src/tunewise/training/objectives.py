@@ -1,8 +1,8 @@
 """What a step of training minimises: one small class a method, each with its paper and formula.
 
-Knows nothing of optimisers, files or how batches are made. A step's loss is a sum over its
-batches; what a batch has to be divided by is known for the whole step (`Totals`), so that neither
-memory nor the number of processes changes the gradient.
+A step's loss is a sum over its batches, float32 scalars. What a batch has to be divided by is known
+for the whole step (`Totals`), so that neither memory nor the number of processes changes the
+gradient.
 """
 
 from collections.abc import Sequence
@@ -112,12 +112,12 @@ class Dpo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kto:
-    """Learns from single answers that are wanted or not (Ethayarajh et al. 2024, arXiv:2402.01306).
+    """Learns from single answers, desirable or not (Ethayarajh et al. 2024, arXiv:2402.01306).
 
     With r = log p(y) - log p_ref(y) and z0 = max(0, mean over the step's mismatched pairs of
     log p(y') - log p_ref(y')), without gradient (section 4.1, eq. 8):
-        L = lambda_w (1 - s(beta (r - z0)))    for a wanted answer
-        L = lambda_u (1 - s(beta (z0 - r)))    for an unwanted one
+        L = lambda_w (1 - s(beta (r - z0)))    for a desirable answer
+        L = lambda_u (1 - s(beta (z0 - r)))    for an undesirable one
 
     The step's loss is the mean over its rows.
     """

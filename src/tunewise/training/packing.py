@@ -1,9 +1,8 @@
 """Turns rows into steps, and steps into packed batches: one sequence of tokens without padding.
 
-Every row sees itself alone, and what rows have in common at their beginning (the instruction, the
-system turn, the tools, the prompt of two answers) stands in a batch once: the rest of each row
-goes on from it. A batch says which token sees which; `attention` makes it so. Knows nothing of
-models.
+Every row sees itself alone. A prefix that rows share (the instruction, the system turn, the tools,
+the prompt of two answers) stands in a batch once, and the rest of each row goes on from it. A batch
+says which token sees which; `attention` computes it so.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +17,7 @@ from tunewise.chat.tokenize import TokenisedExample
 from tunewise.training.rows import Row
 
 MIN_PREFIX = 16
-"""Tokens that sequences have to share at their beginning to share its computation."""
+"""Tokens of a common prefix, at least, for it to be computed once."""
 LENGTH_STEP = 16
 """Padded lengths inside attention are multiples of this: few shapes, steady memory."""
 
@@ -30,7 +29,7 @@ class Group:
     queries: torch.Tensor
     """(rows, q) int64: where in the batch the tokens of each row stand; padding repeats one."""
     keys: torch.Tensor
-    """(rows, k) int64: the same for what they may see: the shared beginning, then themselves."""
+    """(rows, k) int64: the same for what they may see: the shared prefix, then themselves."""
     mask: torch.Tensor | None
     """(rows, 1, q, k) bool: who sees whom; None: `keys` are `queries`, and each sees itself and
     those before it."""
@@ -61,7 +60,7 @@ class Batch:
 
     @property
     def tokens(self) -> int:
-        """Tokens of the rows, each with its own beginning."""
+        """Tokens of the rows, each with its own prefix."""
         return sum(row.tokens for row in self.rows)
 
     def to(self, device: str) -> "Batch":
@@ -141,9 +140,9 @@ def _tokens(prefixes: Iterable[tuple[int, ...]]) -> int:
 def shared_prefixes(sequences: Sequence[TokenisedExample]) -> list[int]:
     """(sequences,) how many tokens each has in common with those that begin like it.
 
-    Sequences with the same beginning of at least `SHORTEST_PREFIX` tokens before any loss are one
-    family, and get the same number; 0 for one that begins like no other. Families are joined where
-    the beginning of all, counted once, saves as many tokens as their own ones do.
+    Sequences with the same prefix of at least `MIN_PREFIX` tokens before any loss are one family,
+    and get the same number; 0 for one that shares none. Families are joined where the prefix of
+    all, counted once, saves as many tokens as their own ones do.
     """
     ranked = sorted(range(len(sequences)), key=lambda i: sequences[i].token_ids)
     ordered = [sequences[i] for i in ranked]
@@ -178,7 +177,7 @@ class _Segment(NamedTuple):
     start: int
     length: int
     parent: "_Segment | None"
-    """The shared beginning that it goes on from."""
+    """The shared prefix that it goes on from."""
 
 
 def pack(rows: Sequence[Row], *, share: bool = True) -> Batch:

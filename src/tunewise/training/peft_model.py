@@ -3,7 +3,6 @@
 PEFT owns adapters: LoRA (Hu et al. 2021, arXiv:2106.09685), rsLoRA (Kalajdzievski 2023,
 arXiv:2312.03732), DoRA (Liu et al. 2024, arXiv:2402.09353), PiSSA (Meng et al. 2024,
 arXiv:2404.02948) and QLoRA (Dettmers et al. 2023, arXiv:2305.14314: NF4 weights, quantised twice).
-Knows nothing of rows, steps or files of a training.
 """
 
 import importlib.util
@@ -78,13 +77,13 @@ def adapted_model(base: LocalModel, recipe: Recipe, *, device: str) -> Any:
 
 
 def fuse(model: Any) -> None:
-    """Makes norms and LoRA layers compute as one operation each, where they are plain ones."""
+    """Makes norms and plain LoRA layers compute as one operation each (`fused_layers`)."""
     fuse_adapters(model)
     fuse_norms(model)
 
 
 def keep_in(precision: Precision, model: Any) -> None:
-    """Keeps frozen matrices in the format they are multiplied in."""
+    """Turns frozen matrices into the format they are multiplied in, in place."""
     for layer in model.modules():
         if hasattr(layer, "quant_state"):  # 4-bit: unpacked into what it is multiplied in
             layer.compute_dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
@@ -130,7 +129,7 @@ def load_trained(model: Any, base: LocalModel, recipe: Recipe, folder: Path) -> 
 
 def _check_made_alike(folder: Path, recipe: Recipe) -> None:
     """What is loaded into layers of another rank or scale would not be what was trained."""
-    wanted: dict[str, object] = {"adapter": recipe.adapter.removeprefix("q")}
+    needed: dict[str, object] = {"adapter": recipe.adapter.removeprefix("q")}
     found: dict[str, object] = {"adapter": "full"}
     if not is_whole_model(folder):
         config = _PEFT.LoraConfig.from_pretrained(str(folder))
@@ -138,13 +137,13 @@ def _check_made_alike(folder: Path, recipe: Recipe) -> None:
         found = {"adapter": "dora" if config.use_dora else kind}
         if recipe.adapter != "full":
             found |= {"rank": config.r, "alpha": config.lora_alpha}
-            wanted |= {"rank": recipe.rank, "alpha": recipe.alpha}
-    if found != wanted:
-        unlike = [key for key in found if found[key] != wanted[key]]
+            needed |= {"rank": recipe.rank, "alpha": recipe.alpha}
+    if found != needed:
+        unlike = [key for key in found if found[key] != needed[key]]
         raise UserError(
             f"{folder}: a training that goes on from this keeps its "
             f"{' and '.join(f'{key} {found[key]}' for key in unlike)}, not "
-            f"{' and '.join(str(wanted[key]) for key in unlike)}. Change [training] accordingly."
+            f"{' and '.join(str(needed[key]) for key in unlike)}. Change [training] accordingly."
         )
 
 
@@ -159,6 +158,9 @@ def save_trained(model: Any, base: LocalModel, recipe: Recipe, folder: Path) -> 
     An adapter in PEFT format; with `full` the whole model in the hub's layout. An adapter whose
     start was taken out of the base (PiSSA, OLoRA) is written as one of twice the rank that fits
     the base as it is.
+
+    Raises:
+        UserError: it cannot be written.
     """
     beside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""Asks the model before training how likely it finds each row's answers, once, and keeps that.
+"""Log-probabilities of rows under a model; those from before training are kept in a file.
 
-Preference methods measure how far a model moved from there. Knows nothing of steps.
+The latter are the reference that preference methods (`Dpo`, `Kto`) measure a model against.
 """
 
 import json
@@ -21,6 +21,7 @@ from tunewise.training.packing import micro_batches
 from tunewise.training.rows import Row
 
 REFERENCE_FILE = "references.json"
+"""In the folder of a training: identity, and nats of each row's sequences."""
 
 
 def row_log_probabilities(
@@ -37,7 +38,7 @@ def row_log_probabilities(
         model: as it is now.
         rows: of any method.
         micro_tokens: that go through the model at once.
-        share: whether beginnings may be shared.
+        share: whether common prefixes may be computed once.
         autocast: makes the context that matrix products run in.
     """
     rows = [replace(row) for row in rows]  # the same one may come twice
@@ -69,6 +70,9 @@ def with_references(
         folder: where the numbers are kept: a resumed training has to have the same.
         identity: of the training; numbers of another one are not used.
         ask: `row_log_probabilities` of the model as it is before the first step.
+
+    Raises:
+        UserError: the base gives an answer no finite probability; the rows are named.
     """
     file = folder / REFERENCE_FILE
     found = _read(file, identity)

@@ -53,14 +53,14 @@ def single_rows(ids: Sequence[str], sequences: Sequence[TokenisedExample]) -> li
     return [Row(id=i, sequences=(s,)) for i, s in zip(ids, sequences, strict=True)]
 
 
-def judged_rows(
+def desirable_rows(
     ids: Sequence[str],
     chosen: Sequence[TokenisedExample],
     rejected: Sequence[TokenisedExample],
     *,
     context_tokens: int,
 ) -> list[Row]:
-    """Two rows of `kto` a pair: its chosen answer wanted, its rejected one not.
+    """Two rows of `kto` a pair: its chosen answer desirable, its rejected one not.
 
     Each brings a mismatched sequence, its own prompt with the answer of the row after it, from
     which the divergence is estimated (Ethayarajh et al. 2024, arXiv:2402.01306, section 4.1). It
@@ -69,21 +69,21 @@ def judged_rows(
     Raises:
         UserError: there is one pair alone, so that nothing is mismatched.
     """
-    judged = [
+    answers = [
         (f"{name} ({said})", sequence, said == "chosen")
         for name, good, bad in zip(ids, chosen, rejected, strict=True)
         for said, sequence in (("chosen", good), ("rejected", bad))
     ]
-    if len(judged) < 3:
+    if len(answers) < 3:
         raise UserError("kto needs at least two pairs of answers. Add rows, or choose dpo.")
     return [
         # Two further on is the answer of the same kind to the next input.
         Row(
             id=name,
-            sequences=(own, _mismatched(own, judged[(n + 2) % len(judged)][1], context_tokens)),
+            sequences=(own, _mismatched(own, answers[(n + 2) % len(answers)][1], context_tokens)),
             desirable=desirable,
         )
-        for n, (name, own, desirable) in enumerate(judged)
+        for n, (name, own, desirable) in enumerate(answers)
     ]
 
 
@@ -247,10 +247,10 @@ def pair_rows(
 
 
 def unpaired_rows(rows: Sequence[Row], *, context_tokens: int) -> list[Row]:
-    """Rows of `kto` from those of `pair_rows`: two a pair, one answer wanted and one not."""
+    """Rows of `kto` from those of `pair_rows`: a desirable and an undesirable answer a pair."""
     chosen, rejected = ([row.sequences[n] for row in rows] for n in (0, 1))
     names = [row.id for row in rows]
-    return judged_rows(names, chosen, rejected, context_tokens=context_tokens)
+    return desirable_rows(names, chosen, rejected, context_tokens=context_tokens)
 
 
 def document_rows(

@@ -1,8 +1,8 @@
 """Writes the numbers of a training where a person watches experiments: TensorBoard, MLflow, W&B.
 
-Each tracker is told the events of a training and takes the numbers out of them. A training that
+Each tracker receives the events of a training and takes the numbers out of them. A training that
 goes on, goes on in the same place: what names it is kept in `tracking.json`. Nothing leaves the
-machine unless the person's own settings of the library say so. Knows nothing of models.
+machine unless the person's own settings of the library say so.
 """
 
 import hashlib
@@ -76,7 +76,7 @@ class Tracker(ABC):
 
     Args:
         name: of the place.
-        warn: told once when the place takes no more: the training is worth more than its curve.
+        warn: called once, when the place takes no more: the training is worth more than its curve.
     """
 
     def __init__(self, name: str, *, warn: Callable[[str], None]) -> None:
@@ -269,7 +269,7 @@ def open_trackers(
         name: of the training, for people.
         settings: of the training, for people. They say which training it is, too: one with other
             settings in the same folder gets a place of its own.
-        warn: told when a place takes no more while training.
+        warn: called when a place takes no more while training.
 
     Raises:
         UserError: a library is missing, or a place cannot be opened; all of them together.

@@ -1,7 +1,7 @@
-"""How much of the machine's own matrix-multiply peak a training uses.
+"""Model FLOPs utilisation: the share of the machine's matrix-multiply peak that a training uses.
 
-Counts necessary operations only: what a gradient needs at least, beginnings that rows share once.
-Knows nothing of time.
+After Chowdhery et al. 2022 (arXiv:2204.02311, appendix B), but against the peak measured on this
+machine. Only necessary operations count: what a gradient needs at least, shared prefixes once.
 """
 
 import functools
@@ -17,7 +17,7 @@ from tunewise.training.packing import Batch
 
 
 class Utilisation:
-    """Counts the operations of one model's steps.
+    """Counts the floating-point operations of one model's steps, and sets them against the peak.
 
     Args:
         model: as it is trained.
@@ -55,7 +55,12 @@ class Utilisation:
         return total
 
     def share_of_peak(self, batches: Sequence[Batch], seconds: float) -> float:
-        """Of what the machine multiplies in so many seconds, the part that was necessary."""
+        """The batches' operations, as a share of what the machine multiplies in so many seconds.
+
+        Args:
+            batches: of a step.
+            seconds: that the step took, summed over processes.
+        """
         return self.operations(batches) / seconds / multiply_peak(self._device, self._precision)
 
 
