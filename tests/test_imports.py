@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 HEAVY = (
     "torch",
@@ -31,6 +32,17 @@ except SystemExit as stop:
 assert not code, code
 """
 
+TRAIN = """
+import contextlib, sys
+sys.argv = ["tunewise", "train", {path!r}]
+from tunewise.cli import main
+with contextlib.redirect_stderr(sys.stdout):
+    try:
+        main()
+    except SystemExit as stop:
+        assert stop.code == 1, stop.code
+"""
+
 
 def run(program: str) -> tuple[str, list[str]]:
     """Runs the program in a fresh interpreter; its output, and the heavy libraries it loaded."""
@@ -49,6 +61,14 @@ def test_help_lists_the_commands_and_loads_no_heavy_library() -> None:
     shown, loaded = run(HELP)
     assert "decide" in shown
     assert loaded == []
+
+
+def test_a_fault_in_the_rows_is_found_before_training_loads_a_heavy_library(tmp_path: Path) -> None:
+    rows = tmp_path / "examples.jsonl"
+    rows.write_text('{"input": "a", "output": "b"}\n{"input": "cut off\n')
+    said, loaded = run(TRAIN.format(path=str(rows)))
+    assert "examples.jsonl:2: is not JSON" in said
+    assert set(loaded) <= {"pyarrow"}  # which reads rows
 
 
 def test_this_check_would_notice_a_heavy_library() -> None:

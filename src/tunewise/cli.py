@@ -182,13 +182,14 @@ def train(
     given = {"--method": ("training.method", method), "--seed": ("data.seed", seed)}
     project = _project(source, settings, given)
     typer.echo(f"Reading {source} ...", err=True)
-    from tunewise.pipelines.train import (  # brings torch: a wrong path is told before
-        RESULT,
-        run_train,
-    )
+    from tunewise.data.prepare import prepare_for_training
+
+    prepared = prepare_for_training(project)
+    # Brings torch, for which nobody whose rows have a fault should wait.
+    from tunewise.pipelines.train import RESULT, run_train
     from tunewise.report.trained import render_trained
 
-    folder = run_train(project, progress=_progress(), out=out, resume=resume)
+    folder = run_train(project, progress=_progress(), prepared=prepared, out=out, resume=resume)
     if folder is None:
         return  # the first process under torchrun says it
     if as_json:

@@ -76,3 +76,19 @@ def prepare(project: Project) -> Prepared:
             *(balance_notes(splits, limited=limited) if labelled else ()),
         ),
     )
+
+
+def prepare_for_training(project: Project) -> Prepared | None:
+    """The examples that `tunewise train` learns from, or that it must keep clear of.
+
+    Returns:
+        None where the method reads none: cpt, and dpo and kto without examples beside the pairs.
+
+    Raises:
+        UserError: as `prepare`.
+    """
+    data, method = project.data, project.training.method
+    beside_pairs = data.preferences is not None and bool(data.examples or data.train)
+    if method == "cpt" or (method in ("dpo", "kto") and not beside_pairs):
+        return None
+    return prepare(project)

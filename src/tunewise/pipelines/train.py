@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from tunewise.contenders.fine_tune import dev_points
+from tunewise.data.prepare import Prepared, prepare_for_training
 from tunewise.evaluation.validation import Validation, Validator, validator_for
 from tunewise.models.adapters import is_whole_model
 from tunewise.models.catalog import LocalModel, open_model
@@ -63,6 +64,7 @@ def run_train(
     project: Project,
     *,
     progress: Progress,
+    prepared: Prepared | None = None,
     out: Path | None = None,
     resume: bool = False,
 ) -> Path | None:
@@ -71,6 +73,7 @@ def run_train(
     Args:
         project: its [training] says how.
         progress: shows what is done.
+        prepared: its examples, where the caller has read them; None: they are read here.
         out: the folder; None: a new one, `runs/train-...`.
         resume: goes on with the newest interrupted training of the same settings.
 
@@ -84,9 +87,13 @@ def run_train(
     processes = join_processes(default_device())
     if not processes.is_first:
         progress = Silent()
+    prepared = prepared or prepare_for_training(project)
     model = open_model(project.model.base, progress=progress)
     training_data = training_data_for(
-        project, model, load_tokenizer(model.folder, thinking=project.model.thinking is True)
+        project,
+        prepared,
+        model,
+        load_tokenizer(model.folder, thinking=project.model.thinking is True),
     )
     for note in training_data.notes:
         progress.note(note)

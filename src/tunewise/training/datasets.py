@@ -15,7 +15,7 @@ from tunewise.chat.tokenize import ChatTokenizer
 from tunewise.data.documents.read import look_at_documents, whole_text
 from tunewise.data.fingerprints import content_hash, preference_hash
 from tunewise.data.pairs import read_pairs
-from tunewise.data.prepare import Prepared, prepare
+from tunewise.data.prepare import Prepared
 from tunewise.data.read import read_data, read_texts
 from tunewise.data.sources import find_parts
 from tunewise.data.splitting.units import normalised_input
@@ -67,12 +67,13 @@ class TrainingData:
 
 
 def training_data_for(
-    project: Project, model: LocalModel, tokenizer: ChatTokenizer
+    project: Project, prepared: Prepared | None, model: LocalModel, tokenizer: ChatTokenizer
 ) -> TrainingData:
     """The rows of a project's method.
 
     Args:
         project: names files, method and settings.
+        prepared: its examples, of `prepare_for_training`.
         model: the base; rows have to fit its context.
         tokenizer: of the base.
 
@@ -90,11 +91,12 @@ def training_data_for(
     method = project.training.method
     match method:
         case "dpo" | "kto":
-            training_data = _pairs(project, model, tokenizer, method, replay)
+            training_data = _pairs(project, prepared, model, tokenizer, method, replay)
         case "cpt":
             training_data = _documents(project, model, tokenizer, replay)
         case _:
-            training_data = _examples(project, model, tokenizer, replay)
+            assert prepared is not None  # noqa: S101 - these methods learn from examples
+            training_data = _examples(project, prepared, model, tokenizer, replay)
     return replace(training_data, items={**training_data.items, **replayed})
 
 
@@ -142,9 +144,12 @@ def _example_items(prepared: Prepared) -> dict[str, list[Item]]:
 
 
 def _examples(
-    project: Project, model: LocalModel, tokenizer: ChatTokenizer, replay: Sequence[Row]
+    project: Project,
+    prepared: Prepared,
+    model: LocalModel,
+    tokenizer: ChatTokenizer,
+    replay: Sequence[Row],
 ) -> TrainingData:
-    prepared = prepare(project)
     set_thinking(tokenizer, thinking=prepared.project.model.thinking is True)
     train = prepared.splits.train
     notes = prepared.notes
@@ -198,6 +203,7 @@ def _teacher_prompts(
 
 def _pairs(
     project: Project,
+    prepared: Prepared | None,
     model: LocalModel,
     tokenizer: ChatTokenizer,
     method: Method,
@@ -205,8 +211,7 @@ def _pairs(
 ) -> TrainingData:
     data = project.data
     held_out: tuple[Example, ...] = ()
-    if data.preferences is not None and (data.examples or data.train):
-        prepared = prepare(project)
+    if prepared is not None:
         held_out = (*prepared.splits.dev, *prepared.splits.test)
     sources: Sources | None = data.preferences or data.examples or data.train
     if sources is None:
