@@ -211,6 +211,14 @@ def demo(
 
 
 @app.command()
+def schema() -> None:
+    """Prints the JSON Schema of tunewise.toml, by which editors complete and check it."""
+    from tunewise.project.schema import toml_schema
+
+    _print_json(toml_schema())
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,

@@ -14,12 +14,19 @@ import huggingface_hub
 
 from tunewise.data.hub import fetch
 from tunewise.errors import UserError
+from tunewise.project.schema import SCHEMA_FILE
 from tunewise.project.settings import Data, Sources
 
 ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 """Of files that hold rows; each may be gzipped."""
 _CARD = "README.md"
-_DESCRIPTIONS = ("dataset_dict.json", "dataset_info.json", "dataset_infos.json", "state.json")
+_DESCRIPTIONS = (
+    "dataset_dict.json",
+    "dataset_info.json",
+    "dataset_infos.json",
+    "state.json",
+    SCHEMA_FILE,
+)
 """What lies beside the rows and describes them."""
 _SPLITS = {
     "train": ("train", "training"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from tunewise.data.documents.read import ASSETS, DOCUMENT_ENDINGS
 from tunewise.data.sources import ENDINGS
 from tunewise.errors import UserError
+from tunewise.project.schema import SCHEMA_FILE
 from tunewise.runs.folder import RUNS
 
 MAX_FILES = 5_000
@@ -115,7 +116,11 @@ def _walk(folder: Path) -> list[Path]:
             for name in folders
             if not deep and not name.startswith(".") and name not in _PASSED_OVER
         )
-        found += [here / name for name in names if not name.startswith((".", "~$"))]
+        found += [
+            here / name
+            for name in names
+            if not name.startswith((".", "~$")) and name != SCHEMA_FILE
+        ]
         if len(found) > MAX_FILES:
             raise UserError(
                 f"{folder}: holds more than {MAX_FILES:,} files. Name the folder with your data, "

@@ -10,6 +10,7 @@ from tunewise.pipelines.init.discover import FoundData, look_at_folder
 from tunewise.pipelines.init.template import project_text
 from tunewise.project.infer_task import Inference, infer_task
 from tunewise.project.load import load_project
+from tunewise.project.schema import SCHEMA_FILE, toml_schema
 from tunewise.project.settings import (
     Contenders,
     Data,
@@ -21,7 +22,7 @@ from tunewise.project.settings import (
     TrainingSettings,
 )
 from tunewise.project.toml_reader import FILE_NAME
-from tunewise.storage import write_text
+from tunewise.storage import write_json, write_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +58,7 @@ def start_project(folder: Path) -> Started:
         project = load_project(draft)
         os.close(os.open(file, os.O_CREAT | os.O_EXCL))  # fails where another was faster
         draft.replace(file)
+        write_json(folder / SCHEMA_FILE, toml_schema())
     except FileExistsError:
         raise UserError(f"{file}: was written by someone else just now. Look at it.") from None
     except OSError as error:

@@ -19,6 +19,7 @@ from tunewise.pipelines.init.columns import (
 from tunewise.pipelines.init.discover import FoundData
 from tunewise.pipelines.init.toml_text import entry, one_line, quoted, remark
 from tunewise.project.infer_task import Inference
+from tunewise.project.schema import SCHEMA_FILE
 from tunewise.project.settings import DEFAULT_METRICS, KINDS, STARTER_MODEL
 from tunewise.text.label_sets import how_to_answer
 from tunewise.text.labels import spelled_alike
@@ -58,6 +59,7 @@ def project_text(found: FoundData, inference: Inference, unjudged: Sequence[str]
         unjudged: places of rows whose answer the metric cannot judge.
     """
     blocks = [
+        [f"#:schema ./{SCHEMA_FILE}"],  # alone in its paragraph: some editors read it only there
         remark(
             "Written by `tunewise init` from what lies in this folder. Read it once: what was "
             "guessed says so. Keys that are not here keep their defaults."
