@@ -1,4 +1,9 @@
+import inspect
 import math
+import signal
+import subprocess
+import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -6,6 +11,7 @@ import pytest
 from tunewise.storage import (
     append_lines,
     read_lines,
+    replaced_folder,
     shortened,
     write_json,
     write_lines,
@@ -55,6 +61,96 @@ def test_what_is_written_is_read_back_and_leaves_nothing_beside_it(tmp_path: Pat
     write_lines(tmp_path / "a.jsonl", [{"text": ODD}])
     assert read_lines(tmp_path / "a.jsonl") == [{"text": ODD}]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "a.txt"]
+
+
+def fill(folder: "Path", version: str) -> None:
+    (folder / "deep").mkdir()
+    for name in ("a", "b", "deep/c"):
+        (folder / name).write_text(version)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
+
+
+def whole(version: str) -> dict[str, str]:
+    return dict.fromkeys(("a", "b", "deep/c"), version)
+
+
+def test_a_folder_is_replaced_as_a_whole_and_nothing_stays_beside_it(tmp_path: Path) -> None:
+    place = tmp_path / "models" / "place"
+    for version in ("old", "new"):
+        with replaced_folder(place) as folder:
+            fill(folder, version)
+        assert contents(place) == whole(version)
+        assert list(place.parent.iterdir()) == [place]
+
+
+@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_folder_stays_as_it_was_when_the_new_one_fails(
+    tmp_path: Path, fault: BaseException
+) -> None:
+    place = tmp_path / "place"
+    with replaced_folder(place) as folder:
+        fill(folder, "old")
+
+    def fail() -> None:
+        with replaced_folder(place) as folder:
+            fill(folder, "new")
+            raise fault
+
+    with pytest.raises(type(fault)):
+        fail()
+    assert contents(place) == whole("old")
+    assert list(tmp_path.iterdir()) == [place]
+
+
+KILLED_AT_A_STEP = """
+import os, signal, sys
+from pathlib import Path
+from tunewise.storage import replaced_folder
+
+left = int(sys.argv[2])
+
+def strike(event, given):
+    global left
+    if event == "open" or event.startswith(("os.", "shutil.")):
+        left -= 1
+        if left == -1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(strike)
+with replaced_folder(Path(sys.argv[1])) as folder:
+    fill(folder, "new")
+"""
+"""After `fill`: replaces a folder, and is killed before the n-th thing it asks of the system."""
+
+
+def test_killed_at_any_step_a_folder_is_the_old_or_the_new_one_never_half(tmp_path: Path) -> None:
+    found = list[dict[str, str]]()
+    for step in count():
+        place = tmp_path / str(step) / "place"
+        with replaced_folder(place) as folder:
+            fill(folder, "old")
+        ended = subprocess.run(
+            [sys.executable, "-c", inspect.getsource(fill) + KILLED_AT_A_STEP, place, str(step)],
+            env={"PYTHONPATH": ":".join(sys.path)},
+            check=False,
+        )
+        found.append(contents(place))
+        with replaced_folder(place) as folder:  # the next one clears up
+            assert contents(place) == (found[-1] or whole("old"))
+            fill(folder, "next")
+        assert contents(place) == whole("next")
+        assert list(place.parent.iterdir()) == [place]
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL
+    assert {tuple(one.items()) for one in found} == {
+        tuple(one.items()) for one in (whole("old"), {}, whole("new"))
+    }
+    assert found.count({}) == 1  # between the two renames
 
 
 def test_paths_are_told_from_the_folders_that_a_person_knows() -> None:

@@ -20,3 +20,8 @@ class UserError(Exception):
     def together(cls, faults: Sequence[str]) -> Self:
         """All faults of a file or configuration as one error, one line each."""
         return cls("\n".join(faults))
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's error says in its first line; its type's name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

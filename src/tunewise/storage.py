@@ -7,7 +7,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -55,6 +57,46 @@ def write_json(file: Path, value: object) -> None:
 def write_lines(file: Path, records: Sequence[dict[str, Any]]) -> None:
     """Replaces `file` atomically with JSON lines."""
     write_text(file, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records))
+
+
+@contextmanager
+def replaced_folder(place: Path, *, name: str = "new") -> Generator[Path]:
+    """Gives an empty folder to fill, which stands at `place` once the block has ended well.
+
+    It lies in a hidden folder beside the place, `.NAME.new`, which is the block's own to write to.
+    What stood at the place goes only when all that is new is on the disk, and an exception leaves
+    it as it was. After a kill the place holds the old or the new, whole; or nothing, between the
+    two renames, until the next call puts the old back. One process at a time.
+
+    Args:
+        place: of the folder; its parent is made where there is none.
+        name: of the folder while it is filled, for what writes that name down.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    beside = place.with_name(f".{place.name}.new")
+    folder, old = beside / name, beside / ".old"
+    _clear(beside, old, place)  # of a process that was killed
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+        for path in sorted(folder.rglob("*")):
+            sync(path)
+        sync(folder)
+        if place.exists():
+            place.rename(old)
+        folder.rename(place)
+        sync(place.parent)
+    finally:
+        _clear(beside, old, place)
+
+
+def _clear(beside: Path, old: Path, place: Path) -> None:
+    """Puts back what was to be replaced, where nothing came instead, and removes the rest."""
+    if old.exists() and not place.exists():
+        old.rename(place)
+    shutil.rmtree(beside, ignore_errors=True)
 
 
 def sync(path: Path) -> None:

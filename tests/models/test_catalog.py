@@ -135,7 +135,8 @@ class TestFolder:
 
     def test_what_a_killed_process_left_is_cleared_away(self, source: Path, cache: Path) -> None:
         place = opened(source, cache).folder
-        left = shutil.copytree(place, place.parent / f".{place.name}-killed")
+        left = place.parent / f".{place.name}.new"
+        shutil.copytree(place, left / "model")
         shutil.rmtree(place)
         opened(source, cache)
         assert not left.exists()

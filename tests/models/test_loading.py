@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from small_models import build
 from tunewise.models import loading
 
 
@@ -18,6 +19,18 @@ def folder(small_folder: Path, tmp_path: Path) -> Path:
 def test_weights_come_in_float32_unless_another_format_is_wanted(folder: Path) -> None:
     assert loading.load_model(folder).dtype == torch.float32
     assert loading.load_model(folder, dtype=torch.bfloat16).dtype == torch.bfloat16
+
+
+def test_the_window_is_found_whatever_a_family_calls_it(folder: Path, tmp_path: Path) -> None:
+    assert loading.context_window(folder) == 256
+    gpt2 = build(tmp_path / "gpt2", family="gpt2", max_position_embeddings=96)
+    assert json.loads((gpt2 / "config.json").read_text())["n_positions"] == 96
+    assert loading.context_window(gpt2) == 96
+
+
+def test_a_model_that_names_no_window_gets_a_usual_one(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bloom"}')
+    assert loading.context_window(tmp_path) == loading.NO_WINDOW
 
 
 def test_a_model_is_loaded_for_answering_not_for_training(folder: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from small_models import build
 from tunewise.models import sources
 from tunewise.models.catalog import open_model
 from tunewise.models.tokenizers import find_tokenizer
@@ -23,6 +24,13 @@ def test_a_folder_brings_its_tokenizer_and_its_window(small_folder: Path, tmp_pa
     assert found.tokenizer.encode("Where is my order?", add_special_tokens=False)
     assert found.context_tokens == 256
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_window_of_a_family_with_other_names_is_found(tmp_path: Path) -> None:
+    gpt2 = build(tmp_path / "gpt2", family="gpt2", max_position_embeddings=96)
+    assert find_tokenizer(Model(base=str(gpt2)), cache=tmp_path / "cache").context_tokens == 96
+    model = open_model(str(gpt2), progress=Silent(), cache=tmp_path / "cache")
+    assert model.context_tokens == 96
 
 
 def test_a_model_that_was_prepared_once_is_found_by_its_name(

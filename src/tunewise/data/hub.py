@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 import huggingface_hub
 from huggingface_hub import errors as hub_errors
 
-from tunewise.errors import UserError
+from tunewise.errors import UserError, first_line
 
 SCHEME = "hf://datasets/"
 # Of the HTTP client that the hub's library uses; it has changed once.
@@ -71,5 +71,4 @@ def _why(error: BaseException) -> str:
         return "the hub does not show such a data set to you."
     if isinstance(error, hub_errors.LocalEntryNotFoundError):
         return "the hub cannot be reached, and it was never fetched before."
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return first if first.endswith(".") else f"{first}."
+    return f"{first_line(error).removesuffix('.')}."

@@ -12,7 +12,7 @@ from tunewise.project.settings import Project
 from tunewise.report.verdict_json import Entry
 from tunewise.runs.folder import RunFolder
 from tunewise.statistics.intervals import Interval, NotComputed
-from tunewise.storage import write_text
+from tunewise.storage import replaced_folder, write_text
 from tunewise.wording import percent, percent_span
 
 
@@ -30,12 +30,9 @@ def ship(entry: Entry, run: RunFolder, project: Project, quality: Interval | Not
     """
     source = Path(entry.fit.artifact[entry.shipped_seed])
     target = run.file("models") / entry.name
-    beside = target.with_name(f".{target.name}.new")
-    shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(source, beside)
-    write_text(beside / "README.md", _card(entry, run, project, quality))
-    shutil.rmtree(target, ignore_errors=True)
-    beside.rename(target)
+    with replaced_folder(target) as folder:
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+        write_text(folder / "README.md", _card(entry, run, project, quality))
     return target
 
 

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from peft import PeftModel
 from safetensors import SafetensorError, safe_open
 
-from tunewise.errors import UserError
+from tunewise.errors import UserError, first_line
 from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
 from tunewise.models.gguf import write_gguf
+from tunewise.storage import replaced_folder
 
 BASE_FILE = "tunewise-base.json"
 """Beside an adapter: which base it was trained for."""
@@ -114,10 +115,9 @@ def attach_adapter(model: object, adapter: Path, base: LocalModel, *, name: str)
         return cast("Any", PeftModel).from_pretrained(model, str(adapter), adapter_name=name)
     except (RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
         # shapes, names of layers, settings, a damaged file
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{adapter}: this adapter does not fit {base.name}: {first} Choose the base that it "
-            "was trained for."
+            f"{adapter}: this adapter does not fit {base.name}: {first_line(error)} Choose the "
+            "base that it was trained for."
         ) from error
 
 
@@ -159,16 +159,14 @@ def merge_into_folder(base: LocalModel, adapter: Path, out: Path) -> None:
         UserError: when the adapter does not belong to the base.
     """
     check_adapter(adapter, base)
-    beside = out.with_name(f".{out.name}.new")
-    shutil.rmtree(beside, ignore_errors=True)
-    if is_whole_model(adapter):
-        shutil.copytree(adapter, beside)
-    else:
-        model = attach_adapter(loading.load_model(base.folder), adapter, base, name="default")
-        loading.save(model.merge_and_unload(), beside)
-        loading.copy_tokenizer(base.folder, beside)
-    (beside / BASE_FILE).unlink(missing_ok=True)
-    beside.rename(out)
+    with replaced_folder(out) as folder:
+        if is_whole_model(adapter):
+            shutil.copytree(adapter, folder, dirs_exist_ok=True)
+        else:
+            model = attach_adapter(loading.load_model(base.folder), adapter, base, name="default")
+            loading.save(model.merge_and_unload(), folder)
+            loading.copy_tokenizer(base.folder, folder)
+        (folder / BASE_FILE).unlink(missing_ok=True)
 
 
 def _check_only_matrices(adapter: Path) -> None:

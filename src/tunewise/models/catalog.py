@@ -9,8 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -20,9 +18,10 @@ from filelock import FileLock
 
 from tunewise.errors import UserError
 from tunewise.models.gguf import GGUF_NAME, from_gguf, write_gguf
+from tunewise.models.loading import context_window
 from tunewise.models.sources import KEPT, locate
 from tunewise.progress import Progress
-from tunewise.storage import file_sha256, sync
+from tunewise.storage import file_sha256, replaced_folder
 
 MANIFEST = "tunewise-manifest.json"
 _FORMAT = 1  # raised whenever what lies in a cache folder changes
@@ -141,7 +140,8 @@ def _build(source: Path, place: Path, progress: Progress) -> None:
     """Makes the folder beside its place, then renames it there."""
     with (
         progress.task(f"preparing {place.name} (once)", total=3) as advance,
-        _beside(place) as folder,
+        # The converter writes the folder's name into the GGUF file: always the same one.
+        replaced_folder(place, name="model") as folder,
     ):
         if source.is_file():
             from_gguf(source, folder)
@@ -155,25 +155,6 @@ def _build(source: Path, place: Path, progress: Progress) -> None:
         manifest = {"format": _FORMAT, "files": files, "no_gguf": reason}
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
         advance(1)
-
-
-@contextlib.contextmanager
-def _beside(place: Path) -> Generator[Path]:
-    for left in place.parent.glob(f".{place.name}-*"):  # by a process that was killed
-        shutil.rmtree(left)
-    beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
-    # The converter writes the folder's name into the GGUF file: it has to be the same every time.
-    folder = beside / "model"
-    folder.mkdir()
-    try:
-        yield folder
-        for file in folder.iterdir():
-            sync(file)
-        if place.exists():  # a copy that does not verify
-            shutil.rmtree(place)
-        folder.rename(place)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _verified(place: Path) -> bool:
@@ -190,12 +171,11 @@ def _read(name: str, place: Path) -> LocalModel:
     manifest = cast("dict[str, object]", json.loads(manifest_text))
     config = cast("dict[str, object]", json.loads((place / "config.json").read_text("utf-8")))
     no_gguf = manifest.get("no_gguf")
-    window = config.get("max_position_embeddings")
     return LocalModel(
         name=name,
         folder=place,
         family=str(config["model_type"]),
-        context_tokens=window if isinstance(window, int) else 2048,
+        context_tokens=context_window(place),
         sha256=hashlib.sha256(manifest_text.encode()).hexdigest(),
         gguf=None if no_gguf else place / GGUF_NAME,
         no_gguf=str(no_gguf) if no_gguf else None,

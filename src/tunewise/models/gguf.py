@@ -14,7 +14,7 @@ from typing import Any, cast
 import gguf
 import transformers
 
-from tunewise.errors import UserError
+from tunewise.errors import UserError, first_line
 from tunewise.models import loading
 
 GGUF_NAME = "model-q8_0.gguf"
@@ -43,9 +43,8 @@ def from_gguf(source: Path, folder: Path) -> None:
         loaded = loading.load_model(alone, gguf=GGUF_NAME)
         tokenizer = loading.load_tokenizer(alone, gguf=GGUF_NAME)
     except _GGUF_FAULTS as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"model.base: transformers cannot read {source}: {first}. "
+            f"model.base: transformers cannot read {source}: {first_line(error)}. "
             "Choose another file, or a folder with safetensors."
         ) from error
     # save_pretrained refuses a model that was loaded quantised: the same weights go into a fresh

@@ -16,6 +16,9 @@ import transformers
 from tunewise.chat.template import set_thinking
 from tunewise.chat.tokenize import ChatTokenizer
 
+NO_WINDOW = 2048
+"""Tokens that a model takes whose config tells no bound."""
+
 # PEFT imports bitsandbytes where it is, which warns that a package is missing that would fetch
 # compiled code from the hub.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -95,6 +98,17 @@ def hidden_width(folder: Path) -> int:
     """Numbers in a hidden state of the model in `folder`."""
     config = cast("Any", transformers.AutoConfig).from_pretrained(str(folder))
     return int(config.get_text_config().hidden_size)
+
+
+def context_window(folder: Path) -> int:
+    """Tokens that the model in `folder` takes, prompt and completion together.
+
+    Families name it in ways of their own (GPT-2: `n_positions`); the config object knows them.
+    `NO_WINDOW` for those that name none, such as the recurrent ones.
+    """
+    config = cast("Any", transformers.AutoConfig).from_pretrained(str(folder)).get_text_config()
+    named = (getattr(config, name, None) for name in ("max_position_embeddings", "max_seq_len"))
+    return next((window for window in named if isinstance(window, int)), NO_WINDOW)
 
 
 def save(thing: transformers.PreTrainedModel | ChatTokenizer, folder: Path) -> None:

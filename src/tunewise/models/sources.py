@@ -15,7 +15,7 @@ import huggingface_hub
 import transformers
 from huggingface_hub import errors as hub_errors
 
-from tunewise.errors import UserError
+from tunewise.errors import UserError, first_line
 from tunewise.project.settings import STARTER_MODEL
 
 KEPT = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "*.txt")
@@ -74,8 +74,7 @@ def _why_not_fetched(error: BaseException) -> str:
         return "the hub does not show such a model to you."
     if isinstance(error, hub_errors.LocalEntryNotFoundError):
         return "the hub cannot be reached, and it was never fetched before."
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return first if first.endswith(".") else f"{first}."
+    return f"{first_line(error).removesuffix('.')}."
 
 
 def _starter() -> Path:

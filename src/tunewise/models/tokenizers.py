@@ -3,7 +3,6 @@
 Knows nothing of weights and engines.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, cast
 import huggingface_hub
 
 from tunewise.chat.tokenize import ChatTokenizer
-from tunewise.errors import UserError
+from tunewise.errors import UserError, first_line
 from tunewise.models import loading
 from tunewise.models.catalog import prepared_folder
 from tunewise.models.sources import locate
@@ -49,16 +48,11 @@ def find_tokenizer(settings: Model, *, cache: Path | None = None) -> FoundTokeni
         return FoundTokenizer(name=name, why_not=f"the model {name} is not on this machine yet")
     try:
         tokenizer = loading.load_tokenizer(folder, thinking=settings.thinking is True)
-        config = cast("dict[str, object]", json.loads((folder / "config.json").read_text("utf-8")))
+        context_tokens = loading.context_window(folder)
     except (OSError, ValueError, LookupError, TypeError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return FoundTokenizer(name=name, why_not=f"the tokenizer of {name} cannot be read: {first}")
-    window = config.get("max_position_embeddings")
-    return FoundTokenizer(
-        name=name,
-        tokenizer=tokenizer,
-        context_tokens=window if isinstance(window, int) else 2048,
-    )
+        why_not = f"the tokenizer of {name} cannot be read: {first_line(error)}"
+        return FoundTokenizer(name=name, why_not=why_not)
+    return FoundTokenizer(name=name, tokenizer=tokenizer, context_tokens=context_tokens)
 
 
 def _folder(name: str, cache: Path | None) -> Path | None:

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors_torch
 
 from tunewise.errors import UserError
-from tunewise.storage import file_sha256, sync
+from tunewise.storage import file_sha256, replaced_folder
 
 KEPT = 2
 """Checkpoints kept: should the newest not verify, the one before it does."""
@@ -48,28 +48,17 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         UserError: it cannot be written; the earlier ones stay as they are.
     """
     place = folder / f"step-{checkpoint.step:08d}"
-    beside = folder / f".{place.name}.new"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir()
-        for name, tensors in checkpoint.tensors.items():
-            _SAFETENSORS.save_file(tensors, beside / f"{name}.safetensors")
-        (beside / _STATE).write_text(json.dumps(checkpoint.state, sort_keys=True), "utf-8")
-        files = sorted(beside.iterdir())
-        for file in files:
-            sync(file)
-        manifest = {"format": _FORMAT, "files": {file.name: file_sha256(file) for file in files}}
-        (beside / MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
-        sync(beside / MANIFEST)
-        sync(beside)
-        shutil.rmtree(place, ignore_errors=True)  # one that did not verify
-        beside.rename(place)
-        sync(folder)
+        with replaced_folder(place) as new:  # one that did not verify may stand there
+            for name, tensors in checkpoint.tensors.items():
+                _SAFETENSORS.save_file(tensors, new / f"{name}.safetensors")
+            (new / _STATE).write_text(json.dumps(checkpoint.state, sort_keys=True), "utf-8")
+            sums = {file.name: file_sha256(file) for file in sorted(new.iterdir())}
+            manifest = {"format": _FORMAT, "files": sums}
+            (new / MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
         for old in _places(folder)[KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(beside, ignore_errors=True)
         kept = [place.name for place in _places(folder)]
         stays = f"The checkpoint {kept[0]} stays." if kept else "There is no earlier one."
         why = error.strerror if isinstance(error, OSError) else _without_prefix(str(error))

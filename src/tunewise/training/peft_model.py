@@ -6,7 +6,6 @@ arXiv:2404.02948) and QLoRA (Dettmers et al. 2023, arXiv:2305.14314: NF4 weights
 """
 
 import importlib.util
-import shutil
 import tempfile
 import warnings
 from pathlib import Path
@@ -26,7 +25,7 @@ from tunewise.models.adapters import (
     sign_adapter,
 )
 from tunewise.models.catalog import LocalModel
-from tunewise.storage import sync
+from tunewise.storage import replaced_folder
 from tunewise.training.fused_layers import fuse_adapters, fuse_norms
 from tunewise.training.hardware import Precision
 from tunewise.training.recipe import Recipe
@@ -162,17 +161,10 @@ def save_trained(model: Any, base: LocalModel, recipe: Recipe, folder: Path) -> 
     Raises:
         UserError: it cannot be written.
     """
-    beside = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(beside, ignore_errors=True)
     try:
-        _write(model, base, recipe, beside)
-        for file in beside.iterdir():
-            sync(file)
-        shutil.rmtree(folder, ignore_errors=True)
-        beside.rename(folder)
-        sync(folder.parent)
+        with replaced_folder(folder) as new:
+            _write(model, base, recipe, new)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(beside, ignore_errors=True)
         raise UserError(
             f"{folder}: what was trained cannot be written: {error}. Free some space, then go on "
             "with --resume: the training itself is kept."

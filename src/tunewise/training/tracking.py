@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from tunewise.errors import UserError
+from tunewise.errors import UserError, first_line
 from tunewise.storage import write_json
 from tunewise.types import JsonValue
 
@@ -99,7 +99,8 @@ class Tracker(ABC):
             action()
         except Exception as error:  # noqa: BLE001 - boundary around one request
             self._gave_up = True
-            self._warn(f"training.track: {self._name} takes no more: {_first_line(error)}.")
+            why = first_line(error).rstrip(".")
+            self._warn(f"training.track: {self._name} takes no more: {why}.")
 
     @abstractmethod
     def _write(self, event: Mapping[str, Any]) -> None: ...
@@ -290,7 +291,8 @@ def open_trackers(
         try:
             opened.append(_TRACKERS[one](tracked, warn=warn))
         except Exception as error:  # noqa: BLE001 - boundary: servers that are not ours
-            what = f"training.track: {one} cannot be opened: {_first_line(error)}."
+            why = first_line(error).rstrip(".")
+            what = f"training.track: {one} cannot be opened: {why}."
             faults.append(f"{what} Check its settings, or remove it from track.")
     try:
         if wanted:
@@ -348,8 +350,3 @@ def _is_installed(library: str) -> bool:
 
 def _library(module: str) -> Any:
     return importlib.import_module(module)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".")

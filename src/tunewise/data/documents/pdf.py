@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tunewise.data.documents.blocks import Block, Content, UnreadableError, paragraphs
 from tunewise.data.documents.line_ends import join_cut_words
 from tunewise.data.documents.text_files import bytes_of, cleaned, what_it_is
+from tunewise.errors import first_line
 
 if TYPE_CHECKING:
     import pypdf
@@ -67,8 +68,8 @@ def read_pdf(path: Path) -> Content:
         raise
     except Exception as error:  # boundary around one file: broken PDFs fail in every way
         raise UnreadableError(
-            f"cannot be read as PDF ({type(error).__name__}: {_first_line(error)}). Save it again "
-            "without a password, or as text."
+            f"cannot be read as PDF ({type(error).__name__}: {first_line(error)[:120]}). "
+            "Save it again without a password, or as text."
         ) from error
     texts = [_page_text(reader, number) for number in range(count)]
     pages = _without_running_heads([text.split("\n") for text in texts])
@@ -167,7 +168,3 @@ def _blocks(pages: dict[int, str]) -> list[Block]:
 
 def _plain(title: str) -> str:
     return " ".join(re.sub(r"^Microsoft \w+ - ", "", title).split())
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n")[0][:120]

@@ -16,6 +16,7 @@ from pyarrow import ipc, parquet  # pyright: ignore[reportMissingTypeStubs]
 
 from tunewise.data.formats.text_stream import read_chunk
 from tunewise.data.read_log import FileError, Numbered, Reading, RowError
+from tunewise.errors import first_line
 
 _BATCH_ROWS = 1000
 _PARQUET = b"PAR1"
@@ -64,8 +65,8 @@ def columnar_rows(
         try:
             yield from _rows(head, cast(BinaryIO, copy) if packed else stream, reading)
         except _ERRORS as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise FileError(f"is damaged ({first[:120]}). Write or fetch it again.") from None
+            why = first_line(error)[:120]
+            raise FileError(f"is damaged ({why}). Write or fetch it again.") from None
 
 
 class _Table(NamedTuple):
