@@ -28,6 +28,7 @@ from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.protocol import Engine
 from tunewise.models.loading import load_tokenizer
 from tunewise.progress import Progress
+from tunewise.project.contenders import BUILT_IN
 from tunewise.project.settings import Project
 from tunewise.retrieval.embed import MODEL, Embedder, embedder_or_note
 from tunewise.runs.made_from import Item, text_hash
@@ -35,10 +36,6 @@ from tunewise.types import Example, Preference
 
 BUDGET_TOKENS = 600_000
 """What `budget_tokens = "auto"` means: prefilled, generated and trained tokens a contender."""
-_SEARCHING = frozenset({"few_shot", "rag", "fine_tune_rag"})
-"""Contenders that look up examples or passages."""
-_READING = frozenset({"rag", "fine_tune_rag", "fine_tune_cpt"})
-"""Contenders that need the documents."""
 _WAYS: Mapping[str, Way] = {
     "fine_tune": "alone",
     "fine_tune_cpt": "documents",
@@ -87,7 +84,8 @@ class Resources:
 
 def documents_to_read(project: Project) -> DocumentsFound | None:
     """The project's documents, where a contender needs them."""
-    if project.data.documents is None or not _READING & set(project.contenders.use):
+    reading = any(BUILT_IN[name].needs_documents for name in project.contenders.use)
+    if project.data.documents is None or not reading:
         return None
     return look_at_documents(*project.data.documents)
 
@@ -113,7 +111,8 @@ def contender_set(
         UserError: preference pairs that cannot be read.
     """
     use = project.contenders.use
-    embedder, notes = embedder_or_note() if _SEARCHING & set(use) else (None, ())
+    searching = any(BUILT_IN[name].looks_up for name in use)
+    embedder, notes = embedder_or_note() if searching else (None, ())
     library = Library(documents, embedder) if documents else None
     if library is not None and library.unread:
         notes = (
@@ -128,18 +127,19 @@ def contender_set(
         read[name] = [Item(text.id, text_hash(text.text)) for text in texts]
         units[name] = "document"
     pairs: tuple[Preference, ...] = ()
-    if project.data.preferences is not None and "fine_tune_dpo" in use:
+    preferring = any(BUILT_IN[name].needs_preferences for name in use)
+    if project.data.preferences is not None and preferring:
         found = read_pairs(project.data.preferences, project.data, held_out=held_out)
         pairs, notes = found.pairs, (*notes, *found.notes)
         name = ", ".join(Path(source).name for source in project.data.preferences)
         read[name] = [Item(pair.id, preference_hash(pair)) for pair in pairs]
         units[name] = "pair"
     build = _untrained(project, resources, embedder, library)
-    untrained = {name: build[name]() for name in use if name in build}
+    untrained = {name: build[name]() for name in use if not BUILT_IN[name].trained}
     untrained |= {
         name: _prompt(project, resources, name, runs_on) for name, runs_on in ceilings.items()
     }
-    tunes = [name for name in use if name not in build]
+    tunes = [name for name in use if BUILT_IN[name].trained]
     trained: dict[str, TrainedContender] = {}
     skipped: dict[str, str] = {}
     if resources.model is None:

@@ -6,7 +6,8 @@ Knows the plan, so as to put the primary comparison first, but decides nothing.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tunewise.decision.plan import CONSTANT, Measured, Plan
+from tunewise.decision.plan import Measured, Plan
+from tunewise.project.contenders import CONSTANT
 from tunewise.statistics import paired
 from tunewise.statistics.intervals import Interval, NotComputed
 from tunewise.statistics.tests import holm

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tunewise.decision.comparisons import Bench
-from tunewise.decision.plan import CONSTANT
+from tunewise.project.contenders import CONSTANT
 from tunewise.statistics.distributions import normal_quantile
 from tunewise.statistics.intervals import MINIMUM_GROUPS, MINIMUM_ROWS, Interval
 from tunewise.statistics.power import further_rows

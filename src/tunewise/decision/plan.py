@@ -11,27 +11,10 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tunewise.project.contenders import simplicity
 from tunewise.statistics.distributions import normal_quantile
 from tunewise.statistics.intervals import FloatArray, add_pseudo_rows
 from tunewise.statistics.resampling import Statistic
-
-CONSTANT = "constant"
-"""The name of the contender that ignores the input."""
-
-SIMPLICITY = (
-    CONSTANT,
-    "zero_shot",
-    "prompt",
-    "few_shot",
-    "classifier",
-    "rag",
-    "internalised",
-    "fine_tune",
-    "fine_tune_cpt",
-    "fine_tune_dpo",
-    "fine_tune_rag",
-)
-"""Simplest first. A contender of another name (an `openai` one) stands after these."""
 
 FUTILITY_CONFIDENCE = 0.9
 """One-sided. With 40 to 60 dev examples, 20–30% of them discordant, this stops 1–3% of true gains
@@ -106,7 +89,9 @@ def choose_plan(dev: Sequence[Measured], *, minimum_gain: float, seeds_wanted: i
     by_seed = {one.name: {seed: one.quality(seed) for seed in one.scores} for one in dev}
     quality = {name: sum(of.values()) / len(of) for name, of in by_seed.items()}
     ships = {name: max(sorted(of), key=lambda seed: of[seed]) for name, of in by_seed.items()}
-    candidates = sorted((one for one in dev if not one.ceiling), key=_simplicity)
+    candidates = sorted(
+        (one for one in dev if not one.ceiling), key=lambda one: simplicity(one.name)
+    )
     untrained = [one.name for one in candidates if not one.trained]
     trained = [one.name for one in candidates if one.trained]
     best = max((quality[name] for name in untrained), default=0.0)
@@ -119,10 +104,6 @@ def choose_plan(dev: Sequence[Measured], *, minimum_gain: float, seeds_wanted: i
         seeds_wanted=seeds_wanted,
         dev_quality=quality,
     )
-
-
-def _simplicity(one: Measured) -> int:
-    return SIMPLICITY.index(one.name) if one.name in SIMPLICITY else len(SIMPLICITY)
 
 
 def futile(

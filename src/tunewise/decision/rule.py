@@ -14,7 +14,8 @@ import numpy as np
 from tunewise.decision import explain
 from tunewise.decision.comparisons import Bench, compare, prepare
 from tunewise.decision.explain import Case, Shortfall
-from tunewise.decision.plan import CONSTANT, Measured, Plan, choose_plan, futile
+from tunewise.decision.plan import Measured, Plan, choose_plan, futile
+from tunewise.project.contenders import CONSTANT
 from tunewise.statistics import paired
 from tunewise.statistics.intervals import IntArray, Interval, NotComputed
 from tunewise.types import Constraint, Verdict

@@ -25,6 +25,7 @@ from tunewise.data.prepare import Prepared
 from tunewise.errors import UserError
 from tunewise.evaluation.latency import REQUESTS, WARM_UP
 from tunewise.models.tokenizers import FoundTokenizer, find_tokenizer
+from tunewise.project.contenders import BUILT_IN
 from tunewise.project.settings import AUTO, Project
 from tunewise.training.hardware import fastest_precision
 from tunewise.training.recipe import (
@@ -56,15 +57,8 @@ NOT_ESTIMATED = (
 SAMPLE = 100
 """Rows whose tokens are counted."""
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?) ?([mb])(?![a-z0-9])", re.IGNORECASE)
-_FITS = {
-    "constant": 1.0, "zero_shot": 2.0, "prompt": 6.0, "few_shot": 18.0, "classifier": 2.0,
-    "rag": 12.0, "fine_tune": 20.0, "fine_tune_rag": 40.0, "fine_tune_cpt": 40.0,
-    "fine_tune_dpo": 40.0,
-}  # fmt: skip
-_TESTS = {"constant": 1.0, "classifier": 1.0, "prompt": 3.0, "few_shot": 18.0, "rag": 6.0}
 _SEEDS = 40.0
-"""Relative durations as the examples took them on two cores."""
-_RUNNING = frozenset({"prompt", "few_shot", "zero_shot", "rag"})
+"""What further seeds take, beside `BuiltIn.fit`."""
 
 
 Stage = Literal["fit", "seeds", "test", "latency"]
@@ -252,17 +246,18 @@ def counted(prepared: Prepared, rate: Speed, size: Lengths) -> Forecast:
     documents = project.data.documents is not None
     seconds: dict[str, Counted] = {}
     for name in use:
-        if name in ("rag", "fine_tune_rag", "fine_tune_cpt") and not documents:
+        one = BUILT_IN[name]
+        if one.needs_documents and not documents:
             continue
-        if name == "fine_tune_dpo" and project.data.preferences is None:
+        if one.needs_preferences and project.data.preferences is None:
             continue
-        if name in ("constant", "classifier"):
-            fit = 1.0 if name == "constant" else 2.0 + 0.02 * (train + dev)
-            seconds[name] = Counted(fit=fit, seeds=0.0, test=1.0, latency=1.0)
-        elif name in _RUNNING:
+        if one.asks:
             seconds[name] = _asking(name, project, dev, test, rate, size)
-        else:
+        elif one.trained:
             seconds[name] = _training(name, project, (train, dev, test), rate, size)
+        else:
+            fit = one.fit + (0.02 * (train + dev) if one.learns else 0.0)
+            seconds[name] = Counted(fit=fit, seeds=0.0, test=one.test, latency=1.0)
     return Forecast(contenders=seconds)
 
 
@@ -323,15 +318,13 @@ def _latency(prompt: float, answered: float, test: int, rate: Speed) -> float:
 
 def usual(project: Project) -> Forecast:
     """Where nothing can be estimated: what contenders take beside each other, in no unit."""
-    names = [*project.contenders.use, *(one.name for one in project.contenders.endpoints)]
+    taking_part = {name: BUILT_IN[name] for name in project.contenders.use}
+    taking_part |= {one.name: BUILT_IN["prompt"] for one in project.contenders.endpoints}
     return Forecast(
         contenders={
             name: Counted(
-                fit=_FITS.get(name, _FITS["prompt"]),
-                seeds=_SEEDS if name.startswith("fine_tune") else 0.0,
-                test=_TESTS.get(name, _TESTS["prompt"]),
-                latency=1.0,
+                fit=one.fit, seeds=_SEEDS if one.trained else 0.0, test=one.test, latency=1.0
             )
-            for name in names
+            for name, one in taking_part.items()
         }
     )

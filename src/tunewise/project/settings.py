@@ -27,25 +27,13 @@ from tunewise.project.constraints import (
     within,
     wrong,
 )
+from tunewise.project.contenders import BUILT_IN
 from tunewise.project.places import Documents, ModelName, Place, Sources
 from tunewise.types import Kind
 
-CONTENDERS = (
-    "constant",
-    "zero_shot",
-    "prompt",
-    "few_shot",
-    "classifier",
-    "rag",
-    "fine_tune",
-    "fine_tune_cpt",
-    "fine_tune_dpo",
-    "fine_tune_rag",
-)
+CONTENDERS = tuple(BUILT_IN)
 """Built-in contenders, simplest first."""
-USUAL_CONTENDERS = tuple(
-    name for name in CONTENDERS if name not in ("fine_tune_cpt", "fine_tune_dpo")
-)
+USUAL_CONTENDERS = tuple(name for name, one in BUILT_IN.items() if one.usual)
 """Those that take part where `use` names none."""
 METRICS = (
     "accuracy",

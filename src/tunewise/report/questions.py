@@ -6,6 +6,7 @@ A question the run cannot answer is said to be open or not measured; nothing is 
 from dataclasses import dataclass
 from typing import Literal
 
+from tunewise.project.contenders import BUILT_IN
 from tunewise.runs.schema import Contender, Run
 from tunewise.wording import (
     count,
@@ -23,8 +24,8 @@ from tunewise.wording import (
 
 Reply = Literal["yes", "no", "partly", "cannot tell", "not measured"]
 
-_NOT_FROM_EXAMPLES = {"constant", "zero_shot"}
-_UNTRAINED_WAYS = ("prompt", "few_shot", "rag", "classifier")
+_NOT_FROM_EXAMPLES = {name for name, one in BUILT_IN.items() if not one.learns}
+_UNTRAINED_WAYS = tuple(n for n, one in BUILT_IN.items() if one.learns and not one.trained)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

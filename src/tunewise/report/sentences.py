@@ -4,6 +4,7 @@ What would change the verdict follows the rule of the method in reverse: for eac
 decided, the number at which it would decide otherwise. Knows nothing of layout.
 """
 
+from tunewise.project.contenders import BUILT_IN
 from tunewise.report.more_rows import label_more
 from tunewise.runs.schema import Contender, Run
 from tunewise.types import Comparison, JsonValue
@@ -267,7 +268,11 @@ def _nothing_learned(run: Run) -> list[str]:
 def _without_challenger(run: Run) -> list[str]:
     if run.plan.challenger is not None and run.plan.incumbent is None:
         return ["A contender without training: none was judged, so there is nothing to beat."]
-    reasons = [f"{c.name}: {c.skipped}" for c in run.skipped if c.name.startswith("fine_tune")]
+    reasons = [
+        f"{c.name}: {c.skipped}"
+        for c in run.skipped
+        if c.name in BUILT_IN and BUILT_IN[c.name].trained
+    ]
     because = f" ({'; '.join(reasons)})" if reasons else ""
     return [
         f"A trained contender: none was judged in this run{because}, so it cannot say whether "

@@ -6,6 +6,7 @@ Says contenders in everyday words, each with its name in brackets. Decides nothi
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tunewise.project.contenders import BUILT_IN
 from tunewise.report.more_rows import rows_needed, use_unused
 from tunewise.report.sentences import seeds
 from tunewise.runs.schema import Contender, Run
@@ -22,20 +23,6 @@ from tunewise.wording import (
     money,
     percent,
 )
-
-IN_WORDS = {
-    "constant": "one fixed answer to everything",
-    "zero_shot": "the model with your instruction",
-    "prompt": "the model with a reworded instruction",
-    "few_shot": "the model with examples in its prompt",
-    "rag": "the model with passages of your documents in its prompt",
-    "classifier": "a small classifier",
-    "fine_tune": "the fine-tuned model",
-    "fine_tune_rag": "the fine-tuned model with passages of your documents",
-    "fine_tune_cpt": "the model fine-tuned on your documents and examples",
-    "fine_tune_dpo": "the model fine-tuned on examples and preferences",
-}
-"""Contenders as someone says them who has not read the documentation."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +55,7 @@ def summary(run: Run) -> Summary:
 
 def in_words(name: str) -> str:
     """`the fine-tuned model (fine_tune)`."""
-    return f"{IN_WORDS[name]} ({name})" if name in IN_WORDS else name
+    return f"{BUILT_IN[name].in_words} ({name})" if name in BUILT_IN else name
 
 
 def _worth_more(run: Run) -> Summary:

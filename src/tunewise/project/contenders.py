@@ -1,0 +1,84 @@
+"""The contenders that Tunewise brings, in one table: what is known of each before any is built."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+CONSTANT = "constant"
+"""The name of the contender that ignores the input."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuiltIn:
+    """A contender that is named in `[contenders] use`."""
+
+    in_words: str
+    """As someone says it who has not read the documentation."""
+    fit: float
+    """How long its fit takes beside that of the others, as the examples took it on two cores."""
+    test: float = 3.0
+    """The same for its answers to test."""
+    trained: bool = False
+    """Whether it trains the language model."""
+    asks: bool = False
+    """Whether it asks the language model as it is."""
+    learns: bool = True
+    """Whether it takes more from the examples than how long or how frequent answers are."""
+    looks_up: bool = False
+    """Whether it searches among examples or passages."""
+    needs_documents: bool = False
+    needs_preferences: bool = False
+    usual: bool = True
+    """Whether it takes part where `use` names none."""
+
+
+BUILT_IN: Mapping[str, BuiltIn] = {
+    CONSTANT: BuiltIn(in_words="one fixed answer to everything", fit=1.0, test=1.0, learns=False),
+    "zero_shot": BuiltIn(
+        in_words="the model with your instruction", fit=2.0, asks=True, learns=False
+    ),
+    "prompt": BuiltIn(in_words="the model with a reworded instruction", fit=6.0, asks=True),
+    "few_shot": BuiltIn(
+        in_words="the model with examples in its prompt",
+        fit=18.0,
+        test=18.0,
+        asks=True,
+        looks_up=True,
+    ),
+    "classifier": BuiltIn(in_words="a small classifier", fit=2.0, test=1.0),
+    "rag": BuiltIn(
+        in_words="the model with passages of your documents in its prompt",
+        fit=12.0,
+        test=6.0,
+        asks=True,
+        looks_up=True,
+        needs_documents=True,
+    ),
+    "fine_tune": BuiltIn(in_words="the fine-tuned model", fit=20.0, trained=True),
+    "fine_tune_cpt": BuiltIn(
+        in_words="the model fine-tuned on your documents and examples",
+        fit=40.0,
+        trained=True,
+        needs_documents=True,
+        usual=False,
+    ),
+    "fine_tune_dpo": BuiltIn(
+        in_words="the model fine-tuned on examples and preferences",
+        fit=40.0,
+        trained=True,
+        needs_preferences=True,
+        usual=False,
+    ),
+    "fine_tune_rag": BuiltIn(
+        in_words="the fine-tuned model with passages of your documents",
+        fit=40.0,
+        trained=True,
+        looks_up=True,
+        needs_documents=True,
+    ),
+}
+"""Name -> what is known of it, the simplest first: of equals the first one is chosen."""
+
+
+def simplicity(name: str) -> int:
+    """The rank of a contender, 0 for the simplest; one of another name (an endpoint) comes last."""
+    return list(BUILT_IN).index(name) if name in BUILT_IN else len(BUILT_IN)
