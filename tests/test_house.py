@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tunewise.decision.plan import SIMPLICITY
+from tunewise.project.contenders import BUILT_IN, simplicity
 from tunewise.project.settings import CONTENDERS
-from tunewise.report.summary import IN_WORDS
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -88,8 +87,9 @@ def test_no_source_file_is_too_long_to_read() -> None:
 
 
 def test_every_contender_has_its_place_and_its_everyday_words() -> None:
-    assert set(CONTENDERS) - set(SIMPLICITY) == set()
-    assert set(CONTENDERS) - set(IN_WORDS) == set()
+    assert [simplicity(name) for name in CONTENDERS] == list(range(len(CONTENDERS)))
+    words = {BUILT_IN[name].in_words for name in CONTENDERS}
+    assert len(words - {""}) == len(CONTENDERS)
 
 
 @pytest.mark.parametrize(
