@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tunewise.errors import UserError
 from tunewise.project.infer_task import infer_task
-from tunewise.project.load import load_project, resolved_toml
+from tunewise.project.load import demo_folder, load_project, resolved_toml
 from tunewise.project.settings import USUAL_CONTENDERS, Project
 from tunewise.types import Example, Message
 
@@ -49,6 +49,10 @@ def test_a_bare_data_file_is_a_project_with_every_default(write: Write) -> None:
     assert project.training.seeds == 3
     assert project.training.learning_rate == "auto"
     assert project.decision.minimum_gain == 0.05
+
+
+def test_the_embedded_example_is_a_project() -> None:
+    assert load_project(demo_folder()).task.kind == "classification"
 
 
 def test_a_folder_and_its_file_load_the_same(write: Write) -> None:

@@ -305,8 +305,8 @@ def demo_folder() -> Path:
     Raises:
         UserError: the package was installed without it.
     """
-    package = Path(__file__).parent
-    for examples in (package.parent.parent / "examples", package / "examples"):
+    package = Path(__file__).parents[1]
+    for examples in (package.parents[1] / "examples", package / "examples"):
         folder = examples / DEMO
         if (folder / FILE_NAME).is_file():
             return folder
