@@ -1,4 +1,4 @@
-"""How long-running work says what it is doing; knows nothing of terminals."""
+"""How long-running work says what it is doing: steps done of how many, notes, and a status."""
 
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager

@@ -1,7 +1,4 @@
-"""Writes and reads the files of a run so that a kill at any moment leaves them whole.
-
-Knows nothing of what is in them.
-"""
+"""Writes and reads the files of a run so that a kill at any moment leaves them whole."""
 
 import hashlib
 import json

@@ -5,7 +5,7 @@ blocks (`System: …`, `User: …`, `Assistant: …`); the prompt ends with `Ass
 
 Tools and their calls go through the template where it knows them; otherwise they become text as
 `tools.as_plain` says. A template that writes today's date gets one and the same: the same rows are
-the same tokens on any day. It knows nothing of tokens and loss.
+the same tokens on any day.
 """
 
 import json

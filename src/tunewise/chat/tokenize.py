@@ -1,7 +1,7 @@
 """Turns a conversation into the tokens a model sees, with an exact loss mask.
 
 The same tokens serve engines and training, so that a model is asked in exactly the words it was
-trained on. It knows nothing of engines or training, and of templates only what `rendering` says.
+trained on.
 
 In the plain form, for models without a template, an answer begins with one space; the last ends
 with the end-of-text token, earlier ones with no token of their own.

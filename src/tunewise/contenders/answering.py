@@ -1,6 +1,6 @@
 """Turns prompts into requests, generations into answers, and answers into dev scores.
 
-What every contender with a language model shares. Knows nothing of how prompts are chosen.
+What every contender with a language model shares.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Turns labelled examples into a classifier over frozen sentence embeddings.
 
 You may not need a language model: where answers come from a closed set, logistic regression on
-embeddings answers in milliseconds. It knows nothing of prompts, tokens or adapters.
+embeddings answers in milliseconds.
 """
 
 import json

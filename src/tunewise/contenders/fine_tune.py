@@ -2,7 +2,6 @@
 
 The model is trained and asked with the input alone (and its passages): what the instruction says,
 the examples teach. It may read the documents first, or learn from pairs of answers afterwards.
-Knows nothing of the loop's inside or of other contenders.
 """
 
 import math

@@ -1,7 +1,6 @@
 """A tuned prompt: ways to word the instruction, the best of them chosen on dev.
 
-The wordings come from the person's own instruction and from train. Knows nothing of engines but
-that they answer.
+The wordings come from the person's own instruction and from train.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Chooses among ways to ask by successive halving on dev, within a budget of tokens.
 
 Every candidate answers a quarter of dev, the better half goes on to half of dev, the best of those
-to all of it (Jamieson & Talwalkar 2016, arXiv:1502.07943). Knows nothing of what candidates are.
+to all of it (Jamieson & Talwalkar 2016, arXiv:1502.07943).
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Turns examples into hashes of what they say: to the letter, or whatever their spelling.
 
-They are the same in every process, and hold no text. It knows nothing of files or splits.
+They are the same in every process, and hold no text.
 """
 
 import hashlib

@@ -1,7 +1,4 @@
-"""Fetches a data set from the Hugging Face hub into the cache that other tools share.
-
-It knows nothing of how the files in it are laid out.
-"""
+"""Fetches a data set from the Hugging Face hub into the cache that other tools share."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -1,7 +1,4 @@
-"""Tells what the rows of a data set are for, and reads any kind as examples, to be checked.
-
-It knows nothing of formats, and nothing of what is wrong with rows.
-"""
+"""Says what the rows of a data set are for, and reads any kind as examples, to be checked."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress

@@ -1,6 +1,6 @@
 """Says whether rows are in another language than English, from their letters and commonest words.
 
-It is certain or silent: names, codes and short texts tell nothing. Knows nothing of models.
+It is certain or silent: names, codes and short texts tell nothing.
 """
 
 import re

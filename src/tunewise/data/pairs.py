@@ -1,7 +1,4 @@
-"""Reads the preference pairs of a project, without those that would give held-out answers away.
-
-Knows nothing of training.
-"""
+"""Reads the preference pairs of a project, without those that would give held-out answers away."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""From a project to checked, split examples: reading, checking, inferring and splitting in order.
-
-Knows nothing of models or contenders.
-"""
+"""From a project to checked, split examples: reading, checking, inferring and splitting in order."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

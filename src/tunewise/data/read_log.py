@@ -1,7 +1,4 @@
-"""Collects what is wrong with data files, and what was repaired or assumed, as they are read.
-
-It knows nothing of formats and examples: only files, lines and messages.
-"""
+"""Collects what is wrong with data files, and what was repaired or assumed, as they are read."""
 
 from collections import Counter
 from collections.abc import Collection

@@ -1,7 +1,4 @@
-"""Puts the adapter that ships into the run's `models/` folder, with a card that says what it is.
-
-Knows nothing of training.
-"""
+"""Puts the adapter that ships into the run's `models/` folder, with a card that says what it is."""
 
 import json
 import shutil

@@ -1,7 +1,7 @@
 """Turns an answer and its target into a value from 0 (wrong) to 1 (right).
 
 Every contender is read by the same rules, so that a talkative model and a terse one are judged
-alike. This module knows nothing of contenders, engines, intervals or files of a run.
+alike.
 """
 
 import difflib

@@ -1,7 +1,7 @@
 """Turns "module:function" into a judge of answers, and its faults into messages for its author.
 
-It knows nothing of other metrics. The module is a file of the project, or an installed one. What
-it prints goes to stderr: stdout may be one JSON document.
+The module is a file of the project, or an installed one. What it prints goes to stderr: stdout may
+be one JSON document.
 """
 
 import contextlib

@@ -1,7 +1,4 @@
-"""Turns an answer that should be JSON into a value, and values into what can be compared.
-
-It knows nothing of metrics, tasks or targets.
-"""
+"""Turns an answer that should be JSON into a value, and values into what can be compared."""
 
 import json
 from collections import Counter

@@ -1,7 +1,7 @@
 """Turns answers and targets that are JSON, or must be equal, into judgements.
 
 In JSON a number is its value: 4, 4.0 and 4e0 are one, without rounding. A number in quotes is a
-text. It knows nothing of labels and words.
+text.
 """
 
 import re

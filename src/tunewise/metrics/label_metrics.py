@@ -1,7 +1,4 @@
-"""Turns answers that are labels into judgements: accuracy and macro F1.
-
-It knows nothing of other metrics.
-"""
+"""Turns answers that are labels into judgements: accuracy and macro F1."""
 
 import math
 import re

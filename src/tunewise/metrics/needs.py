@@ -1,8 +1,7 @@
 """Says what a metric needs from a target, and why it cannot judge by one that lacks it.
 
 A metric that cannot judge some target gives its row a score that means nothing, or stops in the
-middle of a run: hence every target is asked about before anything is fitted. It knows nothing of
-files and rows.
+middle of a run: hence every target is asked about before anything is fitted.
 """
 
 from collections.abc import Callable, Sequence

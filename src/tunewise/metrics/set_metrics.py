@@ -1,7 +1,4 @@
-"""Turns answers that are sets of labels into judgements: order and repetition count nothing.
-
-It knows nothing of other metrics.
-"""
+"""Turns answers that are sets of labels into judgements: order and repetition count nothing."""
 
 from collections.abc import Callable, Sequence
 

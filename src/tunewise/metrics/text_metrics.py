@@ -1,8 +1,7 @@
 """Turns answers in words into judgements: how much of the target they share.
 
 Texts are compared in the form in which nobody can tell them apart on screen; in scripts without
-spaces each sign is a word. Only what says the same as the target scores 1. It knows nothing of
-labels and JSON.
+spaces each sign is a word. Only what says the same as the target scores 1.
 """
 
 import re

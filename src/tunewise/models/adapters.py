@@ -1,9 +1,9 @@
 """Bakes a PEFT adapter into the q8_0 GGUF file of its base model.
 
-The merged weight is W + s B A (Hu et al. 2021, arXiv:2106.09685) with s = alpha / r, or
-alpha / sqrt(r) for rsLoRA (Kalajdzievski 2023, arXiv:2312.03732), as PEFT itself computes it; it
-is quantised as the converter quantises. Merging before quantising leaves no scale for an engine
-to forget. Knows nothing of engines.
+The merged weight is W + s B A (Hu et al. 2021, arXiv:2106.09685) with s = alpha / r, or alpha /
+sqrt(r) for rsLoRA (Kalajdzievski 2023, arXiv:2312.03732), as PEFT itself computes it; it is
+quantised as the converter quantises. Merging before quantising leaves no scale for an engine to
+forget.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Turns the name of a base model into a verified local folder in the hub's layout, plus a GGUF.
 
-Conversion happens once: the folder is built beside its place and renamed into it under a lock,
-with the sha256 of every file in its manifest. Knows nothing of engines or training.
+Conversion happens once: the folder is built beside its place and renamed into it under a lock, with
+the sha256 of every file in its manifest.
 """
 
 import contextlib

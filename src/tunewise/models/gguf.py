@@ -1,7 +1,4 @@
-"""Turns GGUF files into hub folders, and hub folders into the q8_0 GGUF files OpenVINO opens.
-
-Knows nothing of where models come from or are kept.
-"""
+"""Turns GGUF files into hub folders, and hub folders into the q8_0 GGUF files OpenVINO opens."""
 
 import signal
 import struct

@@ -1,6 +1,6 @@
-"""Typed doors to transformers' loaders, for folders in the hub's layout and GGUF files.
+"""Loads models, configurations and tokenizers with transformers, from hub folders and GGUF files.
 
-No code of a model is ever run and no pickle read. Knows nothing of names, caches or engines.
+No code of a model is ever run and no pickle read.
 """
 
 import logging

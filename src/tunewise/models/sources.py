@@ -1,7 +1,7 @@
 """Turns the name of a base model into the folder or GGUF file it comes from, fetching hub models.
 
-A name is the starter model's, a hub id, a folder or a GGUF file. What would have to be unpickled
-or would run its own code is refused by name. Knows nothing of caches and conversions.
+A name is the starter model's, a hub id, a folder or a GGUF file. What would have to be unpickled or
+would run its own code is refused by name.
 """
 
 import difflib

@@ -1,7 +1,4 @@
-"""Finds the tokenizer of a base model on this machine; it prepares nothing and fetches nothing.
-
-Knows nothing of weights and engines.
-"""
+"""Finds the tokenizer of a base model on this machine; it prepares nothing and fetches nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""Fills in the task of a project - its kind, labels and metric - from the answers in its rows.
-
-It knows nothing of files, and never overrules what the project says.
-"""
+"""Fills in the task of a project - its kind, labels and metric - from the answers in its rows."""
 
 import json
 from collections.abc import Sequence

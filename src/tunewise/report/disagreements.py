@@ -1,7 +1,7 @@
 """Picks the test examples worth reading: those on which the contenders disagree.
 
 Both sides get their say: examples that the challenger won alternate with those it lost. The choice
-is fixed by the scores and the order of the test file. Knows nothing of layout.
+is fixed by the scores and the order of the test file.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Says which rows would settle an open verdict: first those that are labelled and lie unused.
 
-Turns what the run counted into sentences. Knows nothing of layout.
+Turns what the run counted into sentences.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Turns a run into the plain sentences that the terminal and the page share.
 
 What would change the verdict follows the rule of the method in reverse: for each condition that
-decided, the number at which it would decide otherwise. Knows nothing of layout.
+decided, the number at which it would decide otherwise.
 """
 
 from tunewise.project.contenders import BUILT_IN

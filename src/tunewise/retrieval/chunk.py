@@ -1,7 +1,4 @@
-"""Turns documents into passages of about one size that can be read on their own.
-
-It knows nothing of files, vectors or search.
-"""
+"""Turns documents into passages of about one size that can be read on their own."""
 
 import itertools
 import re

@@ -1,8 +1,7 @@
 """Turns passages or examples into something that can be searched, by words and by meaning.
 
 Words: BM25 over stems. Meaning: cosine of sentence embeddings. Both: reciprocal rank fusion. The
-same question always brings the same answer; ties go to what came first. It knows nothing of files,
-prompts or models that write.
+same question always brings the same answer; ties go to what came first.
 """
 
 import logging

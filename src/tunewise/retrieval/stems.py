@@ -3,7 +3,7 @@
 The stemmer is Snowball's for the script of a word; of the many languages in Latin script the one
 whose commonest words the collection holds most, English where none stands out. A script that no
 stemmer knows is searched by runs of three letters beside its words, as endings and articles stick
-to them. It knows nothing of scores.
+to them.
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
 """Says what changed in the data since a project's last finished run, in one or two sentences.
 
-It compares what rows say, by the hashes in splits.json. It knows nothing of verdicts.
+It compares what rows say, by the hashes in splits.json.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""Tells what a training does: as lines of events.jsonl, and to whoever watches.
-
-Knows nothing of models.
-"""
+"""Reports what a training does: as lines of events.jsonl, and to whoever watches."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""The folder of a run: where its files lie, who holds it, and what it may go on with.
-
-Knows nothing of contenders or verdicts.
-"""
+"""The folder of a run: where its files lie, who holds it, and what it may go on with."""
 
 import calendar
 import json

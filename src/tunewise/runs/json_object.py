@@ -1,7 +1,7 @@
 """A cursor over one JSON object: typed values out, faults with their place collected.
 
 Text is made safe for a screen here, once: control characters become visible pictures, so no
-terminal escape and no broken encoding gets any further. Knows nothing of what the object means.
+terminal escape and no broken encoding gets any further.
 """
 
 import math

@@ -1,7 +1,6 @@
-"""Counts how often test rows were used, in a ledger beside the runs, and tells a run its look.
+"""Counts how often test rows were used, in a ledger beside the runs, and says how many uses a run comes after.
 
-A row is known by a hash, whatever its spelling: the ledger keeps no text of it. It knows nothing
-of contenders, verdicts or confidence.
+A row is known by a hash, whatever its spelling: the ledger keeps no text of it.
 """
 
 import json

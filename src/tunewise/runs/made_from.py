@@ -1,7 +1,7 @@
 """What a run is made from: its settings, and what it read, row by row as hashes.
 
 Two of them compared give the sentences that tell a person, who wants to go on with a run, what
-changed in between. Knows nothing of where rows come from.
+changed in between.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Turns a run folder into one typed `Run`; knows nothing of how it will be shown.
+"""Turns a run folder into one typed `Run`.
 
 The folder is the only input, so a report can be made again at any time. Missing optional keys are
 None or empty; broken records are faults, reported together.

@@ -1,8 +1,8 @@
 """Intervals for rows that come in groups: the group is the unit.
 
-Arrays in, intervals out; knows nothing of contenders or metrics. The plain cluster t interval
-covers as little as 48% where answers are nearly always right and groups differ, so three
-corrections are made here; docs/method.md gives the measurements behind each.
+Arrays in, intervals out. The plain cluster t interval covers as little as 48% where answers are
+nearly always right and groups differ, so three corrections are made here; docs/method.md gives the
+measurements behind each.
 """
 
 from dataclasses import dataclass

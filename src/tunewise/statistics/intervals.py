@@ -1,7 +1,7 @@
 """Confidence intervals for rates and paired differences of independent rows.
 
-Counts or arrays in, intervals out; knows nothing of contenders, metrics or projects. Rows that
-come in groups are in `clusters`, resampled statistics in `resampling`.
+Counts or arrays in, intervals out. Rows that come in groups are in `clusters`, resampled statistics
+in `resampling`.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How many further rows would settle a comparison. Knows nothing of contenders or projects."""
+"""Sample sizes: rows that tell a gain of a given size with 80% power, and the gain rows can tell."""
 
 from math import ceil, sqrt
 

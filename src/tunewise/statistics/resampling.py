@@ -1,8 +1,8 @@
 """Bootstrap and jackknife replicates of a statistic of rows, and intervals from them.
 
-A statistic is a function of row indices, so that aggregates such as macro F1 are resampled as
-they are. Replicates of two contenders drawn with one seed use the same rows and can be
-subtracted: that is what makes a comparison paired. Knows nothing of contenders or metrics.
+A statistic is a function of row indices, so that aggregates such as macro F1 are resampled as they
+are. Replicates of two contenders drawn with one seed use the same rows and can be subtracted: that
+is what makes a comparison paired.
 """
 
 from collections.abc import Callable

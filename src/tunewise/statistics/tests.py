@@ -1,4 +1,4 @@
-"""Hypothesis tests: counts or p-values in, p-values out. Knows nothing of contenders."""
+"""Hypothesis tests: counts or p-values in, p-values out."""
 
 from collections.abc import Sequence
 

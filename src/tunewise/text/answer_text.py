@@ -1,6 +1,6 @@
 """Finds the answer proper in what a model wrote: without its thoughts, a fence around, a mark.
 
-A text comes in, a text goes out. It knows nothing of metrics, prompts, engines or tasks.
+A text comes in, a text goes out.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Turns an answer that is several labels into its labels, and back into what rows write.
 
-Their order and repetition count nothing. It knows nothing of rows or tasks.
+Their order and repetition count nothing.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""Turns the ways in which people write a label into the label: one spelling for each form.
-
-It knows nothing of rows or tasks.
-"""
+"""Turns the ways in which people write a label into the label: one spelling for each form."""
 
 import unicodedata
 from collections import Counter

@@ -1,7 +1,6 @@
 """What checking data finds: one thing a finding, its rule's name, its place and what to do.
 
-Errors stop a run, warnings need a person's judgement, notes only tell. It knows nothing of how
-anything is found.
+Errors stop a run, warnings need a person's judgement, notes only tell.
 """
 
 from collections import Counter

@@ -4,7 +4,7 @@ Confident learning (Northcutt, Jiang and Chuang, 2021) over cross-validated prob
 linear classifier on TF-IDF weights. A row is suspect when another class is at least as likely as it
 usually is for rows of that class, and its own is not. Shown are those of which the classifier is
 sure, and as sure as where it confirms nine of ten labels. Where the classifier itself is no good,
-as on multiple choice, nothing is said. It knows nothing of files.
+as on multiple choice, nothing is said.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """What is wrong with the answers of a classification: typos, foreign ones, one for nearly all.
 
 Labels that differ in case, spacing or a full stop only are one label (`label_form`), which is said
-once. It knows nothing of files.
+once.
 """
 
 import difflib

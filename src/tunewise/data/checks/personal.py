@@ -1,8 +1,8 @@
 """Finds secrets and personal data in text by their form, and shows them masked.
 
 A warning, never a promise: names and addresses have no form, and are not found. Where a form has a
-checksum (bank accounts, payment cards) it is checked; forms that common numbers take, too, are
-left out. It knows nothing of rows.
+checksum (bank accounts, payment cards) it is checked; forms that common numbers take, too, are left
+out.
 """
 
 import re

@@ -1,7 +1,4 @@
-"""Reads the parts of a data set, of any kind, into one survey, with the notes of reading.
-
-It knows nothing of rules and models.
-"""
+"""Reads the parts of a data set, of any kind, into one survey, with the notes of reading."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence

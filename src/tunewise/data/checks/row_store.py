@@ -1,6 +1,6 @@
 """Keeps examples where they cost no memory, and gives some of them again by their number.
 
-Rows lie in a temporary file once they are many. It knows nothing of what is looked for in them.
+Rows lie in a temporary file once they are many.
 """
 
 import json

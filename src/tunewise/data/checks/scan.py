@@ -1,7 +1,6 @@
 """Looks at a batch of rows once and keeps of each what the rules need: hashes, sizes, sketches.
 
-Runs in the main process or in a worker, and remembers nothing of a batch but the words it met. It
-knows nothing of files or rules.
+Runs in the main process or in a worker, and remembers nothing of a batch but the words it met.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Turns a stream of rows into a survey: arrays of a few bytes a row, on which the rules work.
 
 One pass; a million rows take a few hundred megabytes, whatever their length. Large data is looked
-at by worker processes while this one reads. It knows nothing of rules.
+at by worker processes while this one reads.
 """
 
 from array import array

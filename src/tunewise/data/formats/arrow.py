@@ -1,7 +1,4 @@
-"""Turns Parquet and Arrow files into rows, a batch at a time.
-
-Knows nothing of which columns a row should have.
-"""
+"""Turns Parquet and Arrow files into rows, a batch at a time."""
 
 import datetime
 import decimal

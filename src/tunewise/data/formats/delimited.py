@@ -1,4 +1,4 @@
-"""Turns a stream of CSV or TSV into rows. Knows nothing of which columns a row should have."""
+"""Turns a stream of CSV or TSV into rows."""
 
 import csv
 import re

@@ -1,7 +1,6 @@
 """Turns a file into rows, each with the line where it begins: JSON, CSV, TSV, Parquet, or prose.
 
-The format is recognised by content, not by the file's ending. It knows nothing of which columns a
-row should have.
+The format is recognised by content, not by the file's ending.
 """
 
 import gzip

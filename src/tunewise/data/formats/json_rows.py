@@ -1,6 +1,6 @@
 """Turns a stream of text into JSON rows: one a line, in an array, or spread over lines.
 
-Never holds more than a row and a chunk. It knows nothing of which names a row should have.
+Never holds more than a row and a chunk.
 """
 
 import codecs

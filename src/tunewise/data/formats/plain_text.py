@@ -1,4 +1,4 @@
-"""Turns a stream of plain text into rows with one `text` each. Knows nothing of what it says."""
+"""Turns a stream of plain text into rows with one `text` each."""
 
 from collections.abc import Iterator
 

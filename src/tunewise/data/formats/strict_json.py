@@ -1,7 +1,4 @@
-"""Turns JSON text into values, strictly: no NaN, no duplicate keys, no broken characters.
-
-Knows nothing of files and lines.
-"""
+"""Turns JSON text into values, strictly: no NaN, no duplicate keys, no broken characters."""
 
 import json
 import re

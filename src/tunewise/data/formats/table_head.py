@@ -1,7 +1,7 @@
 """Finds where a table begins in its file, and what separates its columns.
 
 Spreadsheets and exports write lines above the header: `sep=;`, titles, remarks behind a `#`. It
-yields no rows, and knows nothing of which columns a row should have.
+yields no rows.
 """
 
 import csv

@@ -1,7 +1,6 @@
 """Turns a JSON file that is one single value into rows: wrappers, and tables written by columns.
 
-`{"data": [...]}`, `{"input": [...], "output": [...]}`, and what pandas writes. It knows nothing of
-what a row should say, but tells rows from the turns of a conversation.
+`{"data": [...]}`, `{"input": [...], "output": [...]}`, and what pandas writes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Turns rows that hold lists of turns into what they say. Knows nothing of files and formats."""
+"""Turns rows that hold lists of turns into what they say."""
 
 from tunewise.data.layouts.columns import Row, Shaped, near_column, pair, system_turn
 from tunewise.data.layouts.conversations import (

@@ -1,7 +1,4 @@
-"""Turns single columns of a row into input and answer, and what is left of it into metadata.
-
-It knows nothing of files, nor of how the shape of a row is recognised.
-"""
+"""Turns single columns of a row into input and answer, and what is left of it into metadata."""
 
 import contextlib
 import difflib

@@ -1,7 +1,4 @@
-"""Turns a list of turns, as OpenAI or ShareGPT write them, into messages and an answer.
-
-It knows nothing of files, and of rows only this one column.
-"""
+"""Turns a list of turns, as OpenAI or ShareGPT write them, into messages and an answer."""
 
 import difflib
 import json

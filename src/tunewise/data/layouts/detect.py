@@ -1,6 +1,6 @@
 """Recognises by the names of its columns how a row is written, and what it is for.
 
-What `[data]` says comes first. It knows nothing of files, and reads no row.
+What `[data]` says comes first.
 """
 
 import difflib

@@ -1,7 +1,6 @@
 """Turns a row with a better and a worse answer into an input and the two answers.
 
-Written as OpenAI does, or as prompt, chosen and rejected: texts, or turns. It knows nothing of
-files, nor of the methods that learn from preferences.
+Written as OpenAI does, or as prompt, chosen and rejected: texts, or turns.
 """
 
 from collections.abc import Sequence

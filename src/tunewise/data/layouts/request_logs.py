@@ -1,7 +1,4 @@
-"""Turns logged requests to a model and its responses into examples, as far as both are there.
-
-It knows nothing of files.
-"""
+"""Turns logged requests to a model and its responses into examples, as far as both are there."""
 
 from collections.abc import Mapping
 from typing import cast

@@ -1,7 +1,4 @@
-"""Turns each row of a file into what it says; all of them have to be written the same way.
-
-It knows nothing of files and formats, nor of tasks, splits and models.
-"""
+"""Turns each row of a file into what it says; all of them have to be written the same way."""
 
 import difflib
 import json

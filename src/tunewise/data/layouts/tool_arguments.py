@@ -1,7 +1,7 @@
 """Compares what calls pass with the parameters that their tools have.
 
 Columnar storage gives all tools the same fields: what a tool does not have comes back as null. Such
-nulls are left out; other differences are told. It knows nothing of files and conversations.
+nulls are left out; other differences are told.
 """
 
 import json

@@ -1,8 +1,7 @@
 """Finds rows that are pieces of one conversation: every answer a row, with the turns before it.
 
 Such a row holds the answer of the rows before it as an earlier turn, so that on another side of a
-split it gives their targets away. What is said of a row depends on it and earlier rows only. It
-knows nothing of units, groups and sides.
+split it gives their targets away. What is said of a row depends on it and earlier rows only.
 """
 
 from collections import defaultdict

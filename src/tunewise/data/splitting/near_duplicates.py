@@ -5,7 +5,7 @@ words, without regard to case and punctuation. Runs of 13 words that many texts 
 instruction, a form letter) do not count: texts are compared by what is their own.
 
 What is said of a row depends on that row and earlier ones only, so that rows added at the end
-change nothing for the rows before them. It knows nothing of examples, splits or files.
+change nothing for the rows before them.
 
 MinHash: Broder (1997); LSH by bands: Leskovec, Rajaraman and Ullman, Mining of Massive Datasets,
 chapter 3. With 32 bands of 8 values a pair of similarity 0.8 is proposed with probability

@@ -1,7 +1,7 @@
 """Says how many test rows a decision needs, and what those that are there can tell.
 
 It assumes what nobody knows before a run: that two contenders differ on a fifth of the rows;
-"likely" is a chance of 80%. It knows nothing of how rows were chosen.
+"likely" is a chance of 80%.
 """
 
 from collections import Counter

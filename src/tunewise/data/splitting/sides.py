@@ -1,7 +1,4 @@
-"""Turns units into sides of a split, and says which rows a limit takes: all by hashes.
-
-It knows nothing of examples, files, or what the sides are for.
-"""
+"""Turns units into sides of a split, and says which rows a limit takes: all by hashes."""
 
 import hashlib
 from collections import Counter

@@ -1,7 +1,7 @@
 """Turns examples into train, dev and a sealed test, by a hash of each row's unit.
 
 Adding rows at the end never moves old ones across; rows with the same input or group, and near
-duplicates, stay on one side. It knows nothing of models or metrics.
+duplicates, stay on one side.
 """
 
 from collections.abc import Mapping, Sequence

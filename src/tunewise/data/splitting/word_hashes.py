@@ -1,7 +1,6 @@
 """Turns texts into words as numbers, and runs of words into hashes, in whole arrays.
 
-The numbers depend on nothing but the words: they are the same in every process and every run. It
-knows nothing of rows, of likeness or of leaks.
+The numbers depend on nothing but the words: they are the same in every process and every run.
 """
 
 from collections.abc import Sequence

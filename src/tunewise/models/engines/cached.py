@@ -1,7 +1,7 @@
 """Remembers what an engine answered, so that an interrupted run does not ask twice.
 
-An append-only file of JSON lines, one a request, keyed by everything that decides the answer.
-Times and token counts are those of the first asking. Knows nothing of contenders.
+An append-only file of JSON lines, one a request, keyed by everything that decides the answer. Times
+and token counts are those of the first asking.
 """
 
 import contextlib

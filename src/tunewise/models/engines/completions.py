@@ -1,7 +1,7 @@
 """Turns what endpoints send as a chat completion into a text, a usage and a status.
 
 The protocol is OpenAI's, and servers write it differently: content in parts, counts that are null,
-arguments as objects, failures with status 200. It knows nothing of requests, retries and keys.
+arguments as objects, failures with status 200.
 """
 
 import json

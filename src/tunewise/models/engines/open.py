@@ -1,7 +1,4 @@
-"""Opens the engine that a project asks for, and says why it is that one.
-
-Knows nothing of contenders.
-"""
+"""Opens the engine that a project asks for, and says why it is that one."""
 
 import importlib.util
 from contextlib import AbstractContextManager, ExitStack

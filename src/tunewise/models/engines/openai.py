@@ -1,8 +1,7 @@
 """Turns requests into answers through any endpoint that speaks OpenAI's chat completions.
 
 Needs the extra `openai`. The key is read from the environment and kept by the client alone: it is
-in no message, record or log of ours. This module knows nothing of prices or of the models behind
-the endpoint.
+in no message, record or log of ours.
 """
 
 import contextlib

@@ -1,7 +1,6 @@
 """Turns requests into answers given beforehand: a model for tests and dry runs.
 
-The same script gives the same answers, tokens and times. It counts a token for every word, and
-knows nothing of real models.
+The same script gives the same answers, tokens and times. It counts a token for every word.
 """
 
 import contextlib

@@ -2,8 +2,7 @@
 
 OpenVINO's CPU plug-in, for one, gives the thread that opens it a stack for signals, and puts the
 one before it back when it is closed. Two that are closed oldest first leave a stack that is no
-longer there, and the next signal, a Ctrl-C as well, ends in a segmentation fault. Knows nothing of
-models.
+longer there, and the next signal, a Ctrl-C as well, ends in a segmentation fault.
 """
 
 import contextlib

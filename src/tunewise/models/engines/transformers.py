@@ -1,7 +1,7 @@
 """The engine for any model and device: batched `generate` of transformers, in full precision.
 
 The common beginning of a batch's prompts is computed once and its keys and values are reused by
-every row. Knows nothing of contenders.
+every row.
 """
 
 import contextlib

@@ -1,7 +1,6 @@
 """Guesses which column of a table is the input and which the answer, and says why.
 
-Names, lengths and the number of different values are weighed. It knows nothing of files or
-projects, and asks nobody.
+Names, lengths and the number of different values are weighed.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Looks at a folder of files: which hold the examples, the documents and the instruction.
 
-It writes nothing, and knows nothing of TOML.
+It writes nothing.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Turns a folder into the files that may matter for a project, told apart by name alone.
 
-It opens no file. It knows nothing of rows or documents.
+No file is opened.
 """
 
 import os

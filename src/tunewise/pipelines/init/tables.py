@@ -1,7 +1,4 @@
-"""Looks into files for examples: how their rows are written, or why they are none.
-
-It knows nothing of projects or of what is written about them.
-"""
+"""Looks into files for examples: how their rows are written, or why they are none."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Turns values and remarks into lines of TOML. It knows nothing of what they are about."""
+"""Turns values and remarks into lines of TOML."""
 
 import json
 import re

@@ -1,6 +1,6 @@
 """Says why a column can be neither input nor answer: constants, ids, times, who speaks.
 
-It looks at one column's values and name, and knows nothing of the other columns.
+It looks at one column's values and name.
 """
 
 import re
