@@ -203,6 +203,11 @@ def significant(value: float) -> str:
     return f"{value + 0.0:.4g}"
 
 
+def shown_value(value: float, *, higher_is_better: bool) -> str:
+    """What dev says of a training: a share of 1 as percent, a perplexity as it is."""
+    return percent(value) if higher_is_better else significant(value)
+
+
 def setting(value: float) -> str:
     """A value as it stands in tunewise.toml: `0.05`, `800`."""
     return f"{value + 0.0:g}"

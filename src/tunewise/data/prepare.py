@@ -1,4 +1,4 @@
-"""From a project to checked, split examples: reading, checking, inferring and splitting in order."""
+"""Turns a project into checked, split examples: reads, checks, infers the task and splits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

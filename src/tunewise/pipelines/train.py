@@ -29,7 +29,7 @@ from tunewise.training.loop import Training
 from tunewise.training.recipe import Recipe, recipe_for
 from tunewise.training.rows import check_rows, hash_rows
 from tunewise.training.tracking import Tracker, open_trackers
-from tunewise.wording import plural
+from tunewise.wording import plural, shown_value
 
 EVERY_EPOCH = 6
 """Up to so many epochs, dev is validated after each; with more, three times."""
@@ -202,7 +202,8 @@ def _train(
         if processes.is_first:
             write_json(file, asdict(found))
             training.emit("dev", metric=validator.metric, value=validation.value, epoch=number)
-        progress.note(f"epoch {number}: {validator.metric} {validation.value:.4g} on dev")
+        shown = shown_value(validation.value, higher_is_better=validator.higher_is_better)
+        progress.note(f"epoch {number}: {validator.metric} {shown} on dev")
         late, best = found.points[-PATIENCE:], found.best(validator)
         worse = [validator.better(best.validation.value, point.validation.value) for point in late]
         if len(found.points) > PATIENCE and all(worse):
@@ -303,8 +304,8 @@ def _card(
             f'base = AutoModelForCausalLM.from_pretrained("{model.folder}")\n'
             f'model = PeftModel.from_pretrained(base, "{target.absolute()}")'
         )
-    rows_of_dev = plural(validator.rows, validator.unit)
-    quality = f"{validator.metric} {best.validation.value:.4g} on {rows_of_dev}"
+    shown = shown_value(best.validation.value, higher_is_better=validator.higher_is_better)
+    quality = f"{validator.metric} {shown} on {plural(validator.rows, validator.unit)}"
     return f"""---
 base_model: {json.dumps(model.name, ensure_ascii=False)}
 library_name: {library}

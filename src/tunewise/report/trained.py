@@ -93,7 +93,7 @@ def _judged(dev: Mapping[str, Any]) -> str:
 
 def _value(value: float, dev: Mapping[str, Any]) -> str:
     """Shares of 1 as percent, perplexities as they are."""
-    return wording.percent(value) if dev["higher_is_better"] else wording.significant(value)
+    return wording.shown_value(value, higher_is_better=dev["higher_is_better"])
 
 
 def curve(values: list[float]) -> str:

@@ -1,4 +1,4 @@
-"""Counts how often test rows were used, in a ledger beside the runs, and says how many uses a run comes after.
+"""Counts how often test rows were used, in a ledger beside the runs.
 
 A row is known by a hash, whatever its spelling: the ledger keeps no text of it.
 """

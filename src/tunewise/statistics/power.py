@@ -1,4 +1,4 @@
-"""Sample sizes: rows that tell a gain of a given size with 80% power, and the gain rows can tell."""
+"""Sample sizes: the rows that tell a gain with 80% power, and the gain that rows can tell."""
 
 from math import ceil, sqrt
 

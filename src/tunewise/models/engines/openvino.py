@@ -1,8 +1,8 @@
 """The engine for CPUs: OpenVINO GenAI's continuous batching over a q8_0 GGUF file.
 
 Batches run without a prefix cache, so that an answer does not depend on what was asked before it;
-`prefix_caching` turns the cache on, for latency as a server would have it. Adapters are merged into the
-weights of a pipeline of their own.
+`prefix_caching` turns the cache on, for latency as a server would have it. Adapters are merged into
+the weights of a pipeline of their own.
 """
 
 import contextlib
