@@ -52,7 +52,7 @@ def test_a_bare_data_file_is_a_project_with_every_default(write: Write) -> None:
 
 
 def test_the_embedded_example_is_a_project() -> None:
-    assert load_project(demo_folder()).task.kind == "classification"
+    assert load_project(demo_folder()).root == demo_folder()
 
 
 def test_a_folder_and_its_file_load_the_same(write: Write) -> None:
