@@ -71,7 +71,7 @@ def test_an_aggregate_is_compared_as_a_whole(grouped):
     rows = paired.rows_of(120, binary=False, groups=groups)
     a, b = (paired.sample(right, rows, macro_f1(right)) for right in (good, poor))
     found = paired.difference(a, b, rows)
-    assert found.method == ("cluster t" if grouped else "paired bootstrap (BCa)")
+    assert found.method == ("cluster t" if grouped else "paired t with pseudo-rows")
     assert found.value == pytest.approx(good.mean() - poor.mean(), abs=0.01)
     assert 0.15 < found.low < found.value < found.high < 0.65
 

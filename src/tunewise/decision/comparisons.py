@@ -62,9 +62,8 @@ def prepare(
     binary: bool,
     groups: Sequence[str | None] | None,
     confidence: float,
-    bootstrap_seed: int,
 ) -> Bench:
-    """Checks that the scores belong together and resamples them where the method needs it.
+    """Checks that the scores belong together and jackknifes them where the metric is no rate.
 
     Raises:
         ValueError: a contender of the plan is missing, or row counts differ.
@@ -77,7 +76,7 @@ def prepare(
     counts = {one.values(seed).size for one in measured for seed in one.scores}
     if len(counts) != 1 or counts == {0}:
         raise ValueError(f"all contenders answer the same test examples, not {sorted(counts)}")
-    rows = paired.rows_of(counts.pop(), binary=binary, groups=groups, seed=bootstrap_seed)
+    rows = paired.rows_of(counts.pop(), binary=binary, groups=groups)
     samples = {
         name: paired.sample(
             one.values(ships[name]),

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from tunewise.project.contenders import simplicity
 from tunewise.statistics.distributions import normal_quantile
 from tunewise.statistics.intervals import FloatArray, add_pseudo_rows
-from tunewise.statistics.resampling import Statistic
+from tunewise.statistics.jackknife import Statistic
 
 FUTILITY_CONFIDENCE = 0.9
 """One-sided. With 40 to 60 dev examples, 20–30% of them discordant, this stops 1–3% of true gains

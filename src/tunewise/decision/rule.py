@@ -1,6 +1,6 @@
 """The decision rule: a plan made on dev and scores on test in, a Verdict out.
 
-Pure: no files, no models, no clock; the bootstrap's seed is a parameter. The five rules and the
+Pure: no files, no models, no clock, no chance. The five rules and the
 statistics behind them are described in docs/method.md, and simulations in the tests show what
 they promise.
 """
@@ -86,7 +86,6 @@ def quality(
     groups: Sequence[str | None] | None = None,
     confidence: float = 0.95,
     answered_only: bool = False,
-    bootstrap_seed: int = 0,
 ) -> Interval | NotComputed:
     """The quality of one contender on test, for reports: value, low, high.
 
@@ -97,7 +96,6 @@ def quality(
         groups: (n,) the group of each example.
         confidence: of the interval.
         answered_only: leave crashed answers out instead of counting them as wrong.
-        bootstrap_seed: of the resampling.
 
     Raises:
         ValueError: nothing is left to judge.
@@ -113,7 +111,6 @@ def quality(
         int(kept.size),
         binary=binary,
         groups=None if groups is None else [groups[row] for row in kept.tolist()],
-        seed=bootstrap_seed,
     )
     aggregate = None if measured.aggregate is None else measured.aggregate[seed]
 
@@ -134,7 +131,6 @@ def decide(
     demands: Demands,
     groups: Sequence[str | None] | None = None,
     look: int = 1,
-    bootstrap_seed: int = 0,
     saving: Saving | None = None,
     retention: Mapping[str, Retention] | None = None,
     unused_test: int = 0,
@@ -150,7 +146,6 @@ def decide(
         groups: (n,) the group of each test example; None: every row stands alone.
         look: how often these rows have been used, this time included (the largest of the
             counts of the rows).
-        bootstrap_seed: of the resampling.
         saving: of the challenger over the incumbent; None when costs are not known.
         retention: what became of general ability per trained contender; None: not measured.
         unused_test: test examples that are labelled already and were left out of this run.
@@ -164,7 +159,6 @@ def decide(
         binary=binary,
         groups=groups,
         confidence=confidence_at(look),
-        bootstrap_seed=bootstrap_seed,
     )
     comparisons = compare(bench, metric)
     case = Case(

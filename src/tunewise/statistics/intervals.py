@@ -1,7 +1,7 @@
 """Confidence intervals for rates and paired differences of independent rows.
 
-Counts or arrays in, intervals out. Rows that come in groups are in `clusters`, resampled statistics
-in `resampling`.
+Counts or arrays in, intervals out. Rows that come in groups are in `clusters`, graded scores and
+aggregates in `jackknife`.
 """
 
 from dataclasses import dataclass

@@ -18,14 +18,13 @@ from tunewise.statistics.intervals import (
     clopper_pearson,
     too_few,
 )
-from tunewise.statistics.resampling import (
-    RESAMPLES,
-    Replicates,
+from tunewise.statistics.jackknife import (
+    Jackknife,
     Statistic,
-    bca_difference,
-    bca_mean,
-    replicate,
-    replicate_mean,
+    jackknife,
+    jackknife_difference,
+    jackknife_mean,
+    jackknife_quality,
 )
 from tunewise.statistics.tests import mcnemar_exact
 
@@ -41,9 +40,6 @@ class Rows:
     """(n,) group numbers 0..G−1, or None when every row stands alone."""
     group_count: int
     """Independent units: groups, or rows where there are none."""
-    seed: int = 0
-    """Of the bootstrap."""
-    resamples: int = RESAMPLES
 
     @property
     def shortage(self) -> str | None:
@@ -51,9 +47,7 @@ class Rows:
         return too_few(self.n, None if self.codes is None else self.group_count)
 
 
-def rows_of(
-    n: int, *, binary: bool, groups: Sequence[str | None] | None = None, seed: int = 0
-) -> Rows:
+def rows_of(n: int, *, binary: bool, groups: Sequence[str | None] | None = None) -> Rows:
     """Describes n rows.
 
     Args:
@@ -61,13 +55,12 @@ def rows_of(
         binary: whether every score is 0 or 1 and quality their mean.
         groups: (n,) the group of each row, None for a row on its own. When no group has two
             rows, the rows are independent and treated so.
-        seed: of the bootstrap.
 
     Raises:
         ValueError: `groups` does not have one entry per row.
     """
     if groups is None:
-        return Rows(n=n, binary=binary, codes=None, group_count=n, seed=seed)
+        return Rows(n=n, binary=binary, codes=None, group_count=n)
     if len(groups) != n:
         raise ValueError(f"{len(groups)} groups for {n} rows")
     numbers: dict[object, int] = {}
@@ -77,9 +70,7 @@ def rows_of(
         dtype=np.int64,
     )  # fmt: skip
     alone = len(numbers) == n
-    return Rows(
-        n=n, binary=binary, codes=None if alone else codes, group_count=len(numbers), seed=seed
-    )
+    return Rows(n=n, binary=binary, codes=None if alone else codes, group_count=len(numbers))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -90,47 +81,42 @@ class Sample:
     """(n,) per-row scores between 0 and 1, a crash counted as 0."""
     value: float
     """The quality: their mean, or the aggregate."""
-    replicates: Replicates | None
-    """None where the method needs no resampling."""
+    jackknife: Jackknife | None
+    """None where every score is 0 or 1 and quality is their mean."""
 
 
 def sample(scores: FloatArray, rows: Rows, aggregate: Statistic | None = None) -> Sample:
-    """Prepares one contender's scores, resampling them where the method needs it.
+    """Prepares one contender's scores.
 
     Args:
         scores: (n,) per-row scores between 0 and 1.
         rows: what the samples have in common.
         aggregate: the quality as a function of row indices; None when it is the mean.
     """
-    if rows.binary or rows.shortage is not None or (aggregate is None and rows.codes is not None):
+    if rows.binary or rows.shortage is not None:
         everything = np.arange(rows.n, dtype=np.int64)
         value = float(scores.mean()) if aggregate is None else aggregate(everything)
-        return Sample(scores=scores, value=value, replicates=None)
-    resamples = 0 if rows.codes is not None else rows.resamples
-    made = (
-        replicate_mean(scores, seed=rows.seed, resamples=resamples)
-        if aggregate is None
-        else replicate(aggregate, rows.n, seed=rows.seed, resamples=resamples)
-    )
-    return Sample(scores=scores, value=made.value, replicates=made)
+        return Sample(scores=scores, value=value, jackknife=None)
+    made = jackknife_mean(scores) if aggregate is None else jackknife(aggregate, rows.n)
+    return Sample(scores=scores, value=made.value, jackknife=made)
 
 
 def quality(one: Sample, rows: Rows, *, confidence: float = 0.95) -> Interval | NotComputed:
     """The quality of one sample with its interval.
 
-    Clopper–Pearson for yes/no scores (Korn–Graubard with groups), BCa bootstrap otherwise
-    (cluster t with groups).
+    Clopper–Pearson for yes/no scores (Korn–Graubard with groups), Student's t on jackknife
+    pseudo-values otherwise (cluster t with groups).
     """
     if rows.shortage is not None:
         return NotComputed(value=one.value, reason=rows.shortage)
     if rows.codes is not None:
         if rows.binary:
             return cluster_rate(one.scores, rows.codes, confidence=confidence)
-        values = one.scores if one.replicates is None else one.replicates.pseudo_values
+        values = one.scores if one.jackknife is None else one.jackknife.pseudo_values
         return cluster_mean(values, rows.codes, confidence=confidence, value=one.value)
-    if one.replicates is None:
+    if one.jackknife is None:
         return clopper_pearson(float(one.scores.sum()), rows.n, confidence=confidence)
-    return bca_mean(one.replicates, confidence=confidence)
+    return jackknife_quality(one.jackknife, confidence=confidence)
 
 
 def difference(
@@ -138,15 +124,15 @@ def difference(
 ) -> Interval | NotComputed:
     """Quality of a minus quality of b on the same rows, with interval and p-value.
 
-    Bonett–Price (Student's quantile) and exact McNemar for yes/no scores, paired BCa bootstrap
-    otherwise, cluster t with groups.
+    Bonett–Price (Student's quantile) and exact McNemar for yes/no scores, Student's t on
+    jackknife pseudo-values otherwise, cluster t with groups.
     """
     if rows.shortage is not None:
         return NotComputed(value=a.value - b.value, reason=rows.shortage)
-    if a.replicates is not None and b.replicates is not None:
-        both = a.replicates - b.replicates
+    if a.jackknife is not None and b.jackknife is not None:
+        both = a.jackknife - b.jackknife
         if rows.codes is None:
-            return bca_difference(both, confidence=confidence)
+            return jackknife_difference(both, confidence=confidence)
         return cluster_difference(
             both.pseudo_values, rows.codes, confidence=confidence, value=both.value
         )
