@@ -15,10 +15,10 @@ import os
 
 TYPE_CHECKING = False  # read by type checkers as true; `typing` alone would take 10 ms to load
 if TYPE_CHECKING:
-    from tunewise.api import Trained, check, decide, load_project, read_run, train
     from tunewise.data.checks.findings import Finding
     from tunewise.data.checks.result import Checked
     from tunewise.errors import UserError
+    from tunewise.pipelines.api import Trained, check, decide, load_project, read_run, train
     from tunewise.progress import Progress, Silent
     from tunewise.project.settings import Project
     from tunewise.report.notebook import FinishedRun
@@ -52,7 +52,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 # Loaded when they are first asked for (PEP 562), so that `import tunewise` costs nothing.
 _MODULES = {
-    "tunewise.api": ("Trained", "check", "decide", "load_project", "read_run", "train"),
+    "tunewise.pipelines.api": ("Trained", "check", "decide", "load_project", "read_run", "train"),
     "tunewise.data.checks.findings": ("Finding",),
     "tunewise.data.checks.result": ("Checked",),
     "tunewise.errors": ("UserError",),
