@@ -24,15 +24,20 @@ def append_lines(file: Path, records: Sequence[dict[str, Any]]) -> None:
         os.close(handle)
 
 
-def read_lines(file: Path) -> list[dict[str, Any]]:
-    """The records of a file of JSON lines. A half-written last line is cut off the file."""
+def cut_half_line(file: Path) -> bytes:
+    """Cuts off a last line that a kill left half-written; the file's bytes, if it is there."""
     if not file.exists():
-        return []
+        return b""
     raw = file.read_bytes()
     whole = raw.rfind(b"\n") + 1
     if whole < len(raw):
         os.truncate(file, whole)
-    lines = raw[:whole].decode("utf-8", errors="surrogatepass").split("\n")
+    return raw[:whole]
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """The records of a file of JSON lines. A half-written last line is cut off the file."""
+    lines = cut_half_line(file).decode("utf-8", errors="surrogatepass").split("\n")
     return [cast("dict[str, Any]", json.loads(line)) for line in lines if line]
 
 

@@ -14,6 +14,9 @@ JsonValue: TypeAlias = (
 Kind = Literal["classification", "multilabel", "extraction", "generation", "qa"]
 """What sort of answer the task asks for; decides the default metric and prompts."""
 
+Rule = Literal["worth_more", "cheaper", "not_worth_it", "cannot_tell", "nothing_learned"]
+"""Which rule of the method decided."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ToolCall:
@@ -207,7 +210,7 @@ class Answer:
 
     def __post_init__(self) -> None:
         if (self.text is None) == (self.error is None):
-            raise ValueError("an Answer has exactly one of text and error")
+            raise ValueError("exactly one of `text` and `error` must be given")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -291,8 +294,7 @@ class Verdict:
     """What to use now: the outcome, or the incumbent while undecided; None if nothing works."""
     reason: str
     """One or two plain sentences with the numbers."""
-    rule: Literal["worth_more", "cheaper", "not_worth_it", "cannot_tell", "nothing_learned"]
-    """Which rule of the method decided."""
+    rule: Rule
     comparisons: tuple[Comparison, ...]
     """The primary comparison first."""
     constraints: tuple[Constraint, ...]

@@ -6,7 +6,7 @@ import pytest
 
 from small_models import adapter
 from tunewise.decision.plan import Measured
-from tunewise.evaluation.latency import Latency
+from tunewise.evaluation.latency import ServedLatency
 from tunewise.exporting.model_card import ship
 from tunewise.models.adapters import adapter_hash, check_adapter
 from tunewise.models.catalog import LocalModel
@@ -17,7 +17,7 @@ from tunewise.statistics.intervals import Interval, NotComputed
 from tunewise.types import Fit, Splits
 
 QUALITY = Interval(value=0.8333, low=0.29, high=0.996, p=None, method="Clopper–Pearson")
-LATENCY = Latency(p50=1.0, p95=2.0, n=20, first_token_p50=None, cached_tokens=0.0)
+LATENCY = ServedLatency(p50=1.0, p95=2.0, n=20, cached_tokens=0.0)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_a_quality_without_an_interval_says_that_it_was_not_computed(tmp_path: P
     quality = run.measured[0].quality
     assert quality is not None
     assert not quality.computed
-    assert (quality.low, quality.high) == (0.0, 1.0)
+    assert (quality.lower, quality.upper) == (0.0, 1.0)
 
 
 def test_a_comparison_can_be_read_from_both_sides(tmp_path: Path) -> None:
@@ -82,7 +82,9 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
 def test_all_faults_come_together_with_file_and_line(tmp_path: Path) -> None:
     write_run(tmp_path, n_test=5, changes={"contenders": [{"name": "rag", "quality": {}}]})
     with (tmp_path / "answers.jsonl").open("a") as file:
-        file.write('{"example_id": "a1", "contender": "rag", "text": "x", "error": "y"}\n{"half')
+        file.write(
+            '{"example_id": "a1", "contender": "rag", "seed": 0, "text": "x", "error": "y"}\n{"half'
+        )
     with pytest.raises(UserError) as caught:
         read_run(tmp_path)
     message = str(caught.value)

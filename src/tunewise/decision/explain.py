@@ -9,7 +9,7 @@ from tunewise.project.contenders import CONSTANT
 from tunewise.statistics.distributions import normal_quantile
 from tunewise.statistics.intervals import MINIMUM_GROUPS, MINIMUM_ROWS, Interval
 from tunewise.statistics.power import further_rows
-from tunewise.types import Comparison, Constraint, Verdict
+from tunewise.types import Comparison, Constraint, Rule, Verdict
 from tunewise.wording import Wording, about, in_points, joined
 
 FAR_MORE = 10
@@ -325,7 +325,7 @@ def _needed(case: Case, a: str, b: str) -> int | None:
 
 def _verdict(
     case: Case,
-    rule: Literal["worth_more", "cheaper", "not_worth_it", "cannot_tell", "nothing_learned"],
+    rule: Rule,
     *,
     outcome: str,
     recommended: str | None,

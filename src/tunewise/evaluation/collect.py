@@ -5,13 +5,15 @@ groups that are missing. Targets are not seen here: scores are made from the fil
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from tunewise.errors import UserError
 from tunewise.progress import Progress
-from tunewise.storage import append_lines, read_lines
-from tunewise.types import Answer, Input, Usage
+from tunewise.runs.records import dump, read_records
+from tunewise.runs.schema import ANSWER
+from tunewise.storage import append_lines, cut_half_line
+from tunewise.types import Answer, Input
 
 GROUP = 32
 """Inputs handed to a contender at once. Fixed, so that batching is the same when a run resumes."""
@@ -26,13 +28,22 @@ class Answering(Protocol):
 
 
 class AnswerFile:
-    """The answers of a run on disk: one JSON line each, never changed."""
+    """The answers of a run on disk: one JSON line each, never changed.
+
+    Raises:
+        UserError: the file is damaged; with the line of each fault.
+    """
 
     def __init__(self, file: Path) -> None:
+        cut_half_line(file)
+        faults: list[str] = []
+        written = read_records(file, ANSWER, faults, for_people=False)
+        if faults:
+            faults.append(f"{file} was changed by hand. Restore it, or run without --resume.")
+            raise UserError.together(faults)
         self._file = file
         self._answers = {
-            (answer.contender, answer.seed, answer.example_id): answer
-            for answer in map(_answer, read_lines(file))
+            (answer.contender, answer.seed, answer.example_id): answer for answer in written
         }
 
     def get(self, contender: str, seed: int, example_id: str) -> Answer | None:
@@ -41,7 +52,7 @@ class AnswerFile:
 
     def add(self, answers: Sequence[Answer]) -> None:
         """Writes answers down."""
-        append_lines(self._file, [asdict(answer) for answer in answers])
+        append_lines(self._file, [dump(ANSWER, answer) for answer in answers])
         self._answers.update(((a.contender, a.seed, a.example_id), a) for a in answers)
 
 
@@ -78,8 +89,3 @@ def collect(
             advance(len(group))
     found = [file.get(contender, seed, item.id) for item in inputs]
     return [answer for answer in found if answer is not None]
-
-
-def _answer(record: dict[str, Any]) -> Answer:
-    fields = {key: value for key, value in record.items() if key not in ("usage", "passages")}
-    return Answer(usage=Usage(**record["usage"]), passages=tuple(record["passages"]), **fields)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunewise.evaluation.collect import Answering
+from tunewise.runs.schema import Latency
 from tunewise.types import Input
 
 REQUESTS = 20
@@ -19,15 +20,9 @@ WARM_UP = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Latency:
-    """Wall times of single requests, milliseconds."""
+class ServedLatency(Latency):
+    """Latency on a warm model with a prefix cache, and what came from there."""
 
-    p50: float
-    p95: float
-    n: int
-    """Requests timed."""
-    first_token_p50: float | None
-    """Median time to the first token; None where the engine does not measure it."""
     cached_tokens: float
     """Mean prompt tokens taken from the prefix cache."""
 
@@ -39,7 +34,7 @@ def measure_latency(
     seed: int,
     advance: Callable[[int], None] = lambda units: None,
     clock: Callable[[], float] = time.perf_counter,
-) -> Latency:
+) -> ServedLatency:
     """Asks for answers one at a time; they are not kept.
 
     Args:
@@ -63,7 +58,7 @@ def measure_latency(
         if answer.seconds_to_first_token is not None:
             first.append(answer.seconds_to_first_token)
         advance(1)
-    return Latency(
+    return ServedLatency(
         p50=1000 * float(np.median(seconds)),
         p95=1000 * float(np.quantile(seconds, 0.95)),
         n=len(seconds),

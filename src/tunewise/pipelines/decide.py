@@ -28,7 +28,7 @@ from tunewise.decision.plan import Measured, Plan
 from tunewise.decision.rule import Demands, choose_plan, decide, futile
 from tunewise.errors import UserError
 from tunewise.evaluation.collect import AnswerFile, collect
-from tunewise.evaluation.latency import REQUESTS, WARM_UP, Latency, measure_latency
+from tunewise.evaluation.latency import REQUESTS, WARM_UP, ServedLatency, measure_latency
 from tunewise.exporting.model_card import ship
 from tunewise.metrics.by_name import CRASHED, Metric, metric_named, score_answers, side_metrics
 from tunewise.metrics.custom import own_metric_file
@@ -41,12 +41,14 @@ from tunewise.progress import Progress
 from tunewise.project.settings import Project
 from tunewise.report.findings import warnings_summary
 from tunewise.report.html import write_html
-from tunewise.report.verdict_json import Entry, Finished, document, shipped_quality
+from tunewise.report.verdict_json import Entry, Finished, shipped_quality, verdict_file
 from tunewise.runs.data_changes import about_earlier_runs
 from tunewise.runs.folder import RunFolder, open_run
 from tunewise.runs.ledger import check_ledger, note_use
 from tunewise.runs.made_from import MadeFrom
 from tunewise.runs.read import read_run
+from tunewise.runs.records import dump
+from tunewise.runs.schema import PLAN, SCORE, VERDICT, WrittenPlan
 from tunewise.storage import file_sha256, read_lines, shortened, write_json, write_lines
 from tunewise.types import Answer
 from tunewise.wording import in_points
@@ -298,7 +300,8 @@ def fit_all(job: Job) -> Fits:
         ]
     # Named while every trained contender had one seed: further seeds of its own do not undo it.
     final = replace(plan(), challenger=challenger)
-    write_json(run.file("plan.json"), {**asdict(final), "futile": hopeless})
+    plan_file = WrittenPlan(**asdict(final), futile=hopeless)
+    write_json(run.file("plan.json"), dump(PLAN, plan_file))
     run.event("planned", incumbent=final.incumbent, challenger=final.challenger)
     return Fits(fitted=fitted, skipped=skipped, plan=final, futile=hopeless, notes=tuple(notes))
 
@@ -382,7 +385,7 @@ def conclude(
         unused=prepared.unused,
         unused_test=prepared.unused_test,
     )
-    write_json(run.file("verdict.json"), document(finished))
+    write_json(run.file("verdict.json"), dump(VERDICT, verdict_file(finished)))
     write_html(read_run(run.path))
     run.event("decided", outcome=verdict.outcome)
     return run.path
@@ -434,7 +437,9 @@ def _measured(
     )
 
 
-def _latency(job: Job, fitted: Fitted, name: str, seed: int, engines: Sequence[Engine]) -> Latency:
+def _latency(
+    job: Job, fitted: Fitted, name: str, seed: int, engines: Sequence[Engine]
+) -> ServedLatency:
     inputs = [example.input for example in job.prepared.splits.test]
     total = min(REQUESTS, len(inputs)) + min(WARM_UP, len(inputs))
     with job.progress.task(f"{name}: latency", total=total) as advance, ExitStack() as stack:
@@ -455,7 +460,7 @@ def _write_scores(job: Job, entries: Sequence[Entry]) -> None:
     write_lines(
         job.run.file("scores.jsonl"),
         [
-            asdict(score)
+            dump(SCORE, score)
             for entry in entries
             for answers in entry.answers.values()
             for one in metrics

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tunewise import wording
-from tunewise.runs.schema import Contender, Quality, Run
+from tunewise.runs.schema import ContenderResult, Quality, Run
 
 _MAX_SEEDS = 3
 """Seeds of which the table shows each."""
@@ -18,14 +18,14 @@ class TableColumn:
     """A column of the table, and how it reads one contender."""
 
     title: str
-    cell: Callable[[Contender], str]
+    cell: Callable[[ContenderResult], str]
     left: bool = False
     widest: int | None = None
 
 
-def ranked(run: Run) -> list[Contender]:
+def ranked(run: Run) -> list[ContenderResult]:
     """The measured contenders, best first: the rows of the table."""
-    return sorted(run.measured, key=lambda c: -(c.quality.value if c.quality else 0.0))
+    return sorted(run.measured, key=lambda c: -c.quality.value)
 
 
 def table_columns(run: Run) -> dict[str, TableColumn]:
@@ -36,7 +36,7 @@ def table_columns(run: Run) -> dict[str, TableColumn]:
         "quality": TableColumn(title=run.metric, cell=_quality),
         "bar": TableColumn(
             title=f"0{'100':>{_BAR_CELLS - 1}}",
-            cell=lambda c: interval_bar(c.quality) if c.quality else "",
+            cell=lambda c: interval_bar(c.quality),
             left=True,
         ),
         "difference": TableColumn(
@@ -61,17 +61,15 @@ def table_columns(run: Run) -> dict[str, TableColumn]:
     }
 
 
-def _name(run: Run, contender: Contender) -> str:
+def _name(run: Run, contender: ContenderResult) -> str:
     return ("→ " if contender.name == run.recommended else "  ") + contender.name
 
 
-def _quality(contender: Contender) -> str:
+def _quality(contender: ContenderResult) -> str:
     quality = contender.quality
-    if quality is None:
-        return ""
     text = wording.percent(quality.value)
     if quality.computed:
-        text += f" ({wording.percent_span(quality.low, quality.high)})"
+        text += f" ({wording.percent_span(quality.lower, quality.upper)})"
     each = sorted(contender.by_seed.items())
     if len(each) < 2:
         return text
@@ -81,7 +79,7 @@ def _quality(contender: Contender) -> str:
     return f"{text}\nseeds {' '.join(shown)}{more}\nmean {mean}"
 
 
-def _difference(run: Run, contender: Contender) -> str:
+def _difference(run: Run, contender: ContenderResult) -> str:
     item = run.difference(contender.name, run.plan.incumbent or "")
     if item is None:
         return ""
@@ -94,7 +92,7 @@ def interval_bar(quality: Quality) -> str:
     def cell(value: float) -> int:
         return round(min(max(value, 0.0), 1.0) * (_BAR_CELLS - 1))
 
-    low, middle, high = cell(quality.low), cell(quality.value), cell(quality.high)
+    low, middle, high = cell(quality.lower), cell(quality.value), cell(quality.upper)
     cells = ["─" if low <= position <= high else " " for position in range(_BAR_CELLS)]
     cells[low], cells[high] = "╶", "╴"
     cells[middle] = "●"

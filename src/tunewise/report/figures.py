@@ -8,7 +8,7 @@ from markupsafe import Markup
 from tunewise import wording
 from tunewise.report import plots
 from tunewise.report.sentences import seeds
-from tunewise.runs.schema import Contender, Run
+from tunewise.runs.schema import ContenderResult, Run
 
 WIDE, NARROW = 900, 344
 """Drawn widths of each plot in pixels, for a screen and for a phone 390 pixels wide."""
@@ -49,16 +49,15 @@ def key_figures(run: Run) -> list[Figure]:
     if best is None:
         return figures
     beside = f"{other.name} " if other else ""
-    if best.quality:
-        span = wording.percent_span(best.quality.low, best.quality.high)
-        each = seeds(best)
-        figures.append(
-            Figure(
-                value=wording.percent(best.quality.value),
-                label=f"{run.metric} of {best.name}",
-                detail=f"interval {span}" + (f"; {each}" if each else ""),
-            )
+    span = wording.percent_span(best.quality.lower, best.quality.upper)
+    each = seeds(best)
+    figures.append(
+        Figure(
+            value=wording.percent(best.quality.value),
+            label=f"{run.metric} of {best.name}",
+            detail=f"interval {span}" + (f"; {each}" if each else ""),
         )
+    )
     if run.primary:
         figures.append(
             Figure(
@@ -125,12 +124,12 @@ def scatter(run: Run) -> Plot | None:
             label=c.name,
             x=c.tokens.prompt,
             value=100 * c.quality.value,
-            low=100 * c.quality.low,
-            high=100 * c.quality.high,
+            low=100 * c.quality.lower,
+            high=100 * c.quality.upper,
             role=role_of(run, c.name),
         )
         for c in run.measured
-        if c.tokens and c.quality
+        if c.tokens
     ]
     if not points:
         return None
@@ -159,7 +158,7 @@ def latency(run: Run) -> Plot | None:
     return both(lambda width: plots.latency(rows, width=width))
 
 
-def _latency_text(contender: Contender) -> str:
+def _latency_text(contender: ContenderResult) -> str:
     if contender.latency is None:
         return ""
     text = wording.milliseconds(contender.latency.p50)

@@ -27,7 +27,7 @@ from tunewise.report.sentences import (
     what_would_change,
 )
 from tunewise.report.summary import summary
-from tunewise.runs.schema import Contender, Json, Run
+from tunewise.runs.schema import ContenderResult, Json, Run
 from tunewise.types import JsonValue
 
 _MAX_SETTING, _MAX_TRIAL_VALUE, _MAX_TRIALS = 2_000, 160, 60
@@ -118,7 +118,7 @@ def render_html(run: Run) -> str:
         scatter=scatter(run),
         latency=latency(run),
         rows=[_row(run, contender) for contender in _ranked(run)],
-        with_cost=any(c.cost_per_1000 is not None for c in run.measured),
+        with_cost=any(c.cost is not None for c in run.measured),
         found=found,
         shown=shown,
         chosen=[_chosen(run, contender) for contender in _ranked(run)],
@@ -136,36 +136,33 @@ def write_html(run: Run) -> Path:
     return path
 
 
-def _ranked(run: Run) -> list[Contender]:
-    return sorted(run.measured, key=lambda c: -(c.quality.value if c.quality else 0.0))
+def _ranked(run: Run) -> list[ContenderResult]:
+    return sorted(run.measured, key=lambda c: -c.quality.value)
 
 
-def _row(run: Run, contender: Contender) -> _ContenderRow:
+def _row(run: Run, contender: ContenderResult) -> _ContenderRow:
     quality, tokens, latency = contender.quality, contender.tokens, contender.latency
     role = role_of(run, contender.name)
     tags = [role] if role != "other" else []
     if contender.name == run.recommended:
         tags.insert(0, "recommended" if run.outcome != "undecided" else "use meanwhile")
     against = run.difference(contender.name, run.plan.incumbent or "")
-    value = quality.value if quality else 0.0
-    low, high = (quality.low, quality.high) if quality else (0.0, 0.0)
+    low, high = quality.lower, quality.upper
     bar = plots.IntervalRow(
         label=contender.name,
-        value=100 * value,
+        value=100 * quality.value,
         low=100 * low,
         high=100 * high,
-        text=wording.percent(value),
+        text=wording.percent(quality.value),
         role=role,
     )
-    cost = contender.cost_per_1000
+    cost = contender.cost
     return _ContenderRow(
         name=contender.name,
         role=role,
         tags=tuple(tags),
-        quality=wording.percent(value),
-        interval=(
-            wording.percent_span(low, high) if quality and quality.computed else "no interval"
-        ),
+        quality=wording.percent(quality.value),
+        interval=wording.percent_span(low, high) if quality.computed else "no interval",
         seeds=seeds(contender) or "",
         bar=Markup(plots.interval_bar(bar)),  # noqa: S704  built by ElementTree
         difference=wording.points(against.delta) if against else "",
@@ -178,11 +175,11 @@ def _row(run: Run, contender: Contender) -> _ContenderRow:
         ),
         fit="" if contender.fit.seconds is None else wording.duration(contender.fit.seconds),
         errors=str(contender.errors) if contender.errors else "",
-        cost="" if cost is None else wording.money(cost, contender.currency),
+        cost="" if cost is None else wording.money(cost.per_1000_requests, cost.currency),
     )
 
 
-def _chosen(run: Run, contender: Contender) -> _Chosen:
+def _chosen(run: Run, contender: ContenderResult) -> _Chosen:
     fit = contender.fit
     facts: list[tuple[str, str]] = []
     if contender.dev is not None:
@@ -201,9 +198,9 @@ def _chosen(run: Run, contender: Contender) -> _Chosen:
                 f"{wording.percent(contender.without_errors)} ({contender.errors} crashed)",
             )
         )
-    if contender.recall_at_k is not None:
-        at = f" at {contender.recall_k}" if contender.recall_k else ""
-        facts.append((f"recall{at}", wording.percent(contender.recall_at_k)))
+    if contender.retrieval:
+        recall = contender.retrieval
+        facts.append((f"recall at {recall.k}", wording.percent(recall.recall_at_k)))
     if contender.trained:
         facts.append(("seeds", seeds(contender) or str(contender.seeds)))
     facts += [(f"tokens {name}", wording.count(value)) for name, value in fit.tokens.items()]
@@ -228,7 +225,7 @@ def _chosen(run: Run, contender: Contender) -> _Chosen:
     )
 
 
-def _spent(contender: Contender) -> str:
+def _spent(contender: ContenderResult) -> str:
     parts: list[str] = []
     tokens = sum(contender.fit.tokens.values())
     if tokens:

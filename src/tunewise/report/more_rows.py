@@ -62,7 +62,7 @@ def use_unused(run: Run) -> list[str]:
     return [
         said[name].format(rows=_labelled(n, name), all=count(everything))
         for name, n in run.splits.unused.items()
-        if name in said
+        if n and name in said
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tunewise.project.contenders import BUILT_IN
-from tunewise.runs.schema import Contender, Run
+from tunewise.runs.schema import ContenderResult, Run
 from tunewise.wording import (
     count,
     difference,
@@ -50,23 +50,21 @@ def when_to_fine_tune(run: Run) -> list[Question]:
     return [_teachable(run), _enough_without(run), _cost_and_latency(run), _improves(run)]
 
 
-def _score(contender: Contender) -> str:
-    if contender.quality is None:
-        return contender.name
-    low, high = contender.quality.low, contender.quality.high
+def _score(contender: ContenderResult) -> str:
+    low, high = contender.quality.lower, contender.quality.upper
     value = percent(contender.quality.value)
     return f"{contender.name} {value} ({percent_span(low, high)})"
 
 
-def _value(contender: Contender) -> float:
-    return contender.quality.value if contender.quality else 0.0
+def _value(contender: ContenderResult) -> float:
+    return contender.quality.value
 
 
 def _teachable(run: Run) -> Question:
     question = "Is there a use case that examples can teach?"
     learned = [c for c in run.measured if c.name not in _NOT_FROM_EXAMPLES and not c.ceiling]
     constant = run.contender("constant")
-    if not learned or constant is None or constant.quality is None:
+    if not learned or constant is None:
         return Question(
             question=question,
             reply="not measured",
@@ -75,11 +73,7 @@ def _teachable(run: Run) -> Question:
         )
     best = max(learned, key=_value)
     against = run.difference(best.name, "constant")
-    shown = (
-        against.low > 0
-        if against
-        else best.quality is not None and best.quality.low > constant.quality.high
-    )
+    shown = against.low > 0 if against else best.quality.lower > constant.quality.upper
     text = f"The best that learned from your examples: {_score(best)}. "
     text += f"An answer that ignores the input: {percent(constant.quality.value)}"
     text += f"; the difference is {difference(against)}." if against else "."
@@ -156,16 +150,17 @@ def _cost_and_latency(run: Run) -> Question:
         trained = challenger.fit.tokens.get("trained")
         tokens = f" and {count(trained)} trained tokens" if trained else ""
         parts.append(f"Fitting it took {duration(challenger.fit.seconds)}{tokens}.")
-    if challenger.cost_per_1000 is not None and incumbent.cost_per_1000 is not None:
-        ratios.append((incumbent.cost_per_1000 + 1e-9) / (challenger.cost_per_1000 + 1e-9))
+    if challenger.cost and incumbent.cost:
+        mine, theirs = challenger.cost.per_1000_requests, incumbent.cost.per_1000_requests
+        ratios.append((theirs + 1e-9) / (mine + 1e-9))
         parts.append(
-            f"A thousand requests cost {money(challenger.cost_per_1000, challenger.currency)} "
-            f"against {money(incumbent.cost_per_1000, incumbent.currency)}."
+            f"A thousand requests cost {money(mine, challenger.cost.currency)} "
+            f"against {money(theirs, incumbent.cost.currency)}."
         )
     else:
         parts.append("What that is in money was not measured in this run: [prices] would tell.")
     reply = _weigh(ratios)
-    if challenger.cost_per_1000 is None or incumbent.cost_per_1000 is None:
+    if challenger.cost is None or incumbent.cost is None:
         question = "Do tokens and latency argue for it? (What it costs was not measured.)"
     return Question(question=question, reply=reply, text=" ".join(parts))
 

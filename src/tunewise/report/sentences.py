@@ -6,7 +6,7 @@ decided, the number at which it would decide otherwise.
 
 from tunewise.project.contenders import BUILT_IN
 from tunewise.report.more_rows import label_more
-from tunewise.runs.schema import Contender, Run
+from tunewise.runs.schema import ContenderResult, Run
 from tunewise.types import Comparison, JsonValue
 from tunewise.wording import (
     amount,
@@ -51,12 +51,12 @@ def _first_sentence(text: str) -> tuple[str, str]:
     return (f"{first}." if rest else first), rest.strip()
 
 
-def seeds(contender: Contender) -> str | None:
+def seeds(contender: ContenderResult) -> str | None:
     """`seeds 95.9%, 93.9%, 89.8%, mean 93.2%`; None where there is one."""
     return by_seed(contender.by_seed) if len(contender.by_seed) > 1 else None
 
 
-def chose(contender: Contender, *, longest: int = 28) -> str:
+def chose(contender: ContenderResult, *, longest: int = 28) -> str:
     """What a contender chose on dev, in one line; texts longer than `longest` are clipped."""
     return ", ".join(
         f"{name} {brief(value, longest=longest)}"
@@ -107,7 +107,7 @@ def what_would_change(run: Run) -> list[str]:
 
 
 def _worth_more(
-    run: Run, primary: Comparison, challenger: Contender, incumbent: Contender
+    run: Run, primary: Comparison, challenger: ContenderResult, incumbent: ContenderResult
 ) -> list[str]:
     demands = run.decision
     # The rule asks the same distance to every contender without training.
@@ -118,13 +118,12 @@ def _worth_more(
         f"`minimum_gain` above {threshold(enough)} (now {setting(demands.minimum_gain)}) the "
         f"verdict would be open, above {threshold(primary.high)} it would be {incumbent.name}."
     ]
-    if challenger.quality:
-        floor = demands.minimum_quality
-        now = "none set" if floor is None else setting(floor)
-        lines.append(
-            f"A higher floor: `minimum_quality` above {threshold(challenger.quality.value)} "
-            f"(now {now}) would exclude {challenger.name}."
-        )
+    floor = demands.minimum_quality
+    now = "none set" if floor is None else setting(floor)
+    lines.append(
+        f"A higher floor: `minimum_quality` above {threshold(challenger.quality.value)} "
+        f"(now {now}) would exclude {challenger.name}."
+    )
     if challenger.latency:
         limit = demands.maximum_latency_ms
         now = "none set" if limit is None else setting(limit)
@@ -141,7 +140,7 @@ def _worth_more(
 
 
 def _cheaper(
-    run: Run, primary: Comparison, challenger: Contender, incumbent: Contender
+    run: Run, primary: Comparison, challenger: ContenderResult, incumbent: ContenderResult
 ) -> list[str]:
     return [
         f"Quality: {challenger.name} was shown no worse than {incumbent.name} by your "
@@ -153,7 +152,7 @@ def _cheaper(
 
 
 def _not_worth_it(
-    run: Run, primary: Comparison, challenger: Contender, incumbent: Contender
+    run: Run, primary: Comparison, challenger: ContenderResult, incumbent: ContenderResult
 ) -> list[str]:
     gain = run.decision.minimum_gain
     if run.outcome != incumbent.name:
@@ -189,7 +188,7 @@ def _not_worth_it(
 
 
 def _cannot_tell(
-    run: Run, primary: Comparison, challenger: Contender, incumbent: Contender
+    run: Run, primary: Comparison, challenger: ContenderResult, incumbent: ContenderResult
 ) -> list[str]:
     gain = run.decision.minimum_gain
     more = label_more(run)
@@ -228,15 +227,14 @@ def _cannot_tell(
     return lines
 
 
-def _rivals(run: Run, challenger: Contender, incumbent: Contender) -> list[tuple[Contender, float]]:
+def _rivals(
+    run: Run, challenger: ContenderResult, incumbent: ContenderResult
+) -> list[tuple[ContenderResult, float]]:
     """The other contenders without training, each with the challenger's lead over it."""
     return [
         (other, challenger.quality.value - other.quality.value)
         for other in run.measured
-        if other.quality
-        and challenger.quality
-        and not (other.trained or other.ceiling)
-        and other.name not in (incumbent.name, "constant")
+        if not (other.trained or other.ceiling) and other.name not in (incumbent.name, "constant")
     ]
 
 
@@ -244,11 +242,11 @@ def _nothing_learned(run: Run) -> list[str]:
     constant = run.contender("constant")
     best = max(
         (c for c in run.measured if c.name != "constant" and not c.ceiling),
-        key=lambda c: c.quality.value if c.quality else 0.0,
+        key=lambda c: c.quality.value,
         default=None,
     )
     lines: list[str] = []
-    if constant and constant.quality and best and best.quality:
+    if constant and best:
         against = run.difference(best.name, "constant")
         gap = f", {difference(against)}" if against else ""
         lines.append(
@@ -296,7 +294,7 @@ def _other_requests(run: Run) -> str:
     )
 
 
-def _request_tokens(contender: Contender) -> float | None:
+def _request_tokens(contender: ContenderResult) -> float | None:
     tokens = contender.tokens
     return tokens.prompt + tokens.completion if tokens else None
 

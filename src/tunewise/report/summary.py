@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tunewise.project.contenders import BUILT_IN
 from tunewise.report.more_rows import rows_needed, use_unused
 from tunewise.report.sentences import seeds
-from tunewise.runs.schema import Contender, Run
+from tunewise.runs.schema import ContenderResult, Run
 from tunewise.statistics.intervals import MINIMUM_ROWS
 from tunewise.types import Comparison
 from tunewise.wording import (
@@ -177,12 +177,9 @@ def _between(found: Comparison) -> str:
     )
 
 
-def _scored(contender: Contender) -> str:
-    quality = contender.quality
-    if quality is None:
-        return "nothing"
+def _scored(contender: ContenderResult) -> str:
     each = seeds(contender)
-    return percent(quality.value) + (f" ({each})" if each else "")
+    return percent(contender.quality.value) + (f" ({each})" if each else "")
 
 
 def _cost(run: Run, name: str) -> str:
@@ -204,8 +201,8 @@ def _running(run: Run, name: str) -> str:
     if one.latency:
         parts.append(milliseconds(one.latency.p50))
     text = f"One request takes {' and '.join(parts)}" if parts else ""
-    if one.cost_per_1000 is not None:
-        price = money(one.cost_per_1000, one.currency)
+    if one.cost is not None:
+        price = money(one.cost.per_1000_requests, one.cost.currency)
         return f"{text}; 1,000 cost {price}." if text else f"1,000 requests cost {price}."
     unpriced = "what that costs in money was not measured (no [prices] given)"
     return f"{text}; {unpriced}." if text else ""
@@ -215,5 +212,5 @@ def _difference(run: Run, a: str | None, b: str | None) -> Comparison | None:
     return run.difference(a, b) if a and b else None
 
 
-def _value(contender: Contender) -> float:
-    return contender.quality.value if contender.quality else 0.0
+def _value(contender: ContenderResult) -> float:
+    return contender.quality.value

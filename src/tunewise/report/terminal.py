@@ -36,7 +36,7 @@ from tunewise.report.sentences import (
     what_would_change,
 )
 from tunewise.report.summary import summary
-from tunewise.runs.schema import Contender, Run
+from tunewise.runs.schema import ContenderResult, Run
 from tunewise.storage import shortened
 
 _MIN_CHOICE_CELLS = 28
@@ -127,7 +127,7 @@ def _table(run: Run, columns: Sequence[TableColumn]) -> Table:
     return table
 
 
-def _style(run: Run, contender: Contender) -> str:
+def _style(run: Run, contender: ContenderResult) -> str:
     if contender.name == run.recommended:
         return "bold"
     return "dim" if contender.ceiling else ""

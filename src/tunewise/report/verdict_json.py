@@ -1,20 +1,33 @@
-"""Turns what a run measured into the contracted verdict.json. Decides nothing."""
+"""Turns what a run measured into what verdict.json says. Decides nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
 from tunewise.decision.plan import Measured, Plan
 from tunewise.decision.rule import quality as quality_interval
-from tunewise.evaluation.latency import Latency
+from tunewise.evaluation.latency import ServedLatency
 from tunewise.metrics.by_name import Metric, quality, side_metrics
 from tunewise.project.settings import Prices, Project
+from tunewise.runs.schema import (
+    ContenderResult,
+    Cost,
+    FitRecord,
+    ModelUsed,
+    PlannedComparison,
+    Quality,
+    Recall,
+    SkippedContender,
+    SplitSizes,
+    TaskAsked,
+    Tokens,
+    VerdictFile,
+)
 from tunewise.statistics.intervals import Interval, NotComputed
 from tunewise.text.answer_text import split_thoughts
 from tunewise.types import Answer, Fit, Kind, Splits, Verdict
 
-SCHEMA = 1
 NOT_MEASURED = (
     "Retention (what general ability the training cost) was not measured in this version.",
     "Cost over time was not measured in this version; rule 2 (as good and cheaper) was not used.",
@@ -33,7 +46,7 @@ class Entry:
     answers: Mapping[int, Sequence[Answer]]
     """seed -> its test answers, in test order."""
     measured: Measured
-    latency: Latency
+    latency: ServedLatency
     retrieval: Mapping[str, Any]
 
 
@@ -60,57 +73,47 @@ class Finished:
     """How many of these would be test rows, about."""
 
 
-def document(run: Finished) -> dict[str, Any]:
-    """verdict.json as a dictionary; see design section 5 for its contract."""
-    task, verdict = run.project.task, run.verdict
+def verdict_file(run: Finished) -> VerdictFile:
+    """What verdict.json says."""
+    task, verdict, plan = run.project.task, run.verdict, run.plan
     test = run.splits.test
-    groups = {example.group or example.id for example in test}
-    challenger = run.plan.challenger
-    return {
-        "schema": SCHEMA,
-        "outcome": verdict.outcome,
-        "recommended": verdict.recommended,
-        "reason": verdict.reason,
-        "rule": verdict.rule,
-        "metric": run.metric.name,
-        "n_test": len(test),
-        "test_set_uses": run.look,
-        "task": {"instruction": task.instruction, "kind": task.kind, "metric": task.metric},
-        "contenders": [
-            *(_contender(entry, run) for entry in run.entries),
-            *({"name": name, "skipped": why} for name, why in run.skipped.items()),
-        ],
-        "comparisons": [asdict(comparison) for comparison in verdict.comparisons],
-        "constraints": [asdict(constraint) for constraint in verdict.constraints],
-        "plan": {
-            "incumbent": run.plan.incumbent,
-            "challenger": challenger,
-            "shipped_seed": run.plan.ships.get(challenger) if challenger else None,
-            "futile": run.futile,
-            "written_before_test": True,
-        },
-        "splits": {
-            "train": len(run.splits.train),
-            "dev": len(run.splits.dev),
-            "test": len(test),
-            "groups": len(groups),
-            "fingerprint": run.splits.fingerprint,
-            "unused": dict(run.unused),
-            "unused_test": run.unused_test,
-        },
-        "model": {
-            "base": run.project.model.base,
-            "engine": run.engine,
-            "why": run.engine_why,
-        },
-        "decision": asdict(run.project.decision),
-        "retention": {},
-        "economics": {},
-        "learning_curve": {},
-        "examples_needed": verdict.examples_needed,
-        "notes": [*run.notes, *_about_thoughts(run.entries), *NOT_MEASURED],
-        "reproduce": run.reproduce,
-    }
+    return VerdictFile(
+        outcome=verdict.outcome,
+        recommended=verdict.recommended,
+        reason=verdict.reason,
+        rule=verdict.rule,
+        metric=run.metric.name,
+        n_test=len(test),
+        test_set_uses=run.look,
+        task=TaskAsked(instruction=task.instruction, kind=task.kind, metric=task.metric),
+        contenders=(
+            *(_result(entry, run) for entry in run.entries),
+            *(SkippedContender(name=name, skipped=why) for name, why in run.skipped.items()),
+        ),
+        comparisons=verdict.comparisons,
+        constraints=verdict.constraints,
+        plan=PlannedComparison(
+            incumbent=plan.incumbent,
+            challenger=plan.challenger,
+            shipped_seed=plan.ships.get(plan.challenger) if plan.challenger else None,
+            futile=run.futile,
+            written_before_test=True,
+        ),
+        splits=SplitSizes(
+            train=len(run.splits.train),
+            dev=len(run.splits.dev),
+            test=len(test),
+            groups=len({example.group or example.id for example in test}),
+            fingerprint=run.splits.fingerprint,
+            unused=run.unused,
+            unused_test=run.unused_test,
+        ),
+        model=ModelUsed(base=run.project.model.base, engine=run.engine, why=run.engine_why),
+        decision=run.project.decision,
+        examples_needed=verdict.examples_needed,
+        notes=(*run.notes, *_about_thoughts(run.entries), *NOT_MEASURED),
+        reproduce=run.reproduce,
+    )
 
 
 def shipped_quality(
@@ -127,59 +130,52 @@ def shipped_quality(
     )
 
 
-def _contender(entry: Entry, run: Finished) -> dict[str, Any]:
+def _result(entry: Entry, run: Finished) -> ContenderResult:
     answers = entry.answers[entry.shipped_seed]
     found = shipped_quality(entry, run.metric, run.splits)
     errors = sum(answer.text is None for answer in answers)
     answered = None
     if 0 < errors < len(answers):
         answered = shipped_quality(entry, run.metric, run.splits, answered_only=True).value
-    tokens = {
-        "prompt": fmean(answer.usage.prompt_tokens for answer in answers),
-        "cached": entry.latency.cached_tokens,
-        "completion": fmean(answer.usage.completion_tokens for answer in answers),
-        "thinking": fmean(answer.usage.thinking_tokens for answer in answers),
-    }
+    tokens = Tokens(
+        prompt=fmean(answer.usage.prompt_tokens for answer in answers),
+        cached=entry.latency.cached_tokens,
+        completion=fmean(answer.usage.completion_tokens for answer in answers),
+        thinking=fmean(answer.usage.thinking_tokens for answer in answers),
+    )
     targets = [example.target for example in run.splits.test]
     kind: Kind = run.project.task.kind or "generation"
-    return {
-        "name": entry.name,
-        "quality": {
-            "value": found.value,
-            "low": found.low if isinstance(found, Interval) else None,
-            "high": found.high if isinstance(found, Interval) else None,
-            "method": found.method if isinstance(found, Interval) else found.reason,
-        },
-        "seeds": len(entry.answers),
-        "by_seed": {
-            str(seed): entry.measured.quality(seed) for seed in sorted(entry.measured.scores)
-        },
-        "errors": errors,
-        "without_errors": answered,
-        "cut_in_thoughts": _cut_in_thoughts(answers),
-        "secondary": {
+    return ContenderResult(
+        name=entry.name,
+        quality=Quality(
+            value=found.value,
+            low=found.low if isinstance(found, Interval) else None,
+            high=found.high if isinstance(found, Interval) else None,
+            method=found.method if isinstance(found, Interval) else found.reason,
+        ),
+        seeds=len(entry.answers),
+        by_seed={seed: entry.measured.quality(seed) for seed in sorted(entry.measured.scores)},
+        errors=errors,
+        without_errors=answered,
+        cut_in_thoughts=_cut_in_thoughts(answers),
+        secondary={
             side.name: quality(side, [answer.text for answer in answers], targets)
             for side in side_metrics(kind, run.metric)
         },
-        "trained": entry.trained,
-        "ceiling": entry.ceiling,
-        "dev": run.plan.dev_quality[entry.name],
-        "tokens": tokens,
-        "latency_ms": {
-            "p50": entry.latency.p50,
-            "p95": entry.latency.p95,
-            "n": entry.latency.n,
-            "first_token_p50": entry.latency.first_token_p50,
-        },
-        "cost": _cost(tokens, run.project.prices),
-        "retrieval": dict(entry.retrieval),
-        "fit": {
-            "seconds": entry.fit.seconds,
-            "settings": {k: v for k, v in entry.fit.settings.items() if k != "retrieval"},
-            "tokens": dict(entry.fit.tokens),
-            "trials": [dict(trial) for trial in entry.fit.trials],
-        },
-    }
+        trained=entry.trained,
+        ceiling=entry.ceiling,
+        dev=run.plan.dev_quality[entry.name],
+        tokens=tokens,
+        latency=entry.latency,
+        cost=_cost(tokens, run.project.prices),
+        retrieval=Recall(**entry.retrieval) if entry.retrieval else None,
+        fit=FitRecord(
+            seconds=entry.fit.seconds,
+            settings={k: v for k, v in entry.fit.settings.items() if k != "retrieval"},
+            tokens=entry.fit.tokens,
+            trials=entry.fit.trials,
+        ),
+    )
 
 
 def _cut_in_thoughts(answers: Sequence[Answer]) -> int:
@@ -207,14 +203,14 @@ def _about_thoughts(entries: Sequence[Entry]) -> list[str]:
     return notes
 
 
-def _cost(tokens: Mapping[str, float], prices: Prices) -> dict[str, Any]:
-    """Price of 1,000 requests by tokens; empty when no prices are given."""
+def _cost(tokens: Tokens, prices: Prices) -> Cost | None:
+    """Price of 1,000 requests by tokens; None when no prices are given."""
     if prices.prompt_tokens is None or prices.completion_tokens is None:
-        return {}
+        return None
     cached_price = prices.prompt_tokens if prices.cached_tokens is None else prices.cached_tokens
     millionths = (
-        (tokens["prompt"] - tokens["cached"]) * prices.prompt_tokens
-        + tokens["cached"] * cached_price
-        + tokens["completion"] * prices.completion_tokens
+        (tokens.prompt - tokens.cached) * prices.prompt_tokens
+        + tokens.cached * cached_price
+        + tokens.completion * prices.completion_tokens
     )
-    return {"per_1000_requests": millionths / 1000, "currency": prices.currency}
+    return Cost(per_1000_requests=millionths / 1000, currency=prices.currency)

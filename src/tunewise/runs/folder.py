@@ -22,6 +22,8 @@ from tunewise.errors import UserError
 from tunewise.project.load import resolved_toml
 from tunewise.project.settings import Project
 from tunewise.runs.made_from import MADE_FROM, Item, MadeFrom, changed_items, changed_settings
+from tunewise.runs.records import dump
+from tunewise.runs.schema import TEST_ROW, HeldOut
 from tunewise.storage import append_lines, read_lines, write_json, write_lines, write_text
 from tunewise.types import Example, Splits
 
@@ -160,7 +162,8 @@ def _begin(run: RunFolder, splits: Splits) -> None:
         return
     write_text(run.file("project.toml"), resolved_toml(run.project))
     write_json(run.file("environment.json"), _environment())
-    write_lines(run.file("test.jsonl"), [_shown(example) for example in splits.test])
+    tests = [HeldOut(id=row.id, input=row.input.text, target=row.target) for row in splits.test]
+    write_lines(run.file("test.jsonl"), [dump(TEST_ROW, row) for row in tests])
     write_json(
         run.file("splits.json"),
         {
@@ -240,10 +243,6 @@ def _changes(path: Path, project: Project, splits: Splits) -> list[str]:
         *found,
         *changed_settings((path / "project.toml").read_text("utf-8"), resolved_toml(project)),
     ]
-
-
-def _shown(example: Example) -> dict[str, Any]:
-    return {"id": example.id, "input": example.input.text, "target": example.target}
 
 
 def _environment() -> dict[str, object]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import cast
 
 from tunewise.data.checks.personal import without_personal_data
-from tunewise.runs.schema import Contender, Json, Run
+from tunewise.runs.schema import ContenderResult, Json, Run
 from tunewise.types import JsonValue
 
 
@@ -34,7 +34,9 @@ def without_personal(run: Run) -> Run:
     scores = tuple(
         replace(score, reason=mask(score.reason)) if score.reason else score for score in run.scores
     )
-    contenders = tuple(_contender(contender, mask) for contender in run.contenders)
+    contenders = tuple(
+        _contender(one, mask) if isinstance(one, ContenderResult) else one for one in run.contenders
+    )
     return replace(
         run,
         tests=tests,
@@ -45,7 +47,7 @@ def without_personal(run: Run) -> Run:
     )
 
 
-def _contender(contender: Contender, mask: Callable[[str], str]) -> Contender:
+def _contender(contender: ContenderResult, mask: Callable[[str], str]) -> ContenderResult:
     fit = contender.fit
     settings = cast(Json, _masked(fit.settings, mask))
     trials = tuple(cast(Json, _masked(trial, mask)) for trial in fit.trials)

@@ -1,16 +1,46 @@
-"""What a report knows of one run, as frozen records; knows neither files nor rendering."""
+"""What the files of a run hold, as frozen records: whoever writes a file and whoever reads it.
+
+A record's fields are the file's keys, in the file's order.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from tunewise.types import Answer, Comparison, Constraint, JsonValue, Score
+import pydantic
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    GetPydanticSchema,
+    Tag,
+    TypeAdapter,
+    WrapSerializer,
+)
+from pydantic import SerializerFunctionWrapHandler as Inner
 
-Rule = Literal["worth_more", "cheaper", "not_worth_it", "cannot_tell", "nothing_learned"]
-"""Which rule of the method decided."""
-Json: TypeAlias = Mapping[str, JsonValue]
-"""An object as it stood in the file."""
+from tunewise.decision.plan import Plan
+from tunewise.project.settings import DecisionSettings
+from tunewise.types import Answer, Comparison, Constraint, JsonValue, Kind, Rule, Score
+
+Json: TypeAlias = Annotated[
+    Mapping[str, JsonValue],
+    GetPydanticSchema(lambda _, handler: handler(Mapping[str, pydantic.JsonValue])),
+]
+"""An object as it stands in the file."""
+
+
+def _empty_if_none(value: object, inner: Inner) -> object:
+    return {} if value is None else inner(value)
+
+
+def _none_if_empty(value: object) -> object:
+    return value or None
+
+
+_OR_EMPTY = (BeforeValidator(_none_if_empty), WrapSerializer(_empty_if_none))
+"""None is written as `{}`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,10 +48,26 @@ class Quality:
     """The primary metric over the test examples, 0 to 1, with its confidence interval."""
 
     value: float
-    low: float
-    high: float
-    computed: bool = True
-    """False: too few rows for an interval; it is 0 to 1 then."""
+    low: float | None = None
+    high: float | None = None
+    """None: no interval could be computed."""
+    method: str | None = None
+    """The procedure, or why there is no interval."""
+
+    @property
+    def computed(self) -> bool:
+        """Whether there is an interval."""
+        return self.low is not None and self.high is not None
+
+    @property
+    def lower(self) -> float:
+        """The interval's lower end; 0 where there is none."""
+        return 0.0 if self.low is None else self.low
+
+    @property
+    def upper(self) -> float:
+        """The interval's upper end; 1 where there is none."""
+        return 1.0 if self.high is None else self.high
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,8 +75,11 @@ class Tokens:
     """Mean tokens of one request."""
 
     prompt: float
-    cached: float
-    completion: float
+    cached: float = 0.0
+    """Those of the prompt that came from the prefix cache, as served."""
+    completion: float = 0.0
+    thinking: float = 0.0
+    """Those of the completion that were thoughts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,74 +87,130 @@ class Latency:
     """Milliseconds of a request asked alone, on a warm model."""
 
     p50: float
-    p95: float | None
-    n: int | None
+    p95: float | None = None
+    n: int | None = None
     """Requests timed."""
-    first_token_p50: float | None
+    first_token_p50: float | None = None
+    """Median time to the first token; None where the engine does not measure it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """What requests cost by their tokens."""
+
+    per_1000_requests: float
+    currency: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recall:
+    """How often the document that a row names is among the passages shown."""
+
+    recall_at_k: float
+    k: int
+    """Passages shown."""
+    n: int | None = None
+    """Rows that name a document."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FitRecord:
     """What fitting cost and what it chose on dev."""
 
-    seconds: float | None
-    settings: Json
-    tokens: Mapping[str, int]
+    seconds: float | None = None
+    settings: Json = field(default_factory=dict[str, JsonValue])
+    tokens: Mapping[str, int] = field(default_factory=dict[str, int])
     """Spent: `prefilled`, `generated`, `trained`."""
-    trials: tuple[Json, ...]
+    trials: tuple[Json, ...] = ()
     """Every setting tried, with its dev quality."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Contender:
-    """One row of the verdict: measured, or skipped with the reason."""
+class ContenderResult:
+    """What was measured of one contender that ran."""
 
     name: str
-    skipped: str | None
-    """Why it did not run; then everything below is empty."""
-    quality: Quality | None
-    dev: float | None
-    trained: bool
-    ceiling: bool
-    """Shown for scale, not a candidate."""
-    seeds: int
-    errors: int
-    """Answers that crashed; they count as wrong."""
-    without_errors: float | None
-    """Quality over the answers that did not crash."""
-    secondary: Mapping[str, float]
-    tokens: Tokens | None
-    latency: Latency | None
-    cost_per_1000: float | None
-    currency: str | None
-    fit: FitRecord
-    recall_at_k: float | None
-    recall_k: int | None
+    quality: Quality
+    """Of the seed that ships."""
+    seeds: int = 1
     by_seed: Mapping[int, float] = field(default_factory=dict[int, float])
-    """seed -> quality on the test examples; `quality` is that of the one that ships."""
+    """seed -> quality on the test examples."""
+    errors: int = 0
+    """Answers that crashed; they count as wrong."""
+    without_errors: float | None = None
+    """Quality over the answers that did not crash; None where all or none did."""
+    cut_in_thoughts: int = 0
+    """Answers whose thoughts have no end."""
+    secondary: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Metric -> its value."""
+    trained: bool = False
+    ceiling: bool = False
+    """Shown for scale, not a candidate."""
+    dev: float | None = None
+    """Quality on dev."""
+    tokens: Tokens | None = None
+    latency: Annotated[Latency | None, Field(alias="latency_ms")] = None
+    cost: Annotated[Cost | None, *_OR_EMPTY] = None
+    """None: the project gives no prices of tokens."""
+    retrieval: Annotated[Recall | None, *_OR_EMPTY] = None
+    fit: FitRecord = FitRecord()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class SkippedContender:
+    """A contender that did not run."""
+
+    name: str
+    skipped: str
+    """Why."""
+
+
+def _ran_or_skipped(value: object) -> str:
+    """Which of the two a contender is, as a record or as it stands in the file."""
+    skipped = isinstance(value, SkippedContender) or (
+        isinstance(value, Mapping) and "skipped" in value
+    )
+    return SKIPPED if skipped else RAN
+
+
+RAN, SKIPPED = "<ran>", "<skipped>"
+"""Tags, which faults must not show."""
+AnyContender: TypeAlias = Annotated[
+    Annotated[ContenderResult, Tag(RAN)] | Annotated[SkippedContender, Tag(SKIPPED)],
+    Discriminator(_ran_or_skipped),
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedComparison:
     """What was written down before the first test example was answered."""
 
-    incumbent: str | None
-    challenger: str | None
-    shipped_seed: int | None
-    futile: bool
+    incumbent: str | None = None
+    challenger: str | None = None
+    shipped_seed: int | None = None
+    """Of the challenger."""
+    futile: bool = False
     """Dev already showed no gain, so seeds two and three were not trained."""
-    written_before_test: bool
+    written_before_test: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WrittenPlan(Plan):
+    """plan.json: all that was decided before test was opened."""
+
+    futile: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitSizes:
     """Rows of each part."""
 
-    train: int
-    dev: int
-    test: int
-    groups: int | None
-    fingerprint: str | None
+    train: int = 0
+    dev: int = 0
+    test: int = 0
+    groups: int | None = None
+    """Independent units among the test rows."""
+    fingerprint: str | None = None
     unused: Mapping[str, int] = field(default_factory=dict[str, int])
     """Setting -> labelled rows that it left out."""
     unused_test: int = 0
@@ -113,13 +218,23 @@ class SplitSizes:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Decision:
-    """The person's demands, from the [decision] table of the project."""
+class TaskAsked:
+    """What the contenders were asked."""
 
-    minimum_gain: float = 0.05
-    minimum_quality: float | None = None
-    maximum_latency_ms: float | None = None
-    retention_margin: float | None = None
+    instruction: str | None = None
+    kind: Kind | None = None
+    metric: str | None = None
+    """As the project names it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelUsed:
+    """The model that answered, and through what."""
+
+    base: str | None = None
+    engine: str | None = None
+    why: str | None = None
+    """Why this engine."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,41 +244,48 @@ class HeldOut:
     id: str
     input: str
     target: str
-    place: str | None = None
-    """`file:line` of the row, relative to the project; None where the run did not write it."""
+    place: Annotated[str | None, Field(exclude=True)] = None
+    """`file:line` of the row, relative to the project, from places.json; None where the run did
+    not write it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
-    """Everything a report says about one run."""
+class VerdictFile:
+    """verdict.json; see design section 5 for its contract."""
 
-    folder: Path
+    schema: Literal[1] = 1
     outcome: str
-    recommended: str | None
+    recommended: str | None = None
     reason: str
     rule: Rule
-    question: str | None
-    instruction: str | None
-    kind: str | None
     metric: str
     n_test: int
-    test_set_uses: int
-    contenders: tuple[Contender, ...]
-    comparisons: tuple[Comparison, ...]
+    test_set_uses: int = 1
+    task: TaskAsked = TaskAsked()
+    contenders: Annotated[tuple[AnyContender, ...], Field(min_length=1)]
+    comparisons: tuple[Comparison, ...] = ()
     """The primary one first."""
-    constraints: tuple[Constraint, ...]
-    examples_needed: int | None
-    plan: Plan
-    decision: Decision
-    splits: SplitSizes | None
-    base: str | None
-    engine: str | None
-    engine_why: str | None
-    notes: tuple[str, ...]
-    reproduce: str | None
-    retention: Json
-    economics: Json
-    learning_curve: Json
+    constraints: tuple[Constraint, ...] = ()
+    plan: PlannedComparison = PlannedComparison()
+    splits: SplitSizes | None = None
+    model: ModelUsed = ModelUsed()
+    decision: DecisionSettings
+    """The person's demands."""
+    retention: Json = field(default_factory=dict[str, JsonValue])
+    economics: Json = field(default_factory=dict[str, JsonValue])
+    learning_curve: Json = field(default_factory=dict[str, JsonValue])
+    examples_needed: int | None = None
+    """Further test examples for 80% power, when undecided and computable."""
+    notes: tuple[str, ...] = ()
+    reproduce: str | None = None
+    """The command line."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run(VerdictFile):
+    """Everything a report says about one run: its verdict, and the rows behind it."""
+
+    folder: Path
     tests: tuple[HeldOut, ...] = ()
     answers: tuple[Answer, ...] = field(default=(), repr=False)
     scores: tuple[Score, ...] = field(default=(), repr=False)
@@ -171,26 +293,26 @@ class Run:
     """Whether personal data was found in rows or answers, and masked."""
 
     @property
-    def measured(self) -> tuple[Contender, ...]:
+    def measured(self) -> tuple[ContenderResult, ...]:
         """The contenders that were judged on the test examples."""
-        return tuple(c for c in self.contenders if c.quality is not None)
+        return tuple(c for c in self.contenders if isinstance(c, ContenderResult))
 
     @property
-    def skipped(self) -> tuple[Contender, ...]:
+    def skipped(self) -> tuple[SkippedContender, ...]:
         """The contenders that did not run."""
-        return tuple(c for c in self.contenders if c.quality is None)
+        return tuple(c for c in self.contenders if isinstance(c, SkippedContender))
 
-    def contender(self, name: str | None) -> Contender | None:
+    def contender(self, name: str | None) -> ContenderResult | None:
         """The measured contender of that name, if any."""
         return next((c for c in self.measured if c.name == name), None)
 
     @property
-    def incumbent(self) -> Contender | None:
+    def incumbent(self) -> ContenderResult | None:
         """The best contender that needs no training, as planned on dev."""
         return self.contender(self.plan.incumbent)
 
     @property
-    def challenger(self) -> Contender | None:
+    def challenger(self) -> ContenderResult | None:
         """The best trained contender, as planned on dev."""
         return self.contender(self.plan.challenger)
 
@@ -209,3 +331,10 @@ class Run:
             if (item.a, item.b) == (b, a):
                 return replace(item, a=a, b=b, delta=-item.delta, low=-item.high, high=-item.low)
         return None
+
+
+VERDICT = TypeAdapter(VerdictFile)
+PLAN = TypeAdapter(WrittenPlan)
+TEST_ROW = TypeAdapter(HeldOut)
+ANSWER = TypeAdapter(Answer)
+SCORE = TypeAdapter(Score)
