@@ -22,7 +22,6 @@ from decide_projects import (
 )
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.protocol import Request
-from tunewise.pipelines import decide as decide_module
 from tunewise.types import Failure
 
 WRITTEN = Path(__file__).parents[1] / "support" / "written_by_0_1"
@@ -89,10 +88,10 @@ def test_what_a_training_came_to_is_shown_again(written: Path) -> None:
 
 
 def test_a_run_of_today_writes_the_same_files_key_by_key(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_llama: LocalModel
+    tmp_path: Path, small_llama: LocalModel
 ) -> None:
-    monkeypatch.setattr(decide_module, "open_engine", opened(scripted(answer), small_llama))
-    run = decide(write_project(tmp_path / "desk", labelled(120), MORE))
+    opener = opened(scripted(answer), small_llama)
+    run = decide(write_project(tmp_path / "desk", labelled(120), MORE), opener=opener)
     before = WRITTEN / "decide"
     for name in ("verdict.json", "plan.json", "places.json"):
         assert without_times(read_json(run / name)) == without_times(read_json(before / name)), name
