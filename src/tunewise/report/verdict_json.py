@@ -17,7 +17,7 @@ from tunewise.runs.schema import (
     ModelUsed,
     PlannedComparison,
     Quality,
-    Recall,
+    RetrievalRecall,
     SkippedContender,
     SplitSizes,
     TaskAsked,
@@ -168,7 +168,7 @@ def _result(entry: Entry, run: Finished) -> ContenderResult:
         tokens=tokens,
         latency=entry.latency,
         cost=_cost(tokens, run.project.prices),
-        retrieval=Recall(**entry.retrieval) if entry.retrieval else None,
+        retrieval=RetrievalRecall(**entry.retrieval) if entry.retrieval else None,
         fit=FitRecord(
             seconds=entry.fit.seconds,
             settings={k: v for k, v in entry.fit.settings.items() if k != "retrieval"},

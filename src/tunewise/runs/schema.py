@@ -103,7 +103,7 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Recall:
+class RetrievalRecall:
     """How often the document that a row names is among the passages shown."""
 
     recall_at_k: float
@@ -152,7 +152,7 @@ class ContenderResult:
     latency: Annotated[Latency | None, Field(alias="latency_ms")] = None
     cost: Annotated[Cost | None, *_OR_EMPTY] = None
     """None: the project gives no prices of tokens."""
-    retrieval: Annotated[Recall | None, *_OR_EMPTY] = None
+    retrieval: Annotated[RetrievalRecall | None, *_OR_EMPTY] = None
     fit: FitRecord = FitRecord()
 
 
