@@ -19,7 +19,7 @@ else
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 endif
 
-.PHONY: help setup demo test test-slow check docs lock bench-peers clean
+.PHONY: help setup demo test test-slow check reference docs lock bench-peers clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -56,11 +56,15 @@ test: setup ## the quick tests
 test-slow: setup ## real models, kill storms, simulations at full size
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not gpu" $(PYTEST_FLAGS)
 
-check: setup ## ruff, pyright, import layers
+check: setup ## ruff, pyright, import layers, reference pages
 	$(BIN)/ruff check --no-cache
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/python tools/reference.py --check
+
+reference: setup ## writes docs/reference from the code
+	$(BIN)/python tools/reference.py
 
 docs: setup ## makes the documentation in build/site, for a browser without a network
 	$(BIN)/mkdocs build --strict --quiet
