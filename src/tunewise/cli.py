@@ -186,14 +186,15 @@ def train(
 
     prepared = prepare_for_training(project)
     # Brings torch, for which nobody whose rows have a fault should wait.
-    from tunewise.pipelines.train import RESULT, run_train
+    from tunewise.pipelines.train import run_train
     from tunewise.report.trained import render_trained
+    from tunewise.runs.folder import TRAINED
 
     folder = run_train(project, progress=_progress(), prepared=prepared, out=out, resume=resume)
     if folder is None:
         return  # the first process under torchrun says it
     if as_json:
-        typer.echo((folder / RESULT).read_text("utf-8"), nl=False)
+        typer.echo((folder / TRAINED).read_text("utf-8"), nl=False)
     else:
         render_trained(folder, Console())
 

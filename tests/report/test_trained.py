@@ -9,6 +9,13 @@ from rich.console import Console
 from tunewise.report.trained import curve, render_trained
 
 RESULT: dict[str, Any] = {
+    "schema": 1,
+    "method": "sft",
+    "base": "small-llama",
+    "rows": 90,
+    "replayed": 0,
+    "precision": "bfloat16",
+    "recipe": {"learning_rate": 1e-3},
     "model": "models/sft",
     "steps": 2,
     "tokens": 2048,

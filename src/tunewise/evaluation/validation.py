@@ -20,6 +20,7 @@ from tunewise.models.engines.open import open_engine
 from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
 from tunewise.project.settings import Project
+from tunewise.runs.trained import Lead
 from tunewise.statistics import paired
 from tunewise.statistics.intervals import Interval
 from tunewise.training.datasets import TrainingData
@@ -38,15 +39,6 @@ class Validation:
     value: float
     scores: tuple[float, ...] = ()
     """Of each row of dev, where the value is their mean."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lead:
-    """How far one model is ahead of another on the same rows, with its 95% interval."""
-
-    delta: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, kw_only=True)

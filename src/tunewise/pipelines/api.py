@@ -3,13 +3,11 @@
 `import tunewise` hands these out one by one; the jobs bring torch when they are called.
 """
 
-import json
 import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 from rich.console import Console
 
@@ -20,6 +18,7 @@ from tunewise.project.settings import Project
 from tunewise.report.notebook import FinishedRun
 from tunewise.report.terminal import RichProgress
 from tunewise.runs import read
+from tunewise.runs.trained import read_training
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,20 +124,18 @@ def train(
         UserError: a fault in the data, the model, the settings or the folder.
     """
     shown = progress or _lines()
-    from tunewise.pipelines.train import RESULT, run_train  # noqa: PLC0415 - brings torch
+    from tunewise.pipelines.train import run_train  # noqa: PLC0415 - brings torch
 
     folder = run_train(_loaded(project), progress=shown, out=_path(out), resume=resume)
     if folder is None:
         return None
-    result = cast("dict[str, Any]", json.loads((folder / RESULT).read_text("utf-8")))
-    dev = result["dev"]
-    best = next(point for point in dev["points"] if point["epoch"] == dev["best_epoch"])
+    result = read_training(folder)
     return Trained(
         folder=folder,
-        model=folder / result["model"],
-        epoch=best["epoch"],
-        metric=dev["metric"],
-        dev=best["value"],
+        model=folder / result.model,
+        epoch=result.dev.best_epoch,
+        metric=result.dev.metric,
+        dev=result.dev.best.value,
     )
 
 

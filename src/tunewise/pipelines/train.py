@@ -20,11 +20,20 @@ from tunewise.models.catalog import LocalModel, open_model
 from tunewise.models.loading import load_tokenizer
 from tunewise.progress import Progress, Silent
 from tunewise.project.settings import Project
-from tunewise.runs.events import EVENTS, show_steps
+from tunewise.runs.events import show_steps
+from tunewise.runs.folder import TRAINED
+from tunewise.runs.trained import (
+    Baseline,
+    DevResult,
+    EpochOnDev,
+    TrainingResult,
+    read_events,
+    write_training,
+)
 from tunewise.storage import write_json, write_text
 from tunewise.training.datasets import TrainingData, made_from, training_data_for
 from tunewise.training.distributed import Processes, default_device, join_processes
-from tunewise.training.folder import DEV, RESULT, open_folder, tidy
+from tunewise.training.folder import DEV, open_folder, tidy
 from tunewise.training.loop import Training
 from tunewise.training.recipe import Recipe, recipe_for
 from tunewise.training.rows import check_rows, hash_rows
@@ -109,7 +118,7 @@ def run_train(
             processes=processes,
             stack=stack,
         )
-        if (folder / RESULT).exists():
+        if (folder / TRAINED).exists():
             progress.note("This training is finished: its result is shown again.")
         else:
             training = _begin(project, model, training_data, folder, progress, processes, stack)
@@ -243,50 +252,44 @@ def _keep(
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(folder / f"epoch{best.epoch}", target)
     write_text(target / "README.md", _card(target, model, recipe, validator, best))
-    write_json(
-        folder / RESULT,
-        {
-            "schema": 1,
-            "method": training_data.method,
-            "base": model.name,
-            "model": str(target.relative_to(folder)),
-            "rows": len(training_data.train),
-            "replayed": len(training_data.replay),
-            "tokens": training.tokens,
-            "steps": training.steps,
-            "seconds": round(_seconds(folder / EVENTS), 1),
-            "precision": training.precision,
-            "recipe": recipe.as_dict(),
-            "dev": {
-                "metric": validator.metric,
-                "higher_is_better": validator.higher_is_better,
-                "rows": validator.rows,
-                "unit": validator.unit,
-                "baselines": [
-                    {
-                        "name": name,
-                        "value": one.value,
-                        "lead": (lead := validator.lead(best.validation, one)) and asdict(lead),
-                    }
+    write_training(
+        folder,
+        TrainingResult(
+            method=training_data.method,
+            base=model.name,
+            model=str(target.relative_to(folder)),
+            rows=len(training_data.train),
+            replayed=len(training_data.replay),
+            tokens=training.tokens,
+            steps=training.steps,
+            seconds=round(_seconds(folder), 1),
+            precision=training.precision,
+            recipe=recipe.as_dict(),
+            dev=DevResult(
+                metric=validator.metric,
+                higher_is_better=validator.higher_is_better,
+                rows=validator.rows,
+                unit=validator.unit,
+                baselines=tuple(
+                    Baseline(name=name, value=one.value, lead=validator.lead(best.validation, one))
                     for name, one in found.baselines.items()
-                ],
-                "points": [
-                    {"epoch": p.epoch, "value": p.validation.value, "loss": p.loss}
+                ),
+                points=tuple(
+                    EpochOnDev(epoch=p.epoch, value=p.validation.value, loss=p.loss)
                     for p in found.points
-                ],
-                "best_epoch": best.epoch,
-            },
-        },
+                ),
+                best_epoch=best.epoch,
+            ),
+        ),
     )
 
 
-def _seconds(events: Path) -> float:
+def _seconds(folder: Path) -> float:
     """What all sittings took: from the first event of each to its last."""
-    written = [json.loads(line) for line in events.read_text("utf-8").splitlines()]
     return sum(
-        later["time"] - earlier["time"]
-        for earlier, later in pairwise(written)
-        if later["event"] not in ("start", "resumed")
+        later.time - earlier.time
+        for earlier, later in pairwise(read_events(folder))
+        if later.event not in ("start", "resumed")
     )
 
 

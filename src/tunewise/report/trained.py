@@ -1,10 +1,7 @@
 """Shows what a training came to, from the files it wrote."""
 
-import json
-from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
 
 from rich import box
 from rich.console import Console
@@ -12,6 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tunewise import wording
+from tunewise.runs.events import EVENTS
+from tunewise.runs.folder import TRAINED
+from tunewise.runs.trained import DevResult, read_steps, read_training
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _CURVE_CELLS = 60
@@ -23,66 +23,68 @@ def render_trained(folder: Path, console: Console) -> None:
     Args:
         folder: of a finished training.
         console: where to.
+
+    Raises:
+        UserError: its files cannot be read.
     """
-    result = cast("dict[str, Any]", json.loads((folder / "training.json").read_text("utf-8")))
-    steps = _steps(folder / "events.jsonl")
-    dev = result["dev"]
+    result, steps = read_training(folder), read_steps(folder)
+    dev = result.dev
     console.print()
     if steps:
-        losses = [step["loss"] for step in steps]
+        losses = [step.loss for step in steps]
         console.print(
             Text(f"loss  {curve(losses)}  {wording.loss(losses[0])} → {wording.loss(losses[-1])}")
         )
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("epoch", "loss", f"{dev['metric']} on dev"):
+    for title in ("epoch", "loss", f"{dev.metric} on dev"):
         table.add_column(title, justify="right")
-    for one in dev["baselines"]:
-        table.add_row(one["name"], "", _value(one["value"], dev), style="dim")
-    for point in dev["points"]:
-        best = point["epoch"] == dev["best_epoch"]
-        value = f"{'→ ' if best else ''}{_value(point['value'], dev)}"
+    for one in dev.baselines:
+        table.add_row(one.name, "", _value(one.value, dev), style="dim")
+    for point in dev.points:
+        best = point.epoch == dev.best_epoch
+        value = f"{'→ ' if best else ''}{_value(point.value, dev)}"
         style = "bold" if best else ""
-        table.add_row(str(point["epoch"]), wording.loss(point["loss"]), value, style=style)
+        table.add_row(str(point.epoch), wording.loss(point.loss), value, style=style)
     console.print(table)
     console.print(Text(_judged(dev)), soft_wrap=True)
-    pace = sorted(step["tokens_per_second"] for step in steps)
+    pace = sorted(step.tokens_per_second for step in steps)
     if steps:
         console.print(
             Text(
-                f"{wording.plural(result['steps'], 'step')}, "
-                f"{wording.plural(result['tokens'], 'token')} in "
-                f"{wording.duration(result['seconds'])}; in the middle step "
+                f"{wording.plural(result.steps, 'step')}, "
+                f"{wording.plural(result.tokens, 'token')} in "
+                f"{wording.duration(result.seconds)}; in the middle step "
                 f"{wording.count(pace[len(steps) // 2])} tokens a second."
             ),
             soft_wrap=True,
         )
-    model = folder / result["model"]
+    model = folder / result.model
     console.print(Text(f"The model: {model}", style="bold"), soft_wrap=True)
     console.print(Text(f"How to load it: {model / 'README.md'}"), soft_wrap=True)
     console.print(
-        Text(f"Events: {folder / 'events.jsonl'}  Result: {folder / 'training.json'}", style="dim"),
+        Text(f"Events: {folder / EVENTS}  Result: {folder / TRAINED}", style="dim"),
         soft_wrap=True,
     )
 
 
-def _judged(dev: Mapping[str, Any]) -> str:
+def _judged(dev: DevResult) -> str:
     """What dev tells of the epoch that is kept, beside what needs no training."""
-    where = f"On {wording.plural(dev['rows'], dev['unit'])} of dev"
-    if any(one["lead"] for one in dev["baselines"]):
+    where = f"On {wording.plural(dev.rows, dev.unit)} of dev"
+    if any(one.lead for one in dev.baselines):
         where += ", with 95% intervals"
-    best = next(point["value"] for point in dev["points"] if point["epoch"] == dev["best_epoch"])
+    best = dev.best.value
     sentences: list[str] = []
-    for one in dev["baselines"]:
-        lead, name = one["lead"], one["name"]
-        ahead = best > one["value"] if dev["higher_is_better"] else best < one["value"]
+    for one in dev.baselines:
+        lead, name = one.lead, one.name
+        ahead = best > one.value if dev.higher_is_better else best < one.value
         if not ahead:
             told = f"NO BETTER than {name}: there is nothing in it to use yet"
         elif lead is None:
             told = f"better than {name}"
         else:
-            span = wording.points_span(lead["low"], lead["high"])
-            told = f"{wording.points(lead['delta'])} points ({span}) against {name}"
-            if lead["low"] <= 0:
+            span = wording.points_span(lead.low, lead.high)
+            told = f"{wording.points(lead.delta)} points ({span}) against {name}"
+            if lead.low <= 0:
                 told += ", which may be chance"
         sentences.append(told)
     return (
@@ -91,9 +93,9 @@ def _judged(dev: Mapping[str, Any]) -> str:
     )
 
 
-def _value(value: float, dev: Mapping[str, Any]) -> str:
+def _value(value: float, dev: DevResult) -> str:
     """Shares of 1 as percent, perplexities as they are."""
-    return wording.shown_value(value, higher_is_better=dev["higher_is_better"])
+    return wording.shown_value(value, higher_is_better=dev.higher_is_better)
 
 
 def curve(values: list[float]) -> str:
@@ -105,13 +107,3 @@ def curve(values: list[float]) -> str:
     spread = high - low or 1.0
     last = len(_BLOCKS) - 1
     return "".join(_BLOCKS[round((value - low) / spread * last)] for value in means)
-
-
-def _steps(file: Path) -> list[dict[str, Any]]:
-    """The newest event of each step: what was done again after a kill counts once."""
-    found: dict[int, dict[str, Any]] = {}
-    for line in file.read_text("utf-8").splitlines():
-        event = cast("dict[str, Any]", json.loads(line))
-        if event["event"] == "step":
-            found[event["step"]] = event
-    return [found[number] for number in sorted(found)]

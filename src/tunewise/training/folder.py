@@ -11,14 +11,13 @@ from filelock import FileLock, Timeout
 from tunewise.errors import UserError
 from tunewise.project.load import resolved_toml
 from tunewise.project.settings import Project
-from tunewise.runs.folder import RUNS
+from tunewise.runs.folder import RUNS, TRAINED
 from tunewise.runs.made_from import MadeFrom, changed_settings, when_begun
 from tunewise.storage import write_text
 from tunewise.training.distributed import Processes
 from tunewise.training.reference import REFERENCE_FILE
 from tunewise.training.state import CHECKPOINTS
 
-RESULT = "training.json"
 DEV = "dev.json"
 PREFIX = "train-"
 _SETTINGS, _LOCK = "project.toml", ".lock"
@@ -123,7 +122,7 @@ def _chosen(
                 f"{'; '.join(_changes(newest, text, made_from))}. Run without --resume to start a "
                 "new one."
             )
-        unfinished = [one for one in same if not (one / RESULT).exists()]
+        unfinished = [one for one in same if not (one / TRAINED).exists()]
         if same:
             return [*unfinished, *same][0]
     return runs / f"{PREFIX}{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
