@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from small_models import user
+from tunewise import storage
 from tunewise.chat.tokenize import answer_tokens
 from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
-from tunewise.training import checkpoint as checkpoint_module
+from tunewise.training.checkpoint import MANIFEST
 from tunewise.training.loop import Training
 from tunewise.training.packing import micro_batches
 from tunewise.training.recipe import Recipe
@@ -91,16 +92,16 @@ def kill_at(step: int, place: str) -> None:
 
         Training._load = loaded  # type: ignore[method-assign]
     elif place == "in the checkpoint":
-        sync = checkpoint_module.sync
+        sync = storage.sync
 
         def synced(path: Path) -> None:
-            if f"step-{step:08d}" in str(path) and path.name == checkpoint_module.MANIFEST:
+            if f"step-{step:08d}" in str(path) and path.name == MANIFEST:
                 die()
             sync(path)
 
-        checkpoint_module.sync = synced
+        storage.sync = synced
     else:
-        wrap("_report", lambda t: t.steps == step, first=False)
+        wrap("_step", lambda t: t.steps == step, first=False)
 
 
 def train(base: LocalModel, rows: list[Row], folder: Path, seconds: float) -> None:
