@@ -430,7 +430,7 @@ def test_each_look_spends_half_of_what_is_left():
 
 def test_a_later_look_is_stricter():
     contenders = [CONSTANT, FEW_SHOT, FINE_TUNE]
-    first, third = verdict(contenders), verdict(contenders, look=3)
+    first, third = verdict(contenders), verdict(contenders, use=3)
     assert third.comparisons[0].low < first.comparisons[0].low
     assert "98.75%" in third.comparisons[0].method
 

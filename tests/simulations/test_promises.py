@@ -38,7 +38,7 @@ def test_a_rule_that_ignores_the_looks_and_the_rivals_fails_the_promises():
         kept = [
             one for one in measured if one.name in (plan.incumbent, plan.challenger, "constant")
         ]
-        return decide(plan, kept, **{**settings, "look": 1})
+        return decide(plan, kept, **{**settings, "use": 1})
 
     share = share_fine_tuned(NO_GAIN["four looks"], 300, seed=3, rule=careless)
     assert share > MAX_FALSE_ADVICE

@@ -152,7 +152,7 @@ def run_project(world: World, rng: np.random.Generator, rule: Rule = decide) -> 
                 binary=True,
                 demands=DEMANDS,
                 groups=None if groups is None else [groups[row] for row in seen],
-                look=look,
+                use=look,
             )
         )
         if verdicts[-1].outcome in TRAINED:

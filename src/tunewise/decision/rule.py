@@ -63,19 +63,19 @@ class Saving:
     """Currency and horizon, for a person: `USD in 12 months`."""
 
 
-def confidence_at(look: int) -> float:
-    """The confidence of the intervals at the k-th look at a row set, 1 for the first.
+def confidence_at(use: int) -> float:
+    """The confidence of the intervals at the k-th use of a row set, 1 for the first.
 
     Look k may wrongly recommend a training with probability α / 2^k, all looks together with α.
     That error is one-sided (a lower bound above 0), so the two-sided interval has confidence
     1 − 2α / 2^k: 95% at the first look, 97.5% at the second.
 
     Raises:
-        ValueError: look is below 1.
+        ValueError: use is below 1.
     """
-    if look < 1:
-        raise ValueError("the first look is look 1")
-    return 1.0 - 2.0 * ERROR_BUDGET / 2.0**look
+    if use < 1:
+        raise ValueError("the first look at test rows is look 1")
+    return 1.0 - 2.0 * ERROR_BUDGET / 2.0**use
 
 
 def quality(
@@ -130,7 +130,7 @@ def decide(
     binary: bool,
     demands: Demands,
     groups: Sequence[str | None] | None = None,
-    look: int = 1,
+    use: int = 1,
     saving: Saving | None = None,
     retention: Mapping[str, Retention] | None = None,
     unused_test: int = 0,
@@ -144,7 +144,7 @@ def decide(
         binary: whether it scores each example 0 or 1 and quality is the mean.
         demands: the project's thresholds.
         groups: (n,) the group of each test example; None: every row stands alone.
-        look: how often these rows have been used, this time included (the largest of the
+        use: how often these rows have been used, this time included (the largest of the
             counts of the rows).
         saving: of the challenger over the incumbent; None when costs are not known.
         retention: what became of general ability per trained contender; None: not measured.
@@ -158,7 +158,7 @@ def decide(
         measured,
         binary=binary,
         groups=groups,
-        confidence=confidence_at(look),
+        confidence=confidence_at(use),
     )
     comparisons = compare(bench, metric)
     case = Case(

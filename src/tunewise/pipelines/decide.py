@@ -172,9 +172,9 @@ def run_decide(
             )
             refuse_untrainable(job)
             fits = fit_all(job)
-            look = note_use(run, prepared.splits.test)
+            use = note_use(run, prepared.splits.test)
             entries = examine(job, fits, [engine, *others.values()])
-        return conclude(job, fits, entries, opened, look=look, reproduce=reproduce)
+        return conclude(job, fits, entries, opened, use=use, reproduce=reproduce)
 
 
 class Read(NamedTuple):
@@ -342,7 +342,7 @@ def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
 
 
 def conclude(
-    job: Job, fits: Fits, entries: Sequence[Entry], opened: Opened, *, look: int, reproduce: str
+    job: Job, fits: Fits, entries: Sequence[Entry], opened: Opened, *, use: int, reproduce: str
 ) -> Path:
     """Applies the rule, writes scores, verdict and report, and ships the challenger's adapter."""
     prepared, metric, run = job.prepared, job.metric, job.run
@@ -360,7 +360,7 @@ def conclude(
             maximum_latency_ms=project.decision.maximum_latency_ms,
         ),
         groups=groups if any(groups) else None,
-        look=look,
+        use=use,
         unused_test=prepared.unused_test,
     )
     for entry in entries:
@@ -374,7 +374,7 @@ def conclude(
         metric=metric,
         plan=fits.plan,
         futile=fits.futile,
-        look=look,
+        use=use,
         entries=entries,
         skipped=fits.skipped,
         verdict=verdict,

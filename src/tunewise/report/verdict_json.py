@@ -59,7 +59,7 @@ class Finished:
     metric: Metric
     plan: Plan
     futile: bool
-    look: int
+    use: int
     entries: Sequence[Entry]
     skipped: Mapping[str, str]
     verdict: Verdict
@@ -84,7 +84,7 @@ def verdict_file(run: Finished) -> VerdictFile:
         rule=verdict.rule,
         metric=run.metric.name,
         n_test=len(test),
-        test_set_uses=run.look,
+        test_set_uses=run.use,
         task=TaskAsked(instruction=task.instruction, kind=task.kind, metric=task.metric),
         contenders=(
             *(_result(entry, run) for entry in run.entries),

@@ -82,13 +82,13 @@ def about_earlier_runs(
         UserError: the ledger of uses is damaged.
     """
     changes = changes_since_last_run(project, splits)
-    look = next_use(project, splits.test, run)
-    runs = "1 run" if look == 2 else f"{look - 1} runs"
+    use = next_use(project, splits.test, run)
+    runs = "1 run" if use == 2 else f"{use - 1} runs"
     used = (
-        f"Some of these test rows were opened by {runs} before. This is look {look}, which needs "
+        f"Some of these test rows were opened by {runs} before. This is look {use}, which needs "
         "stronger evidence."
     )
-    return (*((changes.sentence,) if changes else ()), *((used,) if look > 1 else ()))
+    return (*((changes.sentence,) if changes else ()), *((used,) if use > 1 else ()))
 
 
 def changes_since_last_run(project: Project, splits: Splits) -> Changes | None:

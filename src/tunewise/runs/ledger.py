@@ -55,7 +55,7 @@ def note_use(run: RunFolder, test: Sequence[Example]) -> int:
                 append_lines(file, [{"run": token, "path": path, "rows": rows}])
     except OSError as error:
         raise _unwritable(file, error.strerror) from None
-    return _look(rows, before)
+    return _use_of(rows, before)
 
 
 def next_use(project: Project, test: Sequence[Example], run: RunFolder | None = None) -> int:
@@ -72,7 +72,7 @@ def next_use(project: Project, test: Sequence[Example], run: RunFolder | None = 
     own = run_token(run.path) if run else None
     records = _records(project.root / RUNS / LEDGER)
     before = list(takewhile(lambda record: record["run"] != own, records))
-    return _look([item_hash(example) for example in test], before)
+    return _use_of([item_hash(example) for example in test], before)
 
 
 def check_ledger(project: Project) -> None:
@@ -97,7 +97,7 @@ def noted_runs(project: Project) -> list[NotedRun]:
     ]
 
 
-def _look(rows: Sequence[str], before: Sequence[dict[str, Any]]) -> int:
+def _use_of(rows: Sequence[str], before: Sequence[dict[str, Any]]) -> int:
     # A run that holds a row twice has used it once.
     uses = Counter(row for record in before for row in set(cast("list[str]", record["rows"])))
     return 1 + max((uses[row] for row in rows), default=0)

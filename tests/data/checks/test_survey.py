@@ -113,7 +113,7 @@ def test_a_worker_that_is_killed_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(workers, "ALONE", 0)
     monkeypatch.setattr(workers.os, "cpu_count", lambda: 2)
     team = workers.Workers(Scope(), None)
-    list(team.look([packed(RICH)], np.zeros(0, dtype=np.int64), keep_runs=False))
+    list(team.scan([packed(RICH)], np.zeros(0, dtype=np.int64), keep_runs=False))
     assert team._pool is not None
     for process in team._pool._processes.values():
         process.kill()  # long before it has imported what it needs

@@ -116,7 +116,7 @@ class Scanner:
         words = self._vocabulary.words([comparable_text(unpacked(record)) for record in records])
         return counters_of(runs(words, BOILERPLATE_RUN))
 
-    def look(
+    def scan(
         self, records: Sequence[bytes], common: NDArray[np.int64], *, keep_runs: bool
     ) -> Scanned:
         """Looks at a batch.

@@ -232,7 +232,7 @@ class Surveyor:
             self._learn_first(records)
         common = self._boilerplate.at(start)
         keep_runs = self._parts[-1] == "test"
-        self._take(self._workers.look(records, common, keep_runs=keep_runs))
+        self._take(self._workers.scan(records, common, keep_runs=keep_runs))
         if self._sent == self._boilerplate.next_stop:
             self._take(self._workers.drained())
 

@@ -24,7 +24,7 @@ _WORKERS = 2
 _AHEAD = 3
 """Batches that may wait for each worker."""
 
-_looker: Scanner | None = None  # of a worker process
+_scanner: Scanner | None = None  # of a worker process
 
 
 class Workers:
@@ -38,22 +38,22 @@ class Workers:
     def __init__(self, scope: Scope, table: Hashes | None) -> None:
         self._scope = scope
         self._table = table
-        self._looker = Scanner(scope, table)
+        self._scanner = Scanner(scope, table)
         self._rows = 0
         self._pool: ProcessPoolExecutor | None = None
         self._waiting: deque[Future[Scanned]] = deque()
 
     def counters(self, records: Sequence[bytes]) -> NDArray[np.int64]:
         """The runs of words of some rows, for `Boilerplate.add`."""
-        return self._looker.counters(records)
+        return self._scanner.counters(records)
 
-    def look(
+    def scan(
         self, records: Sequence[bytes], common: NDArray[np.int64], *, keep_runs: bool
     ) -> Iterator[Scanned]:
         """Looks at a batch, or has it looked at; gives what is ready of it and earlier ones."""
         self._rows += len(records)
         if self._rows <= ALONE or (os.cpu_count() or 1) < _WORKERS:
-            yield self._looker.look(records, common, keep_runs=keep_runs)
+            yield self._scanner.scan(records, common, keep_runs=keep_runs)
             return
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
@@ -62,7 +62,7 @@ class Workers:
                 initializer=_begin,
                 initargs=(self._scope, self._table),
             )
-        self._waiting.append(self._pool.submit(_look, records, common, keep_runs))
+        self._waiting.append(self._pool.submit(_scan, records, common, keep_runs))
         while len(self._waiting) > _WORKERS * _AHEAD:
             yield self._next()
 
@@ -88,13 +88,13 @@ class Workers:
 
 
 def _begin(scope: Scope, table: Hashes | None) -> None:
-    global _looker  # the state of a worker process
+    global _scanner  # the state of a worker process
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process says it
     os.environ["RAYON_NUM_THREADS"] = "1"
-    _looker = Scanner(scope, table)
+    _scanner = Scanner(scope, table)
 
 
-def _look(records: Sequence[bytes], common: NDArray[np.int64], keep_runs: bool) -> Scanned:
-    if _looker is None:
+def _scan(records: Sequence[bytes], common: NDArray[np.int64], keep_runs: bool) -> Scanned:
+    if _scanner is None:
         raise RuntimeError("a worker has to begin first")
-    return _looker.look(records, common, keep_runs=keep_runs)
+    return _scanner.scan(records, common, keep_runs=keep_runs)

@@ -66,21 +66,21 @@ def columnar_rows(
             raise FileError(f"is damaged ({why}). Write or fetch it again.") from None
 
 
-class _Table(NamedTuple):
+class _ArrowTable(NamedTuple):
     schema: Any
     batches: Iterable[Any]
 
 
-def _table(head: bytes, stream: BinaryIO) -> _Table:
+def _table(head: bytes, stream: BinaryIO) -> _ArrowTable:
     if head.startswith(_PARQUET):
         file = _PARQUET_FILE(stream, pre_buffer=False)
-        return _Table(file.schema_arrow, file.iter_batches(batch_size=_BATCH_ROWS))
+        return _ArrowTable(file.schema_arrow, file.iter_batches(batch_size=_BATCH_ROWS))
     if head.startswith(_ARROW_FILE):
         reader = _IPC.open_file(stream)
         numbers = range(reader.num_record_batches)
-        return _Table(reader.schema, (reader.get_batch(n) for n in numbers))
+        return _ArrowTable(reader.schema, (reader.get_batch(n) for n in numbers))
     reader = _IPC.open_stream(stream)
-    return _Table(reader.schema, reader)
+    return _ArrowTable(reader.schema, reader)
 
 
 def _rows(head: bytes, stream: BinaryIO, reading: Reading) -> Iterator[Numbered]:

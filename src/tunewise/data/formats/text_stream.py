@@ -166,12 +166,12 @@ def _transcoded(head: bytes, stream: BinaryIO, codec: str) -> Iterator[bytes]:
         raise FileError(what) from None
 
 
-def beginning(chunks: Iterator[bytes], look: int) -> bytes:
+def beginning(chunks: Iterator[bytes], opening: int) -> bytes:
     """What to recognise the format by: the first line that is not blank, and what precedes it.
 
     Args:
         chunks: the text; what is returned is taken from it.
-        look: bytes after which the end of the line is not waited for.
+        opening: bytes after which the end of the line is not waited for.
 
     Raises:
         FileError: the file is blank.
@@ -181,7 +181,7 @@ def beginning(chunks: Iterator[bytes], look: int) -> bytes:
     for chunk in chunks:
         head += chunk
         blank = blank and not chunk.strip()
-        if not blank and (len(head) > look or len(head.lstrip().splitlines(keepends=True)) > 1):
+        if not blank and (len(head) > opening or len(head.lstrip().splitlines(keepends=True)) > 1):
             return bytes(head)
     if blank:
         raise FileError("is empty. Put one example on each line.")
