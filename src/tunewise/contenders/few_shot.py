@@ -12,8 +12,7 @@ from typing import Literal
 from tunewise.chat.prompts import Prompt, example_turns, shown_examples
 from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
 from tunewise.contenders.protocol import NotApplicable
-from tunewise.contenders.search import Candidate
-from tunewise.contenders.tuning import Tuning
+from tunewise.contenders.search import Candidate, search_and_fit
 from tunewise.metrics.by_name import Metric
 from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
@@ -87,16 +86,14 @@ class FewShot:
 
             return PromptStrategy(prompts=prompts, max_tokens=limit)
 
-        tuning = Tuning(
-            name=self.name,
-            engine=self.engine,
-            metric=self.metric,
-            budget_tokens=self.budget_tokens,
-            progress=self.progress,
+        return search_and_fit(
+            self,
+            candidates,
+            strategy,
+            dev,
+            what="settings",
+            settings=lambda best: best.settings,
             began=began,
-        )
-        return tuning.fit(
-            candidates, strategy, dev, what="settings", settings=lambda best: best.settings
         )
 
     def _candidates(

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from tunewise.chat.prompts import Prompt, instructed, reworded
 from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
-from tunewise.contenders.search import Candidate
-from tunewise.contenders.tuning import Tuning
+from tunewise.contenders.search import Candidate, search_and_fit
 from tunewise.metrics.by_name import Metric
 from tunewise.metrics.json_answers import parse_object
 from tunewise.models.engines.protocol import Engine
@@ -98,20 +97,14 @@ class TunedPrompt:
             tokens = limit + (THINKING_TOKENS if variant.marked else 0)
             return PromptStrategy(prompts=prompts, max_tokens=tokens, read=variant.read)
 
-        tuning = Tuning(
-            name=self.name,
-            engine=self.engine,
-            metric=self.metric,
-            budget_tokens=self.budget_tokens,
-            progress=self.progress,
-            began=began,
-        )
-        return tuning.fit(
+        return search_and_fit(
+            self,
             [Candidate(value=v, settings={"variant": v.name}) for v in variants],
             strategy,
             dev,
             what="wordings",
             settings=lambda best: _described(best.value),
+            began=began,
         )
 
 

@@ -8,8 +8,7 @@ from functools import cached_property
 from tunewise.chat.prompts import Prompt, instructed, reworded
 from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
 from tunewise.contenders.protocol import NotApplicable
-from tunewise.contenders.search import Candidate
-from tunewise.contenders.tuning import Tuning
+from tunewise.contenders.search import Candidate, search_and_fit
 from tunewise.data.documents.read import Document
 from tunewise.metrics.by_name import Metric
 from tunewise.models.engines.protocol import Engine
@@ -140,20 +139,13 @@ class Rag:
                 max_tokens=limit,
             )
 
-        tuning = Tuning(
-            name=self.name,
-            engine=self.engine,
-            metric=self.metric,
-            budget_tokens=self.budget_tokens,
-            progress=self.progress,
-            began=began,
-        )
-
         def settings(best: Candidate[Lookup]) -> dict[str, JsonValue]:
             recall = library.recall(best.value, [*train, *dev])
             return {**best.settings, "retrieval": recall}
 
-        return tuning.fit(candidates, strategy, dev, what="settings", settings=settings)
+        return search_and_fit(
+            self, candidates, strategy, dev, what="settings", settings=settings, began=began
+        )
 
 
 def best_lookup(library: Library, train: Sequence[Example], *, most_words: int) -> Lookup:

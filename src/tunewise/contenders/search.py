@@ -6,13 +6,16 @@ to all of it (Jamieson & Talwalkar 2016, arXiv:1502.07943).
 
 import hashlib
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from tunewise.contenders.answering import dev_scores, spent
+from tunewise.contenders.answering import FittedPrompt, PromptStrategy, dev_scores, spent
 from tunewise.metrics.by_name import Metric, quality
-from tunewise.types import Answer, Example, JsonValue
+from tunewise.models.engines.protocol import Engine
+from tunewise.progress import Progress
+from tunewise.types import Answer, Example, Fit, JsonValue
 
 T = TypeVar("T")
 
@@ -44,6 +47,21 @@ class Choice(Generic[T]):
     """Every candidate with its dev quality and the number of dev examples it saw."""
     exhausted: bool
     """Whether the budget ended the search early."""
+
+
+class Searcher(Protocol):
+    """A contender that asks a model, and searches how to."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def engine(self) -> Engine: ...  # noqa: D102
+    @property
+    def metric(self) -> Metric: ...  # noqa: D102
+    @property
+    def budget_tokens(self) -> int: ...  # noqa: D102
+    @property
+    def progress(self) -> Progress: ...  # noqa: D102
 
 
 @dataclass
@@ -138,3 +156,54 @@ def _extend(
 
 def _total(trials: Sequence[_Trial[T]]) -> int:
     return sum(answer.usage.total for trial in trials for answer in trial.answers.values())
+
+
+def search_and_fit(
+    contender: Searcher,
+    candidates: Sequence[Candidate[T]],
+    strategy: Callable[[T], PromptStrategy],
+    dev: Sequence[Example],
+    *,
+    what: str,
+    settings: Callable[[Candidate[T]], Mapping[str, JsonValue]],
+    began: float,
+) -> FittedPrompt:
+    """The contender with its best candidate.
+
+    Args:
+        contender: who searches.
+        candidates: in order of preference, at least one.
+        strategy: how a candidate asks.
+        dev: at least one example.
+        what: what the candidates are, for the progress: `wordings`.
+        settings: the winner's settings as the report shows them.
+        began: when the contender's fit began, on the clock of `time.perf_counter`, seconds.
+    """
+    total = rounds(len(candidates), len(dev))
+    label = f"{contender.name}: {len(candidates)} {what}"
+    with contender.progress.task(label, total=total) as advance:
+        choice = choose(
+            candidates,
+            lambda value, some: strategy(value).ask(
+                contender.engine, contender.name, [example.input for example in some], seed=0
+            ),
+            dev,
+            metric=contender.metric,
+            budget_tokens=contender.budget_tokens,
+            advance=advance,
+        )
+    chosen = dict(settings(choice.candidate))
+    if choice.exhausted:
+        chosen["stopped"] = "by the budget"
+    return FittedPrompt(
+        engine=contender.engine,
+        strategy=strategy(choice.candidate.value),
+        fit=Fit(
+            contender=contender.name,
+            settings=chosen,
+            seconds=time.perf_counter() - began,
+            tokens=choice.tokens,
+            dev_scores={0: choice.dev_scores},
+            trials=choice.trials,
+        ),
+    )
