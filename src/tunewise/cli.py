@@ -438,37 +438,13 @@ def _decide(project: "Project", *, out: Path | None, resume: bool, as_json: bool
 
 
 def _describe(project: "Project", *, as_json: bool) -> None:
-    from tunewise.contenders.build import budget_tokens
-    from tunewise.pipelines.decide import read_all
-    from tunewise.pipelines.estimate import NOT_ESTIMATED, forecast
-    from tunewise.runs.data_changes import about_earlier_runs
+    from tunewise.pipelines.dry_run import dry_run
 
-    prepared, documents = read_all(project)
-    splits, task = prepared.splits, prepared.project.task
-    notes = [*prepared.notes, *about_earlier_runs(project, splits)]
-    estimate = forecast(prepared)
-    plan = {
-        "train": len(splits.train),
-        "dev": len(splits.dev),
-        "test": len(splits.test),
-        **({"documents": len(documents)} if documents else {}),
-        "kind": task.kind,
-        "metric": task.metric,
-        "model": project.model.base,
-        "contenders": [*project.contenders.use, *(e.name for e in project.contenders.endpoints)],
-        "seeds": project.training.seeds,
-        "budget_tokens": budget_tokens(project),
-    }
+    found = dry_run(project)
     if as_json:
-        seconds = estimate and {"least": round(estimate.low), "most": round(estimate.high)}
-        _print_json({**plan, "seconds": seconds, "notes": notes})
+        _print_json(found.as_dict())
         return
-    for key, value in plan.items():
-        shown = ", ".join(str(item) for item in value) if isinstance(value, list) else value
-        typer.echo(f"{key:14} {shown}")
-    for note in notes:
-        typer.echo(f"{'note':14} {note}")
-    typer.echo(f"{'time':14} {estimate.sentence if estimate else NOT_ESTIMATED}")
+    typer.echo("\n".join(found.lines()))
     typer.echo("Nothing was run, and test stays sealed. Leave out --dry-run to run it.")
 
 

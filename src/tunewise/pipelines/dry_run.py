@@ -1,0 +1,64 @@
+"""Says what `decide` would do, without running anything: test stays sealed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from tunewise.contenders.build import budget_tokens
+from tunewise.pipelines.decide import read_all
+from tunewise.pipelines.estimate import NOT_ESTIMATED, Forecast, forecast
+from tunewise.project.settings import Project
+from tunewise.runs.data_changes import about_earlier_runs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DryRun:
+    """What a run would be."""
+
+    facts: Mapping[str, Any]
+    """Rows of each side, kind, metric, model, contenders, seeds, tokens."""
+    estimate: Forecast | None
+    """How long it would take here; None where that cannot be known."""
+    notes: Sequence[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As one JSON document."""
+        one = self.estimate
+        seconds = one and {"least": round(one.low), "most": round(one.high)}
+        return {**self.facts, "seconds": seconds, "notes": list(self.notes)}
+
+    def lines(self) -> Iterator[str]:
+        """As a person reads it."""
+        for key, value in self.facts.items():
+            shown = ", ".join(cast("list[str]", value)) if isinstance(value, list) else value
+            yield f"{key:14} {shown}"
+        for note in self.notes:
+            yield f"{'note':14} {note}"
+        yield f"{'time':14} {self.estimate.sentence if self.estimate else NOT_ESTIMATED}"
+
+
+def dry_run(project: Project) -> DryRun:
+    """Reads the data and splits it, no more.
+
+    Raises:
+        UserError: a fault in the data or the documents.
+    """
+    prepared, documents = read_all(project)
+    splits, task = prepared.splits, prepared.project.task
+    facts = {
+        "train": len(splits.train),
+        "dev": len(splits.dev),
+        "test": len(splits.test),
+        **({"documents": len(documents)} if documents else {}),
+        "kind": task.kind,
+        "metric": task.metric,
+        "model": project.model.base,
+        "contenders": [*project.contenders.use, *(e.name for e in project.contenders.endpoints)],
+        "seeds": project.training.seeds,
+        "budget_tokens": budget_tokens(project),
+    }
+    return DryRun(
+        facts=facts,
+        estimate=forecast(prepared),
+        notes=(*prepared.notes, *about_earlier_runs(project, splits)),
+    )
