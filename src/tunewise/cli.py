@@ -368,24 +368,24 @@ def _ends_in_time() -> Generator[None]:
     engine may answer a batch for a minute. Every file is whole at any moment: answers are appended
     and synced, everything else is renamed into its place.
     """
-    told, tell = os.pipe()
-    os.set_blocking(tell, False)
-    before = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
 
     def wait() -> None:
         codes = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
-        while number := os.read(told, 1):
+        while number := os.read(reader, 1):
             if number[0] in codes:
                 time.sleep(PATIENCE)
                 _leave(codes[signal.Signals(number[0])])
-        os.close(told)
+        os.close(reader)
 
     threading.Thread(target=wait, daemon=True).start()
     try:
         yield
     finally:
         signal.set_wakeup_fd(before)
-        os.close(tell)
+        os.close(writer)
 
 
 def _leave(code: int) -> NoReturn:

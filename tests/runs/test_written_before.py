@@ -41,8 +41,8 @@ prompt_tokens = 2
 completion_tokens = 10
 """
 """The project of the run."""
-TIMES = {"seconds", "latency_ms", "detail", "time"}
-"""Keys whose values no two runs share."""
+TIMES = {"seconds", "latency_ms", "detail", "time", "loss", "precision"}
+"""Keys whose values no two runs share, or no two machines: a loss is one of the chip's numbers."""
 ADDED = {"computed"}
 """Keys that later versions write, too."""
 

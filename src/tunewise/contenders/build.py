@@ -70,7 +70,7 @@ class Resources:
         model: the base model on this machine; None: it cannot be trained here.
         metric: the primary one.
         folder: where trainings keep their state.
-        progress: told by the contenders what they do.
+        progress: informed by the contenders what they do.
         places: example id -> `file:line`, for what they tell of rows.
     """
 

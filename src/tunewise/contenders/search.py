@@ -89,7 +89,7 @@ def choose(
         metric: what to maximise.
         budget_tokens: prompt and completion tokens; when they are used up, the round at hand is
             the last but for the winner's own answers to the rest of dev.
-        advance: told of each answer asked for.
+        advance: informed of each answer asked for.
     """
     order = sorted(dev, key=lambda e: hashlib.sha256(e.id.encode()).digest())
     trials = [_Trial(candidate=candidate) for candidate in candidates]

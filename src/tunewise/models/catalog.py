@@ -57,7 +57,7 @@ def open_model(name: str, *, progress: Progress, cache: Path | None = None) -> L
 
     Args:
         name: the starter model's name, a hub id such as `org/model`, a folder, or a .gguf file.
-        progress: told about the conversion (about half a minute for the starter model).
+        progress: informed about the conversion (about half a minute for the starter model).
         cache: None: `cache_folder()`.
 
     Raises:

@@ -60,7 +60,7 @@ def check(
     Args:
         project: from `load_project`, or its path.
         fix: a new folder for a repaired copy and a log of each change.
-        progress: told what is being done; None: lines on the screen.
+        progress: informed of what is being done; None: lines on the screen.
 
     Raises:
         UserError: files that are not there or cannot be read, or `fix` is taken.
@@ -90,7 +90,7 @@ def decide(
         project: from `load_project`, or its path.
         out: the run folder; None: a new one under the project's `runs/`.
         resume: goes on with the newest interrupted run of the same project and data.
-        progress: told what is being done; None: lines on the screen.
+        progress: informed of what is being done; None: lines on the screen.
 
     Raises:
         UserError: a fault in the data, the model, an endpoint or the run folder.
@@ -115,7 +115,7 @@ def train(
         project: from `load_project`, or its path.
         out: the folder; None: a new one, `runs/train-...`.
         resume: goes on with the newest interrupted training of the same settings.
-        progress: told what is being done; None: lines on the screen.
+        progress: informed of what is being done; None: lines on the screen.
 
     Returns:
         None in a process under torchrun that is not the first.

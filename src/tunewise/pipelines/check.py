@@ -89,7 +89,7 @@ def run_check(
     Args:
         project: as loaded; what is open about its task is inferred from the rows.
         source: what the person named, for the report.
-        progress: told what is being done.
+        progress: informed of what is being done.
         fix: where a repaired copy is written; None: nowhere.
 
     Raises:

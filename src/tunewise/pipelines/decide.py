@@ -95,7 +95,7 @@ def run_decide(
 
     Args:
         project: from `load_project`.
-        progress: told what is being done.
+        progress: informed of what is being done.
         out: the run folder; None: a new one under the project's `runs/`.
         resume: go on with the newest interrupted run of the same project and data; a finished
             one is shown again.

@@ -78,15 +78,15 @@ def _judged(dev: DevResult) -> str:
         lead, name = one.lead, one.name
         ahead = best > one.value if dev.higher_is_better else best < one.value
         if not ahead:
-            told = f"NO BETTER than {name}: there is nothing in it to use yet"
+            sentence = f"NO BETTER than {name}: there is nothing in it to use yet"
         elif lead is None:
-            told = f"better than {name}"
+            sentence = f"better than {name}"
         else:
             span = wording.points_span(lead.low, lead.high)
-            told = f"{wording.points(lead.delta)} points ({span}) against {name}"
+            sentence = f"{wording.points(lead.delta)} points ({span}) against {name}"
             if lead.low <= 0:
-                told += ", which may be chance"
-        sentences.append(told)
+                sentence += ", which may be chance"
+        sentences.append(sentence)
     return (
         f"{where}: {'; '.join(sentences)}. Dev chose the epoch: "
         "`tunewise decide` measures on test, beside what needs no training."

@@ -22,8 +22,8 @@ class Events:
 
     Args:
         folder: where events.jsonl lies; made if missing.
-        watchers: told every event, too.
-        warn: told when a line cannot be written.
+        watchers: informed of every event, too.
+        warn: informed when a line cannot be written.
 
     Raises:
         UserError: the folder cannot be written to.
@@ -44,34 +44,34 @@ class Events:
 
     def emit(self, event: str, step: int, **facts: Any) -> None:
         """Adds a line."""
-        told = {"time": round(time.time(), 3), "event": event, "step": step, **facts}
+        line = {"time": round(time.time(), 3), "event": event, "step": step, **facts}
         try:
-            append_lines(self._file, [told])
+            append_lines(self._file, [line])
         except OSError as error:  # the training is worth more than its log
             self._warn(f"{self._file}: {error.strerror or error}.")
         for watcher in self._watchers:
-            watcher(told)
+            watcher(line)
 
 
 def show_steps(progress: Progress, places: Mapping[str, str] | None = None) -> Watcher:
     """A watcher that shows loss and pace beside the bar, and tells of spikes.
 
     Args:
-        progress: told of them.
+        progress: informed of them.
         places: example id -> `file:line`, for the rows of a spike.
     """
     known = places or {}
-    told = 0
+    spikes = 0
 
     def show(event: Mapping[str, Any]) -> None:
-        nonlocal told
+        nonlocal spikes
         if event["event"] == "step":
             progress.status(
                 f"loss {event['loss']:.3f} (lower is better), "
                 f"{event['tokens_per_second']:,.0f} tokens a second"
             )
-        elif event["event"] == "spike" and told < MAX_SPIKES:
-            told += 1
+        elif event["event"] == "spike" and spikes < MAX_SPIKES:
+            spikes += 1
             more = len(event["rows"]) - SPIKE_ROWS
             rows = ", ".join(known.get(row, f"row {row}") for row in event["rows"][:SPIKE_ROWS])
             rows += f" and {more} more" if more > 0 else ""
@@ -80,7 +80,7 @@ def show_steps(progress: Progress, places: Mapping[str, str] | None = None) -> W
                 f"those before (loss {event['loss']:.2f}). Read these rows once: an answer that is "
                 "wrong or cut off shows like this. If they are right, nothing has to be done."
             )
-            if told == MAX_SPIKES:
+            if spikes == MAX_SPIKES:
                 progress.note(f"Further steps like this are only noted in {EVENTS}.")
 
     return show

@@ -329,9 +329,9 @@ def _since(path: Path) -> str:
     """Trainings tell time as seconds, runs as UTC."""
     for line in reversed(_events(path)):
         if line.get("event") in ("start", "resumed"):
-            told = line.get("time")
+            stamp = line.get("time")
             seconds = (
-                calendar.timegm(time.strptime(told, _STAMP)) if isinstance(told, str) else told
+                calendar.timegm(time.strptime(stamp, _STAMP)) if isinstance(stamp, str) else stamp
             )
             return time.strftime("%Y-%m-%d %H:%M", time.localtime(cast("float", seconds)))
     return ""

@@ -100,7 +100,7 @@ def likely_label_errors(
         texts: the inputs.
         classes: (texts,) the class of each.
         seed: of folds and classifier.
-        advance: told of each fold that is done.
+        advance: informed of each fold that is done.
     """
     sizes = np.bincount(classes)
     rows = np.flatnonzero(sizes[classes] >= FOLDS)

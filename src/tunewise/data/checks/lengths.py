@@ -88,7 +88,7 @@ def check_tokens(
         seed: of the sample.
         found: gets the findings.
         plain: whether rows are texts without an answer: they have a length, and need not fit.
-        advance: told of rows that are counted.
+        advance: informed of rows that are counted.
     """
     chars = survey.columns.input_chars.astype(np.int64) + survey.columns.target_chars
     rows = sampled(len(survey), seed)

@@ -66,7 +66,7 @@ def gather(
         data: the project's `[data]`.
         windows_1252: files that are to be read in this encoding.
         special: special tokens of the project's tokenizer.
-        progress: told how far it is.
+        progress: informed of how far it is.
 
     Raises:
         UnreadableRowsError: no row can be read; with the faults of all files together.

@@ -77,8 +77,12 @@ def _asked(request: Mapping[str, object]) -> list[object] | None:
     turns = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
     if not isinstance(turns, list):
         return None
-    told = request.get("instructions")
-    first = [{"role": "system", "content": told}] if isinstance(told, str) and told else []
+    instructions = request.get("instructions")
+    first = (
+        [{"role": "system", "content": instructions}]
+        if isinstance(instructions, str) and instructions
+        else []
+    )
     return [*first, *cast("list[object]", turns)]
 
 

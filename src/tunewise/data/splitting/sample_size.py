@@ -63,10 +63,10 @@ def explanation(test: Sequence[Example], minimum_gain: float, *, reserved: int) 
     elif len(test) >= wanted:
         said = f"With {rows} a verdict on a gain of {gain} is likely."
     else:
-        told = in_points(round(detectable_gain(worth), 2))
+        smallest = in_points(round(detectable_gain(worth), 2))
         said = (
             f"With {rows} a verdict on a gain of {gain} is unlikely: they tell one of about "
-            f"{told}; {would_do}."
+            f"{smallest}; {would_do}."
         )
     if reserved:
         said += (

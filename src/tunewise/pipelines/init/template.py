@@ -116,8 +116,8 @@ def _instruction(found: FoundData, inference: Inference) -> list[str]:
 
 
 def _instructed_by_rows(found: FoundData) -> bool:
-    told = sum(row.messages[0].role == "system" for row in found.examples if row.messages)
-    return found.shape.startswith("Alpaca") or told > len(found.examples) / 2
+    instructed = sum(row.messages[0].role == "system" for row in found.examples if row.messages)
+    return found.shape.startswith("Alpaca") or instructed > len(found.examples) / 2
 
 
 def _guessed_instruction(found: FoundData, inference: Inference) -> str:
