@@ -102,7 +102,7 @@ def contender_set(
 
     Args:
         project: with a complete task.
-        means: shared by all of them.
+        resources: shared by all of them.
         ceilings: engines of the project's `[contenders.NAME]` tables.
         documents: of the project; none are given to those who do not read them.
         held_out: dev and test; pairs of answers to their inputs are left out.

@@ -53,15 +53,29 @@ class Searcher(Protocol):
     """A contender that asks a model, and searches how to."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
     @property
-    def engine(self) -> Engine: ...  # noqa: D102
+    def engine(self) -> Engine:
+        """The model that it asks."""
+        ...
+
     @property
-    def metric(self) -> Metric: ...  # noqa: D102
+    def metric(self) -> Metric:
+        """What it is judged by."""
+        ...
+
     @property
-    def budget_tokens(self) -> int: ...  # noqa: D102
+    def budget_tokens(self) -> int:
+        """Tokens that its search may take, prefilled and generated."""
+        ...
+
     @property
-    def progress(self) -> Progress: ...  # noqa: D102
+    def progress(self) -> Progress:
+        """Informed of what it does."""
+        ...
 
 
 @dataclass

@@ -14,7 +14,14 @@ from typing import cast
 from tunewise.errors import UserError
 from tunewise.runs.folder import state_of
 from tunewise.runs.privacy import without_personal
-from tunewise.runs.records import parse_json, read_records, validate, visible, visible_value
+from tunewise.runs.records import (
+    damaged,
+    parse_json,
+    read_records,
+    validate,
+    visible,
+    visible_value,
+)
 from tunewise.runs.schema import ANSWER, SCORE, TEST_ROW, VERDICT, Json, Run
 from tunewise.types import JsonValue, Rule
 
@@ -43,13 +50,7 @@ def read_run(folder: Path) -> Run:
     answers = read_records(folder / "answers.jsonl", ANSWER, faults)
     scores = read_records(folder / "scores.jsonl", SCORE, faults)
     if faults or verdict is None:
-        shown = faults[:20]
-        if len(faults) > len(shown):
-            shown.append(f"... and {len(faults) - len(shown)} more.")
-        shown.append(
-            f"{folder} was changed or cut short. `tunewise decide PROJECT --resume` writes it anew."
-        )
-        raise UserError.together(shown)
+        raise damaged(folder, faults, "`tunewise decide PROJECT --resume` writes it anew.")
     run = Run(
         **{item.name: getattr(verdict, item.name) for item in fields(verdict)},
         folder=folder,

@@ -12,10 +12,13 @@ from typing import Any, TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from tunewise.errors import UserError
 from tunewise.runs.schema import RAN, SKIPPED
 from tunewise.types import JsonValue
 
 Record = TypeVar("Record")
+MAX_FAULTS = 20
+"""Faults of one folder that are shown."""
 _WANTED = {
     "missing": "given",
     "string_type": "a text",
@@ -123,6 +126,20 @@ def read_records(
         if found is not None:
             records.append(found)
     return tuple(records)
+
+
+def damaged(folder: Path, faults: Sequence[str], remedy: str) -> UserError:
+    """The error of a folder whose files cannot be read.
+
+    Args:
+        folder: of a run or a training.
+        faults: as `validate` and `read_records` name them, at least one.
+        remedy: which command writes the files anew.
+    """
+    shown = [*faults[:MAX_FAULTS]]
+    if len(faults) > len(shown):
+        shown.append(f"... and {len(faults) - len(shown)} more.")
+    return UserError.together([*shown, f"{folder} was changed or cut short. {remedy}"])
 
 
 def dump(record: TypeAdapter[Record], value: Record) -> dict[str, Any]:

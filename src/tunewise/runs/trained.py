@@ -9,11 +9,19 @@ from pydantic import Field, TypeAdapter
 from tunewise.errors import UserError
 from tunewise.runs.events import EVENTS
 from tunewise.runs.folder import TRAINED
-from tunewise.runs.records import dump, parse_json, read_records, validate, visible_value
+from tunewise.runs.records import (
+    Record,
+    damaged,
+    dump,
+    parse_json,
+    read_records,
+    validate,
+    visible_value,
+)
 from tunewise.runs.schema import Json
 from tunewise.storage import write_json
 
-_MAX_FAULTS = 20
+_ANEW = "`tunewise train PROJECT` writes a new one."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,11 +142,10 @@ def read_training(folder: Path) -> TrainingResult:
     try:
         value = visible_value(parse_json(path.read_bytes()))
     except ValueError as fault:
-        faults.append(f"{TRAINED}: not JSON ({fault}).")
-        raise _damaged(folder, faults) from None
+        raise damaged(folder, [f"{TRAINED}: not JSON ({fault})."], _ANEW) from None
     result = validate(_TRAINING, value, TRAINED, faults)
     if result is None:
-        raise _damaged(folder, faults)
+        raise damaged(folder, faults, _ANEW)
     return result
 
 
@@ -149,40 +156,29 @@ def read_steps(folder: Path) -> list[TrainingStep]:
         UserError: lines that are no events; all faults together.
     """
     found: dict[int, TrainingStep] = {}
-    for where, event in _events(folder):
+    faults: list[str] = []
+    for number, event in enumerate(_lines(folder, _OBJECT), 1):
         if event.get("event") == "step":
-            faults: list[str] = []
-            step = validate(_STEP, event, where, faults)
-            if step is None:
-                raise _damaged(folder, faults)
-            found[step.step] = step
+            step = validate(_STEP, event, f"{EVENTS}:{number}", faults)
+            if step is not None:
+                found[step.step] = step
+    if faults:
+        raise damaged(folder, faults, _ANEW)
     return [found[number] for number in sorted(found)]
 
 
-def read_events(folder: Path) -> list[TrainingEvent]:
+def read_events(folder: Path) -> tuple[TrainingEvent, ...]:
     """Every event with its time, in order.
 
     Raises:
         UserError: lines that are no events; all faults together.
     """
+    return _lines(folder, _EVENT)
+
+
+def _lines(folder: Path, record: TypeAdapter[Record]) -> tuple[Record, ...]:
     faults: list[str] = []
-    events = read_records(folder / EVENTS, _EVENT, faults)
+    found = read_records(folder / EVENTS, record, faults)
     if faults:
-        raise _damaged(folder, faults)
-    return list(events)
-
-
-def _events(folder: Path) -> list[tuple[str, Json]]:
-    faults: list[str] = []
-    events = read_records(folder / EVENTS, _OBJECT, faults)
-    if faults:
-        raise _damaged(folder, faults)
-    return [(f"{EVENTS}:{number}", event) for number, event in enumerate(events, 1)]
-
-
-def _damaged(folder: Path, faults: list[str]) -> UserError:
-    shown = faults[:_MAX_FAULTS]
-    if len(faults) > len(shown):
-        shown.append(f"... and {len(faults) - len(shown)} more.")
-    shown.append(f"{folder} was changed or cut short. `tunewise train PROJECT` writes a new one.")
-    return UserError.together(shown)
+        raise damaged(folder, faults, _ANEW)
+    return found

@@ -58,7 +58,7 @@ class JournalEngine:
 
     @contextlib.contextmanager
     def prefix_caching(self) -> Generator[None]:
-        """See `Engine.serving`."""
+        """See `Engine.prefix_caching`."""
         with self._engine.prefix_caching():
             self._prefix_caching = True
             try:

@@ -201,7 +201,7 @@ class OpenAIEngine:
 
     @contextlib.contextmanager
     def prefix_caching(self) -> Generator[None]:
-        """See `Engine.serving`. The endpoint decides about its cache."""
+        """See `Engine.prefix_caching`. The endpoint decides about its cache."""
         yield
 
     def unload(self) -> None:

@@ -87,7 +87,7 @@ class OpenVinoEngine:
 
     @contextlib.contextmanager
     def prefix_caching(self) -> Generator[None]:
-        """See `Engine.serving`: the prefix cache is on."""
+        """See `Engine.prefix_caching`: the prefix cache is on."""
         self._prefix_caching = True
         try:
             yield

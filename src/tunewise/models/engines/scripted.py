@@ -65,7 +65,7 @@ class ScriptedEngine:
 
     @contextlib.contextmanager
     def prefix_caching(self) -> Generator[None]:
-        """See `Engine.serving`. A script knows no cache."""
+        """See `Engine.prefix_caching`. A script knows no cache."""
         yield
 
     def unload(self) -> None:

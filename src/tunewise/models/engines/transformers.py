@@ -91,7 +91,7 @@ class TransformersEngine:
 
     @contextlib.contextmanager
     def prefix_caching(self) -> Generator[None]:
-        """See `Engine.serving`. There is no cache between requests here."""
+        """See `Engine.prefix_caching`. There is no cache between requests here."""
         yield
 
     def unload(self) -> None:
