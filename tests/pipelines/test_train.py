@@ -2,7 +2,7 @@ import json
 import re
 import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 import small_models
 from command_line import tunewise
-from decide_projects import labelled, write_project
+from decide_projects import labelled, write_jsonl, write_project
 from tunewise.errors import UserError
 from tunewise.models.adapters import BASE_FILE, adapter_hash
 from tunewise.pipelines.train import run_train
@@ -62,8 +62,8 @@ def project(model: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     """Examples, pairs, documents and general examples."""
     monkeypatch.setenv("TUNEWISE_CACHE", str(cache))
     folder = write_project(tmp_path / "project", labelled(60), TOML.format(model=model))
-    write_rows(folder / "pairs.jsonl", pairs(40))
-    write_rows(
+    write_jsonl(folder / "pairs.jsonl", pairs(40))
+    write_jsonl(
         folder / "general.jsonl", [{"input": f"Say {n}", "output": str(n)} for n in range(9)]
     )
     (folder / "docs").mkdir()
@@ -77,10 +77,6 @@ def pairs(count: int) -> list[dict[str, str]]:
         {"prompt": f"Is number {n} fine?", "chosen": "It is, thank you.", "rejected": "No!"}
         for n in range(count)
     ]
-
-
-def write_rows(file: Path, rows: Sequence[dict[str, Any]]) -> None:
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def train(project: Path, *settings: str, resume: bool = False, heard: Heard | None = None) -> Path:
@@ -159,8 +155,8 @@ def test_dev_tells_what_has_to_be_beaten_and_by_how_much_it_was(
     method: str, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
-    write_rows(project / "examples.jsonl", labelled(200))
-    write_rows(project / "pairs.jsonl", pairs(200))
+    write_jsonl(project / "examples.jsonl", labelled(200))
+    write_jsonl(project / "pairs.jsonl", pairs(200))
     dev = result(train(project, *METHODS[method][0]))["dev"]
     assert {one["name"] for one in dev["baselines"]} == BASELINES[method]
     kept = dev["points"][dev["best_epoch"] - 1]["value"]
@@ -346,7 +342,7 @@ def test_data_that_do_not_go_with_the_method_are_one_clear_error(
     monkeypatch.chdir(project)
     more: list[str] = []
     if "too few" in said:
-        write_rows(project / "few.jsonl", pairs(2))
+        write_jsonl(project / "few.jsonl", pairs(2))
         more = ["data.preferences=few.jsonl"]
     if "document" in said:
         more = ["data.documents=docs/part1.md"]
@@ -361,7 +357,7 @@ def test_pairs_about_held_out_inputs_are_left_out(
     about = [
         {"prompt": row["text"], "chosen": row["label"], "rejected": "x"} for row in labelled(60)
     ]
-    write_rows(project / "about.jsonl", [*about, *pairs(20)])
+    write_jsonl(project / "about.jsonl", [*about, *pairs(20)])
     heard = Heard()
     settings = ("training.method=dpo", "data.preferences=about.jsonl", "training.epochs=1")
     train(project, *settings, heard=heard)

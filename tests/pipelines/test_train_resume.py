@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import small_models
-from decide_projects import labelled, write_project
+from decide_projects import labelled, write_jsonl, write_project
 from small_models import adapter
 from tunewise.errors import UserError
 from tunewise.models.catalog import open_model
@@ -48,8 +48,8 @@ def project(tmp_path: Path, model: Path, cache: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("TUNEWISE_CACHE", str(cache))
     folder = write_project(tmp_path / "project", labelled(44), TOML.format(model=model))
     monkeypatch.chdir(folder)
-    write_rows(folder / "pairs.jsonl", pairs(24))
-    write_rows(
+    write_jsonl(folder / "pairs.jsonl", pairs(24))
+    write_jsonl(
         folder / "general.jsonl", [{"input": f"Say {n}", "output": f"{n}"} for n in range(5)]
     )
     (folder / "docs").mkdir()
@@ -63,10 +63,6 @@ def pairs(count: int) -> list[dict[str, str]]:
         {"prompt": f"Is number {n} fine?", "chosen": "It is.", "rejected": "No!"}
         for n in range(count)
     ]
-
-
-def write_rows(file: Path, rows: Sequence[dict[str, Any]]) -> None:
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def add_rows(file: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -169,8 +165,8 @@ def test_what_else_changed_is_named_too(
 
 def test_a_changed_dev_file_is_named(project: Path, begin: Any) -> None:
     (project / "examples.jsonl").rename(project / "train.jsonl")
-    write_rows(project / "dev.jsonl", labelled(70)[44:58])
-    write_rows(project / "test.jsonl", labelled(90)[58:])
+    write_jsonl(project / "dev.jsonl", labelled(70)[44:58])
+    write_jsonl(project / "test.jsonl", labelled(90)[58:])
     text = (project / "tunewise.toml").read_text()
     files = 'train = "train.jsonl"\ndev = "dev.jsonl"\ntest = "test.jsonl"'
     (project / "tunewise.toml").write_text(text.replace('examples = "examples.jsonl"', files))

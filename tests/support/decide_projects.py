@@ -29,7 +29,7 @@ def labelled(count: int) -> list[Json]:
 def write_project(folder: Path, rows: Sequence[Json], more: str = "") -> Path:
     """A project folder with these rows."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "examples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_jsonl(folder / "examples.jsonl", rows)
     (folder / "tunewise.toml").write_text(
         '[task]\ninstruction = "Which label?"\n[data]\nexamples = "examples.jsonl"\n' + more
     )
@@ -93,6 +93,10 @@ def decide(
 
 def read_json(file: Path) -> Json:
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def write_jsonl(file: Path, rows: Sequence[Json]) -> None:
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def read_jsonl(file: Path) -> list[Json]:
