@@ -17,6 +17,17 @@ Kind = Literal["classification", "multilabel", "extraction", "generation", "qa"]
 Rule = Literal["worth_more", "cheaper", "not_worth_it", "cannot_tell", "nothing_learned"]
 """Which rule of the method decided."""
 
+Finding = Literal[
+    "fine_tune",
+    "better_by_less",
+    "practically_the_same",
+    "do_not",
+    "stay",
+    "cannot_tell",
+    "nothing_learned",
+]
+"""What was found, for a person to act on; docs/method.md says when each is said."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ToolCall:
@@ -138,6 +149,13 @@ class Splits:
     """sha256 (hex) over the content of the rows of train, dev and test, and their membership."""
     reserved: tuple[Example, ...] = ()
     """Rows left alone: nothing is fitted on them and nobody answers them."""
+    units: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Example id -> the independent unit it belongs to: rows of one unit are counted as one
+    cluster by every interval. An example that is not named is a unit of its own."""
+
+    def units_of(self, rows: Sequence[Example]) -> list[str | None]:
+        """(rows,) the unit of each row, None for a row that is its own."""
+        return [self.units.get(row.id) for row in rows]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -285,6 +303,18 @@ class Constraint:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Assurance:
+    """What the rule is expected to do with more test rows (O'Hagan, Stevens and Campbell 2005)."""
+
+    rows: int
+    """Test examples added."""
+    settled: float
+    """The chance that the finding is another one than `cannot_tell`, 0 to 1."""
+    fine_tune: float
+    """The chance that it is `fine_tune`, 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """The answer to the question whether to fine-tune."""
 
@@ -299,4 +329,11 @@ class Verdict:
     """The primary comparison first."""
     constraints: tuple[Constraint, ...]
     examples_needed: int | None
-    """Further test examples for 80% power, when undecided and computable."""
+    """The smallest number of further test examples in `assurance` that settles the question with
+    a chance of at least 60%; None where none does, or nothing is open."""
+    finding: Finding = "cannot_tell"
+    """What was found."""
+    regret: float | None = None
+    """The quality that acting now is expected to cost against knowing the truth, 0 to 1."""
+    assurance: tuple[Assurance, ...] = ()
+    """What further test examples would do, fewest first; empty where nothing is open."""

@@ -43,7 +43,7 @@ completion_tokens = 10
 """The project of the run."""
 TIMES = {"seconds", "latency_ms", "detail", "time", "loss", "precision"}
 """Keys whose values no two runs share, or no two machines: a loss is one of the chip's numbers."""
-ADDED = {"computed"}
+ADDED = {"computed", "finding", "regret", "assurance", "leaked"}
 """Keys that later versions write, too."""
 
 

@@ -111,6 +111,9 @@ def verdict_file(run: Finished) -> VerdictFile:
         model=ModelUsed(base=run.project.model.base, engine=run.engine, why=run.engine_why),
         decision=run.project.decision,
         examples_needed=verdict.examples_needed,
+        finding=verdict.finding,
+        regret=verdict.regret,
+        assurance=verdict.assurance,
         notes=(*run.notes, *_about_thoughts(run.entries), *NOT_MEASURED),
         reproduce=run.reproduce,
     )

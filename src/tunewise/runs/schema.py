@@ -22,7 +22,17 @@ from pydantic import SerializerFunctionWrapHandler as Inner
 
 from tunewise.decision.plan import Plan
 from tunewise.project.settings import DecisionSettings
-from tunewise.types import Answer, Comparison, Constraint, JsonValue, Kind, Rule, Score
+from tunewise.types import (
+    Answer,
+    Assurance,
+    Comparison,
+    Constraint,
+    Finding,
+    JsonValue,
+    Kind,
+    Rule,
+    Score,
+)
 
 Json: TypeAlias = Annotated[
     Mapping[str, JsonValue],
@@ -215,6 +225,9 @@ class SplitSizes:
     """Setting -> labelled rows that it left out."""
     unused_test: int = 0
     """How many of these would be test examples, about."""
+    leaked: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Where a test example stands as well (`train`, `dev`, `documents`) -> how many were left out
+    of test for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -275,7 +288,14 @@ class VerdictFile:
     economics: Json = field(default_factory=dict[str, JsonValue])
     learning_curve: Json = field(default_factory=dict[str, JsonValue])
     examples_needed: int | None = None
-    """Further test examples for 80% power, when undecided and computable."""
+    """The smallest number of further test examples in `assurance` that settles the question with
+    a chance of at least 60%; None where none does, or nothing is open."""
+    finding: Finding | None = None
+    """What was found; None in runs written before there were findings."""
+    regret: float | None = None
+    """The quality that acting now is expected to cost against knowing the truth, 0 to 1."""
+    assurance: tuple[Assurance, ...] = ()
+    """What further test examples would do, fewest first; empty where nothing is open."""
     notes: tuple[str, ...] = ()
     reproduce: str | None = None
     """The command line."""

@@ -258,7 +258,9 @@ def _splits(
         for name, rows in (("train", train), ("dev", dev), ("test", test))
     }
     return Splits(
-        **parts,
+        train=parts["train"],
+        dev=parts["dev"],
+        test=parts["test"],
         seed=seed,
         fingerprint=split_fingerprint(parts),
         reserved=tuple(row for n, row in enumerate(examples) if n not in used),
