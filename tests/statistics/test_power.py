@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tunewise.statistics.intervals import bonett_price
-from tunewise.statistics.power import DISCORDANCE, detectable_gain, further_rows, rows_for_power
+from tunewise.statistics.power import DISCORDANCE, detectable_gain, rows_for_power
 
 
 def test_rows_follow_connors_formula():
@@ -28,20 +28,6 @@ def test_the_gain_that_rows_can_tell_is_the_inverse_of_the_rows_that_a_gain_need
 
 def test_few_rows_tell_only_a_gain_larger_than_the_usual_discordance():
     assert DISCORDANCE < detectable_gain(20) < detectable_gain(10) < detectable_gain(5) <= 1
-
-
-def test_a_small_test_with_a_clear_gain_needs_the_difference():
-    assert further_rows(60, 0.1, 0.2, minimum_gain=0.05) == 155 - 60
-
-
-def test_a_gain_near_zero_is_planned_for_showing_that_it_is_not_worth_it():
-    with_no_gain = further_rows(100, 0.0, 0.2, minimum_gain=0.05)
-    with_a_loss = further_rows(100, -0.03, 0.2, minimum_gain=0.05)
-    assert with_a_loss < with_no_gain
-
-
-def test_when_no_affordable_number_would_do_none_is_given():
-    assert further_rows(1000, 0.049999, 0.02, minimum_gain=0.05) is None
 
 
 def test_nothing_can_be_planned_for_no_difference():

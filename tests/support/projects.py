@@ -125,7 +125,9 @@ def planned(world: World, rng: np.random.Generator) -> Plan:
     untrained = {name: dev[name] for name in dev if name not in TRAINED}
     incumbent = choose_plan(measured(untrained, seeds), minimum_gain=DEMANDS.minimum_gain).incumbent
     for name in TRAINED:
-        if futile(dev[name][0], dev[incumbent][0], DEMANDS.minimum_gain):
+        alone = {one: dev[one] for one in (name, incumbent)}
+        first, bar = measured(alone, dict.fromkeys(alone, 1))
+        if futile(first, bar, minimum_gain=DEMANDS.minimum_gain):
             seeds[name] = 1
     return choose_plan(
         measured(dev, seeds), minimum_gain=DEMANDS.minimum_gain, seeds_wanted=world.seeds
@@ -152,7 +154,8 @@ def run_project(world: World, rng: np.random.Generator, rule: Rule = decide) -> 
                 binary=True,
                 demands=DEMANDS,
                 groups=None if groups is None else [groups[row] for row in seen],
-                use=look,
+                earlier=world.test_rows[: look - 1],
+                draws=0,
             )
         )
         if verdicts[-1].outcome in TRAINED:

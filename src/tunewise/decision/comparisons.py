@@ -3,7 +3,7 @@
 Knows the plan, so as to put the primary comparison first, but decides nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tunewise.decision.plan import Measured, Plan
@@ -12,26 +12,32 @@ from tunewise.statistics import paired
 from tunewise.statistics.intervals import Interval, NotComputed
 from tunewise.statistics.tests import holm
 from tunewise.types import Comparison
-from tunewise.wording import setting
+from tunewise.wording import significant
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Bench:
-    """The contenders' shipping answers on one test split, ready to be compared in pairs."""
+    """The contenders' answers on one test split, ready to be compared in pairs."""
 
     plan: Plan
     rows: paired.Rows
-    contenders: dict[str, Measured]
-    samples: dict[str, paired.Sample]
-    """contender -> the scores of the seed that ships."""
+    contenders: Mapping[str, Measured]
+    seeds: Mapping[str, Mapping[int, paired.Sample]]
+    """contender -> seed -> its scores."""
     confidence: float
     """Of every comparison."""
+    samples: dict[str, paired.Sample] = field(init=False)
+    """contender -> its scores, averaged over its seeds row by row: what is compared."""
     _known: dict[tuple[str, str], Interval | NotComputed] = field(
-        default_factory=dict[tuple[str, str], Interval | NotComputed]
+        default_factory=dict[tuple[str, str], Interval | NotComputed], init=False
     )
 
+    def __post_init__(self) -> None:
+        means = {name: paired.mean_sample(list(of.values())) for name, of in self.seeds.items()}
+        object.__setattr__(self, "samples", means)
+
     def difference(self, a: str, b: str) -> Interval | NotComputed:
-        """Quality of a minus quality of b."""
+        """Quality of a minus quality of b, each averaged over its seeds."""
         if (a, b) not in self._known:
             self._known[a, b] = paired.difference(
                 self.samples[a], self.samples[b], self.rows, confidence=self.confidence
@@ -40,7 +46,12 @@ class Bench:
 
     def quality(self, name: str) -> Interval | NotComputed:
         """Quality of the seed that ships, with its 95% interval."""
-        return paired.quality(self.samples[name], self.rows)
+        return paired.quality(self.shipped(name), self.rows)
+
+    def shipped(self, name: str) -> paired.Sample:
+        """The scores of the seed that ships."""
+        seeds = self.seeds[name]
+        return seeds[self.plan.ships.get(name, min(seeds))]
 
     def beats(self, a: str, b: str) -> bool:
         """Whether a is shown to be better than b: the lower bound of the difference is above 0."""
@@ -53,6 +64,11 @@ class Bench:
         return [
             name for name, one in self.contenders.items() if not one.ceiling and name != CONSTANT
         ]
+
+    @property
+    def untrained(self) -> list[str]:
+        """The candidates that need no training of the language model."""
+        return [name for name in self.candidates if not self.contenders[name].trained]
 
 
 def prepare(
@@ -72,22 +88,20 @@ def prepare(
     for name in (plan.incumbent, plan.challenger):
         if name is not None and name not in contenders:
             raise ValueError(f"{name} is in the plan but has no test scores")
-    ships = {name: plan.ships.get(name, min(one.scores)) for name, one in contenders.items()}
     counts = {one.values(seed).size for one in measured for seed in one.scores}
     if len(counts) != 1 or counts == {0}:
         raise ValueError(f"all contenders answer the same test examples, not {sorted(counts)}")
     rows = paired.rows_of(counts.pop(), binary=binary, groups=groups)
-    samples = {
-        name: paired.sample(
-            one.values(ships[name]),
-            rows,
-            None if one.aggregate is None else one.aggregate[ships[name]],
-        )
+    seeds = {
+        name: {
+            seed: paired.sample(
+                one.values(seed), rows, None if one.aggregate is None else one.aggregate[seed]
+            )
+            for seed in sorted(one.scores)
+        }
         for name, one in contenders.items()
     }
-    return Bench(
-        plan=plan, rows=rows, contenders=contenders, samples=samples, confidence=confidence
-    )
+    return Bench(plan=plan, rows=rows, contenders=contenders, seeds=seeds, confidence=confidence)
 
 
 def compare(bench: Bench, metric: str) -> tuple[Comparison, ...]:
@@ -139,7 +153,7 @@ def _record(
         low, high, method = -1.0, 1.0, f"not computed: {found.reason}"
     else:
         low, high = found.low, found.high
-        method = f"{found.method}, {setting(100 * bench.confidence)}%"
+        method = f"{found.method}, {significant(100 * bench.confidence)}%"
     return Comparison(
         a=a,
         b=b,

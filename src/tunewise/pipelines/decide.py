@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -277,9 +278,10 @@ def fit_all(job: Job) -> Fits:
         first = fitted[challenger]
         if incumbent is not None:
             hopeless = futile(
-                _array(first.fit.dev_scores[first.seeds[0]]),
-                _array(fitted[incumbent].fit.dev_scores[0]),
-                minimum_gain,
+                _on_dev(challenger, first, field),
+                _on_dev(incumbent, fitted[incumbent], field),
+                minimum_gain=minimum_gain,
+                groups=[example.group for example in dev],
             )
         others = [n for n in field.trained if n in fitted and n != challenger]
         if hopeless:
@@ -325,6 +327,11 @@ def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
         seed = fits.plan.ships[name]
         latency = _latency(job, fitted, name, seed, engines)
         job.done(job.shares.share(name, "latency"))
+        tokens = [
+            answer.usage.prompt_tokens + answer.usage.completion_tokens
+            for answer in answers[name][seed]
+        ]
+        measured = _measured(job, name, answers[name], latency_p50_ms=latency.p50)
         entries.append(
             Entry(
                 name=name,
@@ -333,7 +340,7 @@ def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
                 ceiling=not field.ceilings.get(name, True),
                 shipped_seed=seed,
                 answers=answers[name],
-                measured=_measured(job, name, answers[name], latency_p50_ms=latency.p50),
+                measured=replace(measured, tokens=fmean(tokens)),
                 latency=latency,
                 retrieval=cast("Mapping[str, object]", fitted.fit.settings.get("retrieval") or {}),
             )
@@ -356,11 +363,12 @@ def conclude(
         binary=metric.binary and metric.aggregate is None,
         demands=Demands(
             minimum_gain=project.decision.minimum_gain,
+            maximum_loss=project.decision.maximum_loss,
             minimum_quality=project.decision.minimum_quality,
             maximum_latency_ms=project.decision.maximum_latency_ms,
         ),
         groups=groups if any(groups) else None,
-        use=use,
+        earlier=[len(test)] * (use - 1),
         unused_test=prepared.unused_test,
     )
     for entry in entries:

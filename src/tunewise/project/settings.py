@@ -302,6 +302,9 @@ class DecisionSettings(_Section):
 
     minimum_gain: Annotated[float, within(0.001, 1)] = 0.05
     """Smaller differences in quality, 0 to 1, are not worth a training."""
+    maximum_loss: Annotated[float, within(0.001, 1)] | None = None
+    """Quality, 0 to 1, that may be lost where a training saves money; half of `minimum_gain` if
+    absent."""
     minimum_quality: Annotated[float, within(0, 1)] | None = None
     """Quality that whatever is recommended must reach, 0 to 1."""
     retention_margin: Annotated[float, within(0, 1)] = 0.03

@@ -84,6 +84,11 @@ class Sample:
     jackknife: Jackknife | None
     """None where every score is 0 or 1 and quality is their mean."""
 
+    @property
+    def influence(self) -> Jackknife:
+        """The quality and what each row contributes to it."""
+        return self.jackknife or Jackknife(value=self.value, pseudo_values=self.scores)
+
 
 def sample(scores: FloatArray, rows: Rows, aggregate: Statistic | None = None) -> Sample:
     """Prepares one contender's scores.
@@ -99,6 +104,23 @@ def sample(scores: FloatArray, rows: Rows, aggregate: Statistic | None = None) -
         return Sample(scores=scores, value=value, jackknife=None)
     made = jackknife_mean(scores) if aggregate is None else jackknife(aggregate, rows.n)
     return Sample(scores=scores, value=made.value, jackknife=made)
+
+
+def mean_sample(samples: Sequence[Sample]) -> Sample:
+    """The mean of several samples of the same rows, row by row: of the seeds of one contender.
+
+    Args:
+        samples: at least one.
+    """
+    if len(samples) == 1:
+        return samples[0]
+    value = sum(one.value for one in samples) / len(samples)
+    pseudo_values = np.mean([one.influence.pseudo_values for one in samples], axis=0)
+    return Sample(
+        scores=np.mean([one.scores for one in samples], axis=0),
+        value=value,
+        jackknife=Jackknife(value=value, pseudo_values=pseudo_values),
+    )
 
 
 def quality(one: Sample, rows: Rows, *, confidence: float = 0.95) -> Interval | NotComputed:
@@ -129,16 +151,14 @@ def difference(
     """
     if rows.shortage is not None:
         return NotComputed(value=a.value - b.value, reason=rows.shortage)
-    if a.jackknife is not None and b.jackknife is not None:
-        both = a.jackknife - b.jackknife
-        if rows.codes is None:
-            return jackknife_difference(both, confidence=confidence)
+    both = a.influence - b.influence
+    if rows.codes is not None:
         return cluster_difference(
             both.pseudo_values, rows.codes, confidence=confidence, value=both.value
         )
+    if a.jackknife is not None or b.jackknife is not None:
+        return jackknife_difference(both, confidence=confidence)
     per_row = a.scores - b.scores
-    if rows.codes is not None:
-        return cluster_difference(per_row, rows.codes, confidence=confidence)
     only_a, only_b = int((per_row > 0).sum()), int((per_row < 0).sum())
     adjusted = bonett_price(only_a, only_b, rows.n, confidence=confidence, degrees=rows.n - 1.0)
     return Interval(

@@ -53,39 +53,3 @@ def detectable_gain(n: float, *, power: float = 0.8, confidence: float = 0.95) -
         shown = rows_for_power(middle, variance, power=power, confidence=confidence) <= n
         low, high = (low, middle) if shown else (middle, high)
     return high
-
-
-def further_rows(
-    n: int,
-    delta: float,
-    variance: float,
-    *,
-    minimum_gain: float,
-    power: float = 0.8,
-    confidence: float = 0.95,
-) -> int | None:
-    """Rows to add until the question whether a gain is worth it would be settled.
-
-    It is settled when the gain is shown to be above 0, or to be below `minimum_gain`. Planned
-    for the larger of the observed gain and `minimum_gain`; or, where that takes fewer rows, for
-    showing that a gain as small as the observed one is below `minimum_gain`.
-
-    Args:
-        n: rows compared so far.
-        delta: the observed gain.
-        variance: the mean squared per-row difference so far, times the design effect.
-        minimum_gain: the smallest gain worth having.
-        power: probability of settling it.
-        confidence: of the two-sided interval.
-
-    Returns:
-        The number to add, at least 1; None when nothing below a hundred times n would do.
-    """
-    gain = max(delta, minimum_gain, 1e-6)
-    plans = [rows_for_power(gain, max(variance, gain**2), power=power, confidence=confidence)]
-    if delta < minimum_gain:
-        short = minimum_gain - delta
-        around = max(variance - delta**2, 1e-9) + short**2
-        plans.append(rows_for_power(short, around, power=power, confidence=confidence))
-    open_plans = [needed for needed in plans if n < needed <= 100 * n]
-    return min(open_plans) - n if open_plans else None
