@@ -106,6 +106,7 @@ def rows_of(name: str, data: Path) -> tuple[list[Any], list[Any]]:
 def train_and_score(name: str, arm: str, data: Path) -> tuple[list[float], list[dict[str, Any]]]:
     """Scores of each dev row at the best point, and the points."""
     from tunewise.contenders.fine_tune import FineTune
+    from tunewise.evaluation.measure import measure
     from tunewise.metrics.by_name import metric_named
     from tunewise.models.engines.open import open_engine
     from tunewise.models.loading import load_tokenizer
@@ -122,10 +123,11 @@ def train_and_score(name: str, arm: str, data: Path) -> tuple[list[float], list[
     if chosen := ARMS[arm]:
         settings = TrainingSettings(learning_rate=chosen[0], batch_tokens=chosen[1](tokens))
     with tempfile.TemporaryDirectory() as folder:
+        metric = metric_named(SETS[name], folder=Path(folder))
         fitted = FineTune(
             name="fine_tune",
             engine=opened.engine,
-            metric=metric_named(SETS[name], folder=Path(folder)),
+            metric=metric,
             model=opened.model,
             tokenizer=tokenizer,
             settings=settings,
@@ -133,7 +135,11 @@ def train_and_score(name: str, arm: str, data: Path) -> tuple[list[float], list[
             folder=Path(folder),
             progress=Silent(),
         ).fit(train, dev)
-    return [float(score) for score in fitted.fit.dev_scores[1]], list(fitted.fit.trials)
+        answers = fitted.fit.dev_answers[1]
+        on_dev = measure(
+            arm, {1: answers}, [row.target for row in dev], metric, trained=True, ceiling=False
+        )
+    return [float(score) for score in on_dev.values(1)], list(fitted.fit.trials)
 
 
 def table(done: Sequence[dict[str, Any]]) -> str:

@@ -110,7 +110,7 @@ class Tune:
             adapters[seed] = training(rate, seed, [further])[further]
             on_dev(adapters[seed])
         fit = Fit(
-            contender="fine_tune", settings={}, seconds=0.0, tokens={}, dev_scores={}, artifact={}
+            contender="fine_tune", settings={}, seconds=0.0, tokens={}, dev_answers={}, artifact={}
         )
         epochs = len(rates) * points[0] + points[-1] - points[0] + (len(adapters) - 1) * further
         chosen = {"learning_rate": rate, "dev": on_points, "epochs_trained": epochs}

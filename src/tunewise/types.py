@@ -256,8 +256,8 @@ class Fit:
     """Wall time of the fit, all seeds."""
     tokens: Mapping[str, int]
     """Tokens spent: `prefilled`, `generated`, `trained`."""
-    dev_scores: Mapping[int, tuple[float | None, ...]]
-    """seed -> the primary metric on each dev example, in dev order."""
+    dev_answers: Mapping[int, tuple[str | None, ...]]
+    """seed -> what it answers to each dev example, in dev order; None where it crashed."""
     artifact: Mapping[int, str] = field(default_factory=dict[int, str])
     """seed -> folder of the trained adapter; empty if none."""
     trials: tuple[Mapping[str, JsonValue], ...] = ()

@@ -8,8 +8,8 @@ from tunewise.contenders.answering import (
     FittedPrompt,
     PromptStrategy,
     answer_limit,
-    dev_scores,
     spent,
+    texts,
 )
 from tunewise.metrics.by_name import metric_named
 from tunewise.models.engines.protocol import Request
@@ -70,7 +70,7 @@ def test_each_seed_asks_with_its_own_adapter() -> None:
 
 
 def test_a_fitted_contender_has_the_seeds_of_its_adapters() -> None:
-    fit = Fit(contender="c", settings={}, seconds=0, tokens={}, dev_scores={})
+    fit = Fit(contender="c", settings={}, seconds=0, tokens={}, dev_answers={})
     strategy = PromptStrategy(prompts=bare, max_tokens=1, adapters={1: None, 3: None})
     asked = FittedPrompt(engine=engine(), strategy=strategy, fit=fit)
     assert asked.seeds == (1, 3)
@@ -137,13 +137,12 @@ def test_answers_may_be_a_quarter_longer_than_the_longest_of_train_and_eight_tok
     assert answer_limit(engine(), []) == 88
 
 
-def test_a_crash_on_dev_is_no_score_rather_than_a_zero() -> None:
-    dev = rows(2)
+def test_a_crash_on_dev_is_no_text_rather_than_an_empty_one() -> None:
     answers = [
         Answer(example_id="row0", contender="c", seed=0, text="b"),
         Answer(example_id="row1", contender="c", seed=0, error="refused"),
     ]
-    assert dev_scores(metric_named("accuracy"), answers, dev) == (0.0, None)
+    assert texts(answers) == ("b", None)
 
 
 def test_tokens_spent_are_those_of_all_answers() -> None:
@@ -178,7 +177,7 @@ def test_thoughts_are_kept_with_the_answer_and_counted_apart() -> None:
     assert answer.text == "<think>p or q</think> b"
     assert answer.usage.thinking_tokens == 3
     metric = metric_named("accuracy", ["a", "b"])
-    assert dev_scores(metric, [answer], [row(0, "a", "b")]) == (1.0,)
+    assert metric.score(answer.text, "b").value == 1.0
 
 
 def test_a_call_that_is_only_thought_of_is_not_made() -> None:

@@ -67,7 +67,7 @@ def test_labels_are_learned_from_the_texts() -> None:
     assert [answer.text for answer in answers] == ["delivery", "refund"]
     assert [answer.example_id for answer in answers] == ["90", "91"]
     assert fitted.seeds == (0,)
-    assert fitted.fit.dev_scores == {0: (1.0, 1.0, 1.0, 1.0)}
+    assert fitted.fit.dev_answers == {0: tuple(row.target for row in LABELLED[8:])}
 
 
 def test_an_answer_costs_no_tokens_and_its_time_is_measured() -> None:
@@ -112,12 +112,26 @@ def test_the_strength_is_chosen_on_dev_and_every_trial_is_shown() -> None:
     train += [example(20 + n, "money now tent", "return") for n in range(3)]
     dev = [example(30, "money now tent", "return"), example(31, "money now", "refund")]
     fitted = Classifier(metric=metric_named("accuracy"), load=WordEmbedder).fit(train, dev)
-    values = {trial["C"]: trial["dev_quality"] for trial in fitted.fit.trials}
+    values = {trial["C"]: trial["dev"] for trial in fitted.fit.trials}
     assert values[1.0] == 0.5
     assert values[300.0] == 1.0
     best = min(strength for strength, value in values.items() if value == 1.0)
     assert fitted.fit.settings["C"] == best
-    assert fitted.fit.dev_scores == {0: (1.0, 1.0)}
+    assert fitted.fit.dev_answers == {0: ("return", "refund")}
+
+
+@pytest.mark.parametrize(("metric", "weak"), [("accuracy", False), ("macro_f1", True)])
+def test_the_strength_is_the_one_with_the_best_aggregate(metric: str, weak: bool) -> None:
+    # A weak penalty finds the one return, and takes two refunds for returns as well.
+    train = [example(n, "money now", "refund") for n in range(12)]
+    train += [example(20 + n, "money now tent", "return") for n in range(3)]
+    dev = [example(30 + n, "money now", "refund") for n in range(5)]
+    dev += [example(40 + n, "money now tent", "refund") for n in range(2)]
+    dev += [example(50, "money now tent", "return")]
+    fit = Classifier(metric=metric_named(metric), load=WordEmbedder).fit(train, dev).fit
+    assert (fit.dev_answers[0][-1] == "return") is weak
+    of_weak = {"accuracy": 6 / 8, "macro_f1": round((10 / 12 + 1 / 2) / 2, 4)}
+    assert fit.trials[-1]["dev"] == of_weak[metric]
 
 
 def test_no_inputs_give_no_answers() -> None:

@@ -24,7 +24,13 @@ def test_for_labels_it_is_the_majority_label(metric: str) -> None:
     train = examples("refund", "delivery", "delivery", "other")
     fitted = Constant(metric=metric_named(metric)).fit(train, examples("refund", "delivery"))
     assert fitted.text == "delivery"
-    assert fitted.fit.dev_scores == {0: (0.0, 1.0)}
+    assert fitted.fit.dev_answers == {0: ("delivery", "delivery")}
+
+
+def test_what_it_scores_on_train_is_the_metric_over_all_of_it() -> None:
+    train = examples("refund", "delivery", "delivery", "other")
+    fit = Constant(metric=metric_named("macro_f1")).fit(train, []).fit
+    assert fit.settings["train_score"] == pytest.approx(2 * 2 / (4 + 2) / 3)
 
 
 def test_a_tie_goes_to_the_label_that_occurs_first() -> None:
@@ -124,7 +130,7 @@ def test_the_fit_says_what_it_chose_and_that_no_token_was_spent() -> None:
         settings={"answer": "x", "train_score": 2 / 3},
         seconds=0.0,
         tokens={"prefilled": 0, "generated": 0, "trained": 0},
-        dev_scores={0: ()},
+        dev_answers={0: ()},
     )
 
 
@@ -138,7 +144,7 @@ def test_the_spellings_of_a_label_count_together() -> None:
     metric = metric_named("accuracy", ("No", "Yes"))
     fitted = Constant(metric=metric, labels=("No", "Yes")).fit(train, examples("YES"))
     assert fitted.text == "Yes"
-    assert fitted.fit.dev_scores == {0: (1.0,)}
+    assert fitted.fit.dev_answers == {0: ("Yes",)}
 
 
 def test_answers_that_are_no_labels_keep_their_case() -> None:

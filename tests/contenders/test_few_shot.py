@@ -50,10 +50,11 @@ def shown(request: Request) -> list[str]:
 
 def test_nearest_examples_win_where_the_topic_decides_and_the_nearest_stands_last() -> None:
     told = engine(copies_last_example)
-    fitted = few_shot(told).fit(topics(), topics(16, "dev"))
+    dev = topics(16, "dev")
+    fitted = few_shot(told).fit(topics(), dev)
     assert fitted.fit.settings["selection"] == "nearest"
     assert fitted.fit.settings["by"] == "BM25"
-    assert fitted.fit.dev_scores == {0: (1.0,) * 16}
+    assert fitted.fit.dev_answers == {0: tuple(row.target for row in dev)}
     assert all(e.target == a.text for e, a in zip(
         topics(8, "test"),
         fitted.answer([e.input for e in topics(8, "test")], seed=0),

@@ -139,13 +139,28 @@ def test_dev_is_answered_three_times_in_a_training_the_end_included(
 # --- what a fit does -----------------------------------------------------------------------------
 
 
+def test_the_epoch_that_ships_has_the_best_aggregate(make: Make) -> None:
+    dev = [row(f"dev{n}", f"dev {n}", "b" if n % 5 == 0 else "a") for n in range(10)]
+
+    def said(request: Request) -> str:
+        number = int(request.messages[-1].content.split()[-1])
+        if request.adapter.name == "epoch1":
+            return "a"  # right in 8 of 10, macro F1 0.44
+        return "b" if number % 5 == 0 else "?" if number < 4 else "a"  # 7 of 10, 0.88
+
+    tune = make(ScriptedEngine(said), epochs=2, learning_rate=1e-3)
+    fit = replace(tune, metric=metric_named("macro_f1")).fit(letters(12), dev).fit
+    assert fit.settings["epochs"] == 2
+    assert [trial["dev"] for trial in fit.trials] == [0.4444, round((10 / 13 + 1) / 2, 4)]
+
+
 def test_the_best_epoch_ships_and_the_earlier_one_on_ties(make: Make) -> None:
     engine = AdapterEngine(lambda rate, seed, epochs: {1: 0.5, 2: 0.8, 3: 0.8}[epochs])
     fitted = make(engine, epochs=3, learning_rate=1e-3).fit(letters(12), letters(10, "dev"))
     assert fitted.fit.settings["epochs"] == 2
     assert fitted.fit.settings["of_epochs"] == 3
     assert Path(fitted.fit.artifact[1]).name == "epoch2"
-    assert fitted.fit.dev_scores == {1: (1.0,) * 8 + (0.0,) * 2}
+    assert fitted.fit.dev_answers == {1: (*"abababab", "?", "?")}
 
 
 def test_the_adapter_that_was_chosen_answers(make: Make) -> None:
@@ -181,7 +196,7 @@ def test_more_seeds_train_with_the_winners_settings_and_keep_the_first(make: Mak
     three = tune.replicate(first, letters(12), letters(10, "dev"), seeds=3)
     assert points(engine) == [("0.001", 2, epochs), ("0.001", 3, epochs)]
     assert three.seeds == (1, 2, 3)
-    assert three.fit.dev_scores[1] == first.fit.dev_scores[1]
+    assert three.fit.dev_answers[1] == first.fit.dev_answers[1]
     assert three.fit.artifact[1] == first.fit.artifact[1]
     weights = {
         (Path(folder) / "adapter_model.safetensors").read_bytes()
@@ -236,7 +251,7 @@ def test_the_real_engine_answers_with_what_the_adapter_learned(
     learned = fitted.answer([e.input for e in letters(6)], seed=1)
     few = Sampling(max_tokens=4)
     base = engine.generate([Request(messages=e.messages, sampling=few) for e in letters(6)])
-    assert fitted.fit.dev_scores == {1: (1.0,) * 6}
+    assert fitted.fit.dev_answers == {1: tuple("ababab")}
     assert [str(answer.text)[0] for answer in learned] == [e.target for e in letters(6)]
     assert [one.text[:1] for one in base if isinstance(one, Generation)] != [
         e.target for e in letters(6)
@@ -316,7 +331,7 @@ def test_a_request_that_fails_on_dev_is_no_score(make: Make) -> None:
 
     engine = Refusing(lambda rate, seed, epochs: 1.0)
     fit = make(engine, epochs=1, learning_rate=1e-3).fit(letters(6), letters(3, "dev")).fit
-    assert fit.dev_scores == {1: (None, 1.0, 1.0)}
+    assert fit.dev_answers == {1: (None, "b", "a")}
 
 
 # --- documents before, pairs afterwards ----------------------------------------------------------

@@ -179,9 +179,10 @@ def right_if(marker: str):
 
 def test_the_wording_that_dev_likes_best_answers_test() -> None:
     told = engine(right_if("great care"))
-    fitted = tuned(told).fit(rows(30), rows(20, "dev"))
+    dev = rows(20, "dev")
+    fitted = tuned(told).fit(rows(30), dev)
     assert fitted.fit.settings["variant"] == "role"
-    assert fitted.fit.dev_scores == {0: (1.0,) * 20}
+    assert fitted.fit.dev_answers == {0: tuple(row.target for row in dev)}
     (answer,) = fitted.answer([rows(3, "test")[2].input], seed=0)
     assert answer.text == "c"
     assert "great care" in told.requests[-1].messages[0].content

@@ -82,14 +82,15 @@ def test_what_the_passages_say_reaches_the_model_and_their_ids_stand_on_the_answ
 
 
 def test_sizes_and_numbers_of_passages_are_tried_and_the_choice_is_said() -> None:
-    fit = rag(engine(reads), library()).fit(questions(12), questions(12, "dev")).fit
+    dev = questions(12, "dev")
+    fit = rag(engine(reads), library()).fit(questions(12), dev).fit
     assert [(t["chunk_words"], t["k"], t["search"]) for t in fit.trials] == [
         (words, k, "bm25") for words, k in SIZES
     ]
     chosen = {key: fit.settings[key] for key in ("chunk_words", "k", "search")}
     best = max(fit.trials, key=lambda trial: trial["dev"])
     assert {key: best[key] for key in chosen} == chosen
-    assert fit.dev_scores == {0: (1.0,) * 12}
+    assert fit.dev_answers == {0: tuple(row.target for row in dev)}
 
 
 def test_recall_is_told_over_the_rows_that_name_their_document() -> None:

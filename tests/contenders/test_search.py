@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from scripted_rows import rows, says
+from scripted_rows import row, rows, says
 from tunewise.contenders.search import Candidate, Choice, choose, rounds
 from tunewise.metrics.by_name import metric_named
 from tunewise.types import Answer, Example
@@ -96,12 +96,12 @@ def test_a_tie_goes_to_the_earlier_candidate_though_it_was_behind_a_round_before
     assert choice.candidate.value == "first"
 
 
-def test_scores_of_the_winner_stand_in_dev_order() -> None:
+def test_answers_of_the_winner_stand_in_dev_order() -> None:
     field, dev = Field({"good": 0.5}), rows(50)
     choice = field.choose(dev)
     assert [name for _, name in field.asked] != [e.id for e in dev], "dev is asked in hash order"
-    expected = [1.0 if (n * 7) % 100 < 50 else 0.0 for n in range(50)]
-    assert list(choice.dev_scores) == expected
+    expected = [e.target if (n * 7) % 100 < 50 else "wrong" for n, e in enumerate(dev)]
+    assert list(choice.dev_answers) == expected
 
 
 def test_a_used_up_budget_ends_the_search_with_the_best_so_far() -> None:
@@ -110,7 +110,7 @@ def test_a_used_up_budget_ends_the_search_with_the_best_so_far() -> None:
     assert choice.exhausted
     assert choice.candidate.value == "b"
     assert field.seen() == {name: 100 if name == "b" else 25 for name in SKILLS}
-    assert len(choice.dev_scores) == 100
+    assert len(choice.dev_answers) == 100
     assert choice.tokens == {"prefilled": 10 * (7 * 25 + 100), "generated": 0, "trained": 0}
 
 
@@ -146,3 +146,29 @@ def test_a_crash_counts_as_wrong() -> None:
     )
     assert choice.candidate.value == "hardly"
     assert choice.trials[0]["dev"] == 0.0
+
+
+def test_the_best_by_an_aggregate_wins_though_fewer_of_its_answers_are_right() -> None:
+    # 32 of 40 rows are `a`: whoever always says so is right in 80%, and macro F1 is 0.44.
+    dev = [row(f"row{n}", f"text {n}", "b" if n % 5 == 0 else "a") for n in range(40)]
+
+    def ask(name: str, examples: Sequence[Example]) -> list[Answer]:
+        half_of_a = ["a" if int(e.id.removeprefix("row")) % 2 else "?" for e in examples]
+        return [
+            says(e, "a" if name == "always a" else "b" if e.target == "b" else text)
+            for e, text in zip(examples, half_of_a, strict=True)
+        ]
+
+    def chosen(metric: str) -> Choice[str]:
+        return choose(
+            [Candidate(value=name, settings={}) for name in ("always a", "reads")],
+            ask,
+            dev,
+            metric=metric_named(metric),
+            budget_tokens=10**9,
+        )
+
+    assert chosen("accuracy").candidate.value == "always a"
+    choice = chosen("macro_f1")
+    assert choice.candidate.value == "reads"
+    assert choice.trials[1]["dev"] == round((2 / 3 + 1) / 2, 4)

@@ -27,7 +27,7 @@ def test_it_asks_with_the_instruction_alone() -> None:
 def test_it_chooses_nothing_and_says_what_dev_cost() -> None:
     fit = zero_shot(engine(lambda r: "a")).fit(rows(9), rows(3, "dev")).fit
     assert fit.settings == {"instruction": "Say the letter."}
-    assert fit.dev_scores == {0: (1.0, 0.0, 0.0)}
+    assert fit.dev_answers == {0: ("a", "a", "a")}
     assert fit.tokens == {"prefilled": 3 * 8, "generated": 3, "trained": 0}
     assert (fit.artifact, fit.trials) == ({}, ())
 

@@ -197,7 +197,7 @@ class Spy:
             settings={},
             seconds=0,
             tokens={"prefilled": 0, "generated": 0, "trained": 0},
-            dev_scores={0: (0.0,) * len(dev)},
+            dev_answers={0: ("refund",) * len(dev)},
         )
         return SpyFitted(fit=fit, asked=self.asked)
 

@@ -1,4 +1,4 @@
-"""Turns prompts into requests, generations into answers, and answers into dev scores.
+"""Turns prompts into requests, generations into answers, and adds up what answers took.
 
 What every contender with a language model shares.
 """
@@ -10,7 +10,6 @@ from pathlib import Path
 
 from tunewise.chat.prompts import Prompt
 from tunewise.chat.tools import canonical_answer
-from tunewise.metrics.by_name import Metric
 from tunewise.models.engines.protocol import Engine, Request, Sampling
 from tunewise.text.answer_text import split_thoughts, target_proper
 from tunewise.types import Answer, Example, Failure, Fit, Generation, Input, Tool, Usage
@@ -125,14 +124,9 @@ def answer_limit(engine: Engine, train: Sequence[Example]) -> int:
     return min(ANSWER_CEILING, math.ceil(1.25 * longest) + 8) + thoughts
 
 
-def dev_scores(
-    metric: Metric, answers: Sequence[Answer], examples: Sequence[Example]
-) -> tuple[float | None, ...]:
-    """The metric on each example; None where the answer crashed."""
-    return tuple(
-        None if answer.text is None else metric.score(answer.text, example.target).value
-        for answer, example in zip(answers, examples, strict=True)
-    )
+def texts(answers: Sequence[Answer]) -> tuple[str | None, ...]:
+    """What was answered, as `Fit.dev_answers` keeps it; None where the answer crashed."""
+    return tuple(answer.text for answer in answers)
 
 
 def spent(answers: Sequence[Answer]) -> dict[str, int]:

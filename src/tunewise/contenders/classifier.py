@@ -138,16 +138,11 @@ class Classifier:
             models = _fit_models(columns, train_vectors, candidate)
             texts = _predict(models, dev_vectors, form)
             value = quality(self.metric, texts, wanted) if dev else 0.0
-            trials.append({"C": candidate, "dev_quality": value, "dev_examples": len(dev)})
+            trials.append({"C": candidate, "dev": round(value, 4), "dev_examples": len(dev)})
             if best is None or value > best[0]:
                 best, strength = (value, models, texts), candidate
         assert best is not None  # noqa: S101 - the grid is not empty
         _, models, texts = best
-
-        scores = tuple(
-            self.metric.score(text, target).value
-            for text, target in zip(texts, wanted, strict=True)
-        )
         return FittedClassifier(
             embedder=embedder,
             models=models,
@@ -164,7 +159,7 @@ class Classifier:
                 },
                 seconds=self.clock() - began,
                 tokens={"prefilled": 0, "generated": 0, "trained": 0},
-                dev_scores={0: scores},
+                dev_answers={0: tuple(texts)},
                 trials=tuple(trials),
             ),
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tunewise.contenders.protocol import NotApplicable
-from tunewise.metrics.by_name import Metric
+from tunewise.metrics.by_name import Metric, quality
 from tunewise.metrics.json_answers import parse_object
 from tunewise.text.answer_text import target_proper
 from tunewise.text.label_sets import form_of, set_elements, write_set
@@ -76,30 +76,28 @@ class Constant:
             candidates += frequent_sets(targets, tuple(self.labels or ()))
         if not self.metric.binary:
             candidates += self._medoids(frequent, _spaced(targets, REFERENCES))
-        means = self._means(dict.fromkeys(candidates), _spaced(targets, REFERENCES))
-        text = max(means, key=lambda candidate: means[candidate])
+        found = self._qualities(dict.fromkeys(candidates), _spaced(targets, REFERENCES))
+        text = max(found, key=lambda candidate: found[candidate])
         return FittedConstant(
             text=text,
             fit=Fit(
                 contender=self.name,
-                settings={"answer": text, "train_score": means[text]},
+                settings={"answer": text, "train_score": found[text]},
                 seconds=self.clock() - began,
                 tokens={"prefilled": 0, "generated": 0, "trained": 0},
-                dev_scores={0: tuple(self.metric.score(text, row.target).value for row in dev)},
+                dev_answers={0: (text,) * len(dev)},
             ),
         )
 
-    def _means(self, candidates: Iterable[str], references: Sequence[str]) -> dict[str, float]:
-        return {
-            candidate: sum(self.metric.score(candidate, wanted).value for wanted in references)
-            / len(references)
-            for candidate in candidates
-        }
+    def _qualities(self, candidates: Iterable[str], references: Sequence[str]) -> dict[str, float]:
+        """Candidate -> the metric over all references, were it the answer to each."""
+        count = len(references)
+        return {one: quality(self.metric, [one] * count, references) for one in candidates}
 
     def _medoids(self, frequent: str, references: Sequence[str]) -> list[str]:
         """The targets most like the others, judged roughly."""
         candidates = list(dict.fromkeys([frequent, *references]))
-        rough = self._means(candidates, _spaced(references, SHORTLIST))
+        rough = self._qualities(candidates, _spaced(references, SHORTLIST))
         return sorted(candidates, key=lambda candidate: -rough[candidate])[:SHORTLIST]
 
 

@@ -17,8 +17,8 @@ from tunewise.contenders.answering import (
     FittedPrompt,
     PromptStrategy,
     answer_limit,
-    dev_scores,
     spent,
+    texts,
 )
 from tunewise.contenders.protocol import Fitted, NotApplicable
 from tunewise.contenders.rag import Library, best_lookup
@@ -136,7 +136,7 @@ class FineTune:
                 settings=settings,
                 seconds=time.perf_counter() - began,
                 tokens={**spent(asked), "trained": run.tokens},
-                dev_scores={1: dev_scores(self.metric, point.answers, dev)},
+                dev_answers={1: texts(point.answers)},
                 artifact={1: str(point.adapter)},
                 trials=tuple(
                     {
@@ -159,14 +159,14 @@ class FineTune:
         fit = fitted.fit
         _, strategy, stages = self._prepared(train)
         adapters: dict[int, Path | None] = {1: Path(fit.artifact[1])}
-        scores = dict(fit.dev_scores)
+        on_dev = dict(fit.dev_answers)
         tokens = dict(fit.tokens)
         of_epochs, epochs = (_integer(fit.settings, key) for key in ("of_epochs", "epochs"))
         for seed in range(2, seeds + 1):
             run = self._trained(stages, of_epochs, strategy, dev, seed=seed, only=epochs)
             (point,) = run.points
             adapters[seed] = point.adapter
-            scores[seed] = dev_scores(self.metric, point.answers, dev)
+            on_dev[seed] = texts(point.answers)
             for kind, count in {**spent(point.answers), "trained": run.tokens}.items():
                 tokens[kind] += count
         return FittedPrompt(
@@ -177,7 +177,7 @@ class FineTune:
                 settings={**fit.settings, "seeds": seeds},
                 seconds=fit.seconds + time.perf_counter() - began,
                 tokens=tokens,
-                dev_scores=scores,
+                dev_answers=on_dev,
                 artifact={seed: str(adapter) for seed, adapter in adapters.items()},
             ),
         )
@@ -351,7 +351,7 @@ class FineTune:
             epoch=training.epochs[epochs - 1],
             adapter=adapter,
             answers=answers,
-            quality=quality(self.metric, [a.text for a in answers], [e.target for e in dev]),
+            quality=quality(self.metric, texts(answers), [e.target for e in dev]),
         )
 
 

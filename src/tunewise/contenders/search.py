@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from tunewise.contenders.answering import FittedPrompt, PromptStrategy, dev_scores, spent
+from tunewise.contenders.answering import FittedPrompt, PromptStrategy, spent, texts
 from tunewise.metrics.by_name import Metric, quality
 from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
@@ -39,8 +39,8 @@ class Choice(Generic[T]):
     """The winner of a search."""
 
     candidate: Candidate[T]
-    dev_scores: tuple[float | None, ...]
-    """Of the winner, on every dev example in dev order."""
+    dev_answers: tuple[str | None, ...]
+    """Of the winner, to every dev example in dev order; None where it crashed."""
     tokens: Mapping[str, int]
     """Spent by all candidates together."""
     trials: tuple[Mapping[str, JsonValue], ...]
@@ -118,10 +118,9 @@ def choose(
         left = _best(left, 1 if exhausted or last else math.ceil(len(left) / 2))
     (winner,) = left
     _extend(winner, order, ask, metric, advance)
-    answers = [winner.answers[example.id] for example in dev]
     return Choice(
         candidate=winner.candidate,
-        dev_scores=dev_scores(metric, answers, dev),
+        dev_answers=texts([winner.answers[example.id] for example in dev]),
         tokens=spent([answer for trial in trials for answer in trial.answers.values()]),
         trials=tuple(
             {
@@ -163,8 +162,8 @@ def _extend(
         return
     for answer in ask(trial.candidate.value, new):
         trial.answers[answer.example_id] = answer
-    texts = [trial.answers[example.id].text for example in examples]
-    trial.quality = quality(metric, texts, [example.target for example in examples])
+    given = texts([trial.answers[example.id] for example in examples])
+    trial.quality = quality(metric, given, [example.target for example in examples])
     advance(len(new))
 
 
@@ -217,7 +216,7 @@ def search_and_fit(
             settings=chosen,
             seconds=time.perf_counter() - began,
             tokens=choice.tokens,
-            dev_scores={0: choice.dev_scores},
+            dev_answers={0: choice.dev_answers},
             trials=choice.trials,
         ),
     )

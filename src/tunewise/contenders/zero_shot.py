@@ -9,8 +9,8 @@ from tunewise.contenders.answering import (
     FittedPrompt,
     PromptStrategy,
     answer_limit,
-    dev_scores,
     spent,
+    texts,
 )
 from tunewise.metrics.by_name import Metric
 from tunewise.models.engines.protocol import Engine
@@ -50,6 +50,6 @@ class ZeroShot:
                 settings={"instruction": self.instruction},
                 seconds=time.perf_counter() - began,
                 tokens=spent(answers),
-                dev_scores={0: dev_scores(self.metric, answers, dev)},
+                dev_answers={0: texts(answers)},
             ),
         )

@@ -2,6 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
+
+Aggregate: TypeAlias = Callable[[Sequence[str], Sequence[str]], float]
+"""(answers, targets) -> the quality of all of them together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,5 +29,5 @@ class Metric:
     """(answer, target) -> judgement of one answer."""
     labels: tuple[str, ...] | None = None
     """The closed set of labels that it reads by, where there is one."""
-    aggregate: Callable[[Sequence[str], Sequence[str]], float] | None = None
-    """(answers, targets) -> the quality of all of them; None: the mean of the single values."""
+    aggregate: Aggregate | None = None
+    """Where quality is no mean; None: the mean of the single values."""

@@ -11,9 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
+from tunewise.contenders.answering import texts
 from tunewise.contenders.build import (
     ContenderSet,
     Resources,
@@ -30,8 +28,9 @@ from tunewise.decision.rule import Demands, choose_plan, decide, futile
 from tunewise.errors import UserError
 from tunewise.evaluation.collect import AnswerFile, collect
 from tunewise.evaluation.latency import REQUESTS, WARM_UP, ServedLatency, measure_latency
+from tunewise.evaluation.measure import measure
 from tunewise.exporting.model_card import ship
-from tunewise.metrics.by_name import CRASHED, Metric, metric_named, score_answers, side_metrics
+from tunewise.metrics.by_name import Metric, metric_named, score_answers, side_metrics
 from tunewise.metrics.custom import own_metric_file
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.cached import JournalEngine
@@ -49,9 +48,9 @@ from tunewise.runs.ledger import check_ledger, note_use
 from tunewise.runs.made_from import MadeFrom
 from tunewise.runs.read import read_run
 from tunewise.runs.records import dump
-from tunewise.runs.schema import PLAN, SCORE, VERDICT, WrittenPlan
+from tunewise.runs.schema import PLAN, SCORE, VERDICT, Latency, WrittenPlan
 from tunewise.storage import file_sha256, read_lines, shortened, write_json, write_lines
-from tunewise.types import Answer
+from tunewise.types import Answer, Example, Fit
 from tunewise.wording import in_points
 
 
@@ -249,20 +248,26 @@ def fit_all(job: Job) -> Fits:
     minimum_gain = prepared.project.decision.minimum_gain
     seeds = prepared.project.training.seeds
     fitted: dict[str, Fitted] = {}
+    on_dev: dict[str, Measured] = {}
     skipped = dict(field.skipped)
     notes: list[str] = []
 
     def fit(contender: Contender) -> None:
         try:
             with run.timed(contender.name):
-                fitted[contender.name] = contender.fit(train, dev)
+                found = contender.fit(train, dev)
+            keep(contender.name, found)
             run.event("fitted", contender=contender.name)
         except NotApplicable as reason:
             skipped[contender.name] = reason.reason
             progress.note(f"{contender.name}: skipped, {reason.reason}")
 
+    def keep(name: str, found: Fitted) -> None:
+        fitted[name] = found
+        on_dev[name] = _on_dev(job, name, found.fit)
+
     def plan() -> Plan:
-        measured = [_on_dev(name, one, field) for name, one in fitted.items()]
+        measured = list(on_dev.values())
         return choose_plan(measured, minimum_gain=minimum_gain, seeds_wanted=seeds)
 
     for contender in field.untrained.values():
@@ -278,8 +283,8 @@ def fit_all(job: Job) -> Fits:
         first = fitted[challenger]
         if incumbent is not None:
             hopeless = futile(
-                _on_dev(challenger, first, field),
-                _on_dev(incumbent, fitted[incumbent], field),
+                on_dev[challenger],
+                on_dev[incumbent],
                 minimum_gain=minimum_gain,
                 groups=[example.group for example in dev],
             )
@@ -292,7 +297,8 @@ def fit_all(job: Job) -> Fits:
         else:
             with run.timed(challenger):
                 tuned = field.trained[challenger]
-                fitted[challenger] = tuned.replicate(first, train, dev, seeds=seeds)
+                further = tuned.replicate(first, train, dev, seeds=seeds)
+            keep(challenger, further)
         job.done(job.shares.share(challenger, "seeds"))
         notes += [
             f"{name} was trained once: {challenger} does better on dev, so that further seeds of "
@@ -327,11 +333,6 @@ def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
         seed = fits.plan.ships[name]
         latency = _latency(job, fitted, name, seed, engines)
         job.done(job.shares.share(name, "latency"))
-        tokens = [
-            answer.usage.prompt_tokens + answer.usage.completion_tokens
-            for answer in answers[name][seed]
-        ]
-        measured = _measured(job, name, answers[name], latency_p50_ms=latency.p50)
         entries.append(
             Entry(
                 name=name,
@@ -340,7 +341,7 @@ def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
                 ceiling=not field.ceilings.get(name, True),
                 shipped_seed=seed,
                 answers=answers[name],
-                measured=replace(measured, tokens=fmean(tokens)),
+                measured=_on_test(job, name, answers[name], seed, latency),
                 latency=latency,
                 retrieval=cast("Mapping[str, object]", fitted.fit.settings.get("retrieval") or {}),
             )
@@ -406,42 +407,33 @@ def _shown_again(run: RunFolder, progress: Progress) -> Path:
     return run.path
 
 
-def _on_dev(name: str, fitted: Fitted, field: ContenderSet) -> Measured:
-    return Measured(
-        name=name,
-        trained=name in field.trained,
-        ceiling=not field.ceilings.get(name, True),
-        scores={seed: _array(values) for seed, values in fitted.fit.dev_scores.items()},
+def _on_dev(job: Job, name: str, fit: Fit) -> Measured:
+    return _measure(job, name, fit.dev_answers, job.prepared.splits.dev)
+
+
+def _on_test(
+    job: Job, name: str, answers: Mapping[int, Sequence[Answer]], ships: int, latency: Latency
+) -> Measured:
+    given = {seed: texts(some) for seed, some in answers.items()}
+    spent = [one.usage.total for one in answers[ships]]
+    return replace(
+        _measure(job, name, given, job.prepared.splits.test),
+        latency_p50_ms=latency.p50,
+        tokens=fmean(spent),
     )
 
 
-def _measured(
-    job: Job, name: str, answers: Mapping[int, Sequence[Answer]], *, latency_p50_ms: float
+def _measure(
+    job: Job, name: str, answers: Mapping[int, Sequence[str | None]], rows: Sequence[Example]
 ) -> Measured:
-    metric, field, test = job.metric, job.field, job.prepared.splits.test
-    targets = [example.target for example in test]
-    aggregate = metric.aggregate
-
-    def of_rows(seed: int, rows: NDArray[np.int64]) -> float:
-        if aggregate is None:
-            raise ValueError(f"{metric.name} is a mean")
-        texts = [CRASHED if a.text is None else a.text for a in answers[seed]]
-        chosen = [int(row) for row in rows]
-        return aggregate([texts[row] for row in chosen], [targets[row] for row in chosen])
-
-    by_id = {example.id: example.target for example in test}
-    return Measured(
-        name=name,
-        trained=name in field.trained,
-        ceiling=not field.ceilings.get(name, True),
-        scores={
-            seed: _array([score.value for score in score_answers(metric, given, by_id)])
-            for seed, given in answers.items()
-        },
-        aggregate=None
-        if aggregate is None
-        else {seed: lambda rows, seed=seed: of_rows(seed, rows) for seed in answers},
-        latency_p50_ms=latency_p50_ms,
+    """One contender on dev or test: the same quality on both."""
+    return measure(
+        name,
+        answers,
+        [example.target for example in rows],
+        job.metric,
+        trained=name in job.field.trained,
+        ceiling=not job.field.ceilings.get(name, True),
     )
 
 
@@ -454,11 +446,6 @@ def _latency(
         for engine in engines:
             stack.enter_context(engine.prefix_caching())
         return measure_latency(fitted, inputs, seed=seed, advance=advance)
-
-
-def _array(values: Sequence[float | None]) -> NDArray[np.float64]:
-    """(n,) scores, NaN where the answer crashed."""
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def _write_scores(job: Job, entries: Sequence[Entry]) -> None:
