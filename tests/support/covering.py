@@ -60,7 +60,7 @@ def grouped_cells(draws: int, seed: int, correlations: tuple[float, ...]) -> lis
     cells: list[Cell] = []
     for (groups, rows), (a, b), correlation in product(SHAPES, RATES, correlations):
         world = World(
-            rates={"few_shot": b, "fine_tune": a, "fine_tune_rag": b},
+            rates={"few_shot": b, "fine_tune": a},
             discordant=None,
             group_rows=rows // groups,
             correlation=correlation,

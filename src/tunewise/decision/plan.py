@@ -15,11 +15,10 @@ from tunewise.statistics import paired
 from tunewise.statistics.intervals import FloatArray, Interval
 from tunewise.statistics.jackknife import Statistic
 
-FUTILITY_CONFIDENCE = 0.9
-"""One-sided."""
-FEW_ROWS, FUTILITY_OF_FEW = 60, 0.975
-"""With fewer independent units on dev the incumbent, the best of many settings there, looks better
-than it is: its advantage has to be surer."""
+FUTILITY_CONFIDENCE = 0.985
+"""One-sided. So sure because the incumbent is the best of many settings on dev, and looks better
+there than it is: with 3 contenders of 10 settings each, 90% would stop a fifth of true gains of
+0.10 on 20 to 50 rows (tests/simulations)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -145,9 +144,7 @@ def futile(
         )
         for one, seed in ((one, min(one.scores)) for one in (challenger, incumbent))
     )
-    few = rows.group_count < FEW_ROWS
-    one_sided = FUTILITY_OF_FEW if few else FUTILITY_CONFIDENCE
     # Graded scores: their interval lies around the raw mean. The shrunken centre of rates would
     # call a large true gain futile more often.
-    gain = paired.difference(first, bar, rows, confidence=2.0 * one_sided - 1.0)
+    gain = paired.difference(first, bar, rows, confidence=2.0 * FUTILITY_CONFIDENCE - 1.0)
     return isinstance(gain, Interval) and gain.high < minimum_gain
