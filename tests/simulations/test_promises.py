@@ -20,6 +20,7 @@ from promises import (
 from tunewise.decision import rule as decision_rule
 from tunewise.decision.plan import Measured, futile
 from tunewise.decision.rule import decide
+from tunewise.statistics import paired
 from tunewise.types import Verdict
 
 QUICK = (
@@ -155,6 +156,24 @@ def test_the_shipped_interval_is_not_wider_than_needed_at_200_rows():
 def test_later_looks_keep_their_higher_confidence():
     for only_a, only_b in ((0.15, 0.05), (0.2, 0.0), (0.05, 0.05)):
         assert exact_coverage(60, only_a, only_b, confidence=0.975) >= 0.955
+
+
+@pytest.mark.parametrize("kind", ["right or wrong", "fields"])
+@pytest.mark.parametrize(("tuned", "plain", "discordant"), [(0.8, 0.7, 0.2), (0.95, 0.9, 0.1)])
+def test_the_gain_of_a_mean_over_seeds_is_covered(kind, tuned, plain, discordant):
+    world = World(rates={"few_shot": plain, "fine_tune": tuned}, discordant=discordant, kind=kind)
+    rng = np.random.default_rng(4)
+    many, _ = draw(world, 200_000, world.runs(1), np.random.default_rng(1))
+    true = many["fine_tune"].mean() - many["few_shot"].mean()
+    for n in (20, 60, 200):
+        rows = paired.rows_of(n, binary=kind == "right or wrong")
+        held = 0
+        for _ in range(500):
+            scores, _ = draw(world, n, world.runs(3), rng)
+            mean = paired.mean_sample([paired.sample(one, rows) for one in scores["fine_tune"]])
+            found = paired.difference(mean, paired.sample(scores["few_shot"][0], rows), rows)
+            held += found.low <= true <= found.high
+        assert held / 500 >= 0.92  # 93% within the noise of 500 draws
 
 
 def test_grouped_rows_are_covered():
