@@ -122,7 +122,7 @@ def test_check_lists_what_is_wrong_and_fails_only_on_errors(tmp_path: Path) -> N
     good = tunewise("check", write_project(tmp_path / "good", rows[:-1]), *known)
     assert good.code == 0
     assert "No errors. Next: tunewise decide" in good.out
-    assert "A verdict on a gain of 5 points is unlikely with these rows: label about" in good.out
+    assert "Test can use about 670 rows, more than these give: label about" in good.out
 
 
 def test_check_can_be_one_json_document(tmp_path: Path) -> None:

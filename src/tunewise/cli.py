@@ -183,8 +183,9 @@ def train(
     project = _project(source, settings, given)
     typer.echo(f"Reading {source} ...", err=True)
     from tunewise.data.prepare import prepare_for_training
+    from tunewise.runs.asked import asked_rows
 
-    prepared = prepare_for_training(project)
+    prepared = prepare_for_training(project, asked=asked_rows(project))
     # Brings torch, for which nobody whose rows have a fault should wait.
     from tunewise.pipelines.train import run_train
     from tunewise.report.trained import render_trained

@@ -50,8 +50,8 @@ def test_what_so_many_test_rows_can_tell_is_said_for_the_gain_of_the_project(
     prepared = prepare(project(tmp_path, labelled(100), "decision.minimum_gain=0.2"))
     n = len(prepared.splits.test)
     said = prepared.notes[1]
-    assert said.startswith(f"With {n} test rows a verdict on a gain of 20 points is unlikely")
-    assert said.endswith("about 37 test rows would do.")
+    assert said.startswith(f"With {n} test rows, a true gain of 20 points would be told with")
+    assert said.endswith("More rows, up to about 37, would tell more.")
 
 
 def test_more_test_rows_than_the_gain_needs_are_reserved(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,6 +8,7 @@ import pytest
 
 from decide_projects import (
     LABELS,
+    Json,
     by_name,
     contract_faults,
     decide,
@@ -20,6 +22,7 @@ from decide_projects import (
     scripted,
     target_of,
     tuned_well,
+    write_jsonl,
     write_project,
 )
 from tunewise.contenders.build import ContenderSet
@@ -27,9 +30,11 @@ from tunewise.contenders.build import contender_set as real_line_up
 from tunewise.data.prepare import prepare
 from tunewise.errors import UserError
 from tunewise.models.catalog import LocalModel
+from tunewise.models.engines.open import EngineOpener
 from tunewise.models.engines.protocol import Request
 from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.pipelines import decide as decide_module
+from tunewise.pipelines.dry_run import dry_run
 from tunewise.project.load import load_project
 from tunewise.project.settings import USUAL_CONTENDERS
 from tunewise.types import Answer, Example, Failure, Fit, Generation, Input
@@ -422,7 +427,7 @@ def test_a_run_uses_as_many_test_rows_as_the_gain_needs_and_says_so(tmp_path: Pa
     verdict, splits = read_json(run / "verdict.json"), read_json(run / "splits.json")
     assert verdict["n_test"] == len(splits["test"]) == 37
     assert any(
-        note.startswith("With 37 test rows a verdict on a gain of 20 points is likely")
+        note.startswith("With 37 test rows, a true gain of 20 points would be told with a chance")
         for note in verdict["notes"]
     )
     reserved = prepare(load_project(project, ["decision.minimum_gain=0.2"])).splits.reserved
@@ -489,3 +494,77 @@ def test_the_contract_checker_notices_what_is_missing_or_wrong(tmp_path: Path) -
     assert any("is no interval" in fault for fault in faults)
     del verdict["comparisons"]
     assert contract_faults(verdict) == ["verdict: comparisons is missing"]
+
+
+def sixty() -> EngineOpener:
+    """A model that is right in 60 of 100 cases."""
+    return opened(scripted(right_when(lambda request: 0.6)))
+
+
+def in_units(count: int, size: int) -> list[Json]:
+    """Messages of which so many at a time differ in one word of twenty."""
+    return [
+        {
+            "text": " ".join([*(f"w{n // size}x{k}" for k in range(19)), f"message {n}"]),
+            "label": LABELS[n * 7 % 3],
+        }
+        for n in range(count)
+    ]
+
+
+def test_rows_that_nearly_repeat_one_another_are_one_unit_of_every_interval(
+    tmp_path: Path,
+) -> None:
+    opener = opened(scripted(right_when(lambda request: 0.6)))
+    project = write_project(tmp_path, in_units(400, 5), UNTRAINED)
+    run = decide(project, opener=opener)
+    verdict, splits = read_json(run / "verdict.json"), read_json(run / "splits.json")
+    units = {example.messages[0].content.split("x")[0] for example in rows_of_test(project, splits)}
+    assert verdict["splits"]["groups"] == len(units) == verdict["n_test"] / 5
+    assert all(one["groups"] == len(units) for one in verdict["comparisons"])
+    assert by_name(verdict)["zero_shot"]["quality"]["method"].startswith("Korn–Graubard")
+
+
+def rows_of_test(project: Path, splits: Json) -> list[Example]:
+    known = prepare(load_project(project)).splits
+    return [example for example in known.test if example.id in splits["test"]]
+
+
+def test_reserved_rows_are_tested_on_once_a_verdict_asked_for_more(tmp_path: Path) -> None:
+    project = write_project(tmp_path, labelled(400), UNTRAINED)
+    wanted = "decision.minimum_gain=0.2"
+    first = decide(project, wanted, opener=sixty())
+    splits = read_json(first / "splits.json")
+    assert len(splits["test"]) == 37
+    verdict = {**read_json(first / "verdict.json"), "outcome": "undecided", "examples_needed": 30}
+    (first / "verdict.json").write_text(json.dumps(verdict))
+
+    foreseen = dry_run(load_project(project, [wanted]))
+    assert foreseen.facts["test"] == 67
+    assert "Test takes 67 rows: 37, and 30 more that the last verdict asked for." in foreseen.notes
+    second = decide(project, wanted, opener=sixty())
+    now = read_json(second / "splits.json")
+    assert len(now["test"]) == 67
+    assert set(splits["test"]) < set(now["test"]) <= {*splits["test"], *splits["reserved"]}
+    assert (now["train"], now["dev"]) == (splits["train"], splits["dev"])
+
+    write_jsonl(project / "examples.jsonl", labelled(600))
+    third = decide(project, wanted, "data.limit_train=50", opener=sixty())
+    assert len(read_json(third / "splits.json")["test"]) == 67
+
+
+def test_a_run_that_is_gone_on_with_keeps_its_test_rows_whatever_was_asked_for_since(
+    tmp_path: Path,
+) -> None:
+    project = write_project(tmp_path, labelled(400), UNTRAINED)
+    wanted = "decision.minimum_gain=0.2"
+    first, other = tmp_path / "runs" / "1", tmp_path / "runs" / "2"
+    for out in (first, other):
+        decide(project, wanted, out=out, opener=sixty())
+    asking = {
+        **read_json(other / "verdict.json"), "outcome": "undecided", "examples_needed": 30
+    }  # fmt: skip
+    (other / "verdict.json").write_text(json.dumps(asking))
+    (first / "verdict.json").unlink()
+    assert decide(project, wanted, resume=True, opener=sixty()) == first
+    assert read_json(first / "verdict.json")["n_test"] == 37

@@ -91,8 +91,10 @@ def test_rows_kept_for_later_are_named_with_the_setting_that_takes_them_in(
 ) -> None:
     said = label_more(with_unused(make_run, 30, {"data.limit_test": 41}, 41)) or ""
     assert "41 labelled rows of the test side were kept for later" in said
-    assert "set `data.limit_test` to 90 to use them" in said
+    assert "set `data.limit_test = 79` to use 30 of them" in said
     assert said.endswith("That is enough: nothing has to be labelled.")
+    all_of_them = label_more(with_unused(make_run, 140, {"data.limit_test": 41}, 41)) or ""
+    assert "set `data.limit_test = 90` to use them" in all_of_them
 
 
 def test_rows_left_out_of_train_alone_do_not_pass_for_test_rows(make_run: MakeRun) -> None:

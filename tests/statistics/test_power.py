@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tunewise.statistics.intervals import bonett_price
-from tunewise.statistics.power import DISCORDANCE, detectable_gain, rows_for_power
+from tunewise.statistics.power import chance_to_tell, rows_for_power
 
 
 def test_rows_follow_connors_formula():
@@ -18,16 +18,17 @@ def test_that_many_rows_do_show_the_gain_in_about_80_of_100_projects():
     assert shown == pytest.approx(0.8, abs=0.04)
 
 
-def test_the_gain_that_rows_can_tell_is_the_inverse_of_the_rows_that_a_gain_needs():
-    for gain in (0.03, 0.05, 0.1, 0.15):
-        needed = rows_for_power(gain, DISCORDANCE)
-        assert detectable_gain(needed) == pytest.approx(gain, rel=0.01)
-        assert detectable_gain(needed - 1) > gain
-    assert detectable_gain(90) == pytest.approx(0.131, abs=0.001)
+def test_a_gain_of_just_the_minimum_is_told_in_half_of_all_projects_at_most():
+    assert chance_to_tell(100, 0.05, 0.05) == pytest.approx(0.24, abs=0.01)
+    assert chance_to_tell(630, 0.05, 0.05) == pytest.approx(0.5, abs=0.001)
+    assert chance_to_tell(100_000, 0.05, 0.05) == pytest.approx(0.5, abs=0.001)
 
 
-def test_few_rows_tell_only_a_gain_larger_than_the_usual_discordance():
-    assert DISCORDANCE < detectable_gain(20) < detectable_gain(10) < detectable_gain(5) <= 1
+def test_the_chance_grows_with_the_rows_and_with_the_gain():
+    chances = [[chance_to_tell(n, gain, 0.05) for gain in (0.1, 0.2)] for n in (20, 50, 100, 600)]
+    assert chances == sorted(chances)
+    assert all(smaller < larger for smaller, larger in chances)
+    assert chance_to_tell(20, 1.0, 0.05) > 0.999
 
 
 def test_nothing_can_be_planned_for_no_difference():

@@ -33,10 +33,14 @@ class Prepared:
     """How many of these would be test rows, about."""
 
 
-def prepare(project: Project) -> Prepared:
+def prepare(project: Project, *, asked: int | None = None) -> Prepared:
     """Reads, splits and checks a project's examples.
 
     What is inferred about the task is inferred from train and dev alone.
+
+    Args:
+        project: whose examples they are.
+        asked: test rows that an earlier verdict asked for in all.
 
     Raises:
         UserError: rows that cannot be read, faults in the data, or too few rows; all together.
@@ -47,6 +51,7 @@ def prepare(project: Project) -> Prepared:
         project.data,
         limit=project.contenders.limit,
         minimum_gain=project.decision.minimum_gain,
+        asked=asked,
     )
     splits = division.splits
     everything = [row.target for part in parts.values() for row in part.examples]
@@ -75,8 +80,12 @@ def prepare(project: Project) -> Prepared:
     )
 
 
-def prepare_for_training(project: Project) -> Prepared | None:
+def prepare_for_training(project: Project, *, asked: int | None = None) -> Prepared | None:
     """The examples that `tunewise train` learns from, or that it must keep clear of.
+
+    Args:
+        project: whose examples they are.
+        asked: test rows that an earlier verdict asked for in all.
 
     Returns:
         None where the method reads none: cpt, and dpo and kto without examples beside the pairs.
@@ -88,4 +97,4 @@ def prepare_for_training(project: Project) -> Prepared | None:
     beside_pairs = data.preferences is not None and bool(data.examples or data.train)
     if method == "cpt" or (method in ("dpo", "kto") and not beside_pairs):
         return None
-    return prepare(project)
+    return prepare(project, asked=asked)

@@ -54,6 +54,8 @@ class Validator:
     """What the rows are: `row`, `pair` or `passage`."""
     binary: bool
     """Whether every score is 0 or 1."""
+    groups: Sequence[str | None]
+    """(rows,) the independent unit of each row, None for a row on its own."""
     baselines: Callable[[Training], dict[str, Validation]]
     """By name: what has to be beaten."""
     validate: Callable[[Training, Path], Validation]
@@ -65,7 +67,7 @@ class Validator:
 
     def lead(self, one: Validation, other: Validation) -> Lead | None:
         """None where no interval can be computed: the value is no mean, or rows are too few."""
-        rows = paired.rows_of(self.rows, binary=self.binary)
+        rows = paired.rows_of(self.rows, binary=self.binary, groups=self.groups)
         first, second = (
             paired.sample(np.array(s.scores), rows) if s.scores else None for s in (one, other)
         )
@@ -154,6 +156,7 @@ def _by_answers(
         rows=len(targets),
         unit="row",
         binary=metric.binary and metric.aggregate is None,
+        groups=splits.units_of(splits.dev),
         baselines=baselines,
         validate=validate,
     )
@@ -183,6 +186,7 @@ def _by_perplexity(training_data: TrainingData) -> Validator:
         rows=len(training_data.dev),
         unit="passage",
         binary=False,
+        groups=[None] * len(training_data.dev),
         baselines=lambda training: {UNTRAINED: perplexity(training)},
         validate=lambda training, saved: perplexity(training),
     )
@@ -210,6 +214,7 @@ def _by_preference(training_data: TrainingData, training: Training) -> Validator
         rows=len(held),
         unit="pair",
         binary=True,
+        groups=training_data.dev_units,
         baselines=lambda training: {CHANCE: Validation(value=0.5)},
         validate=share,
     )

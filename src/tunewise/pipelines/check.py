@@ -60,6 +60,7 @@ from tunewise.project.infer_task import infer_task
 from tunewise.project.settings import Project, Task
 from tunewise.retrieval.chunk import chunk
 from tunewise.retrieval.embed import LOOKED_AT, MODEL
+from tunewise.runs.asked import asked_rows
 from tunewise.text.answer_text import target_proper
 from tunewise.text.words import main_script
 from tunewise.wording import listed
@@ -229,7 +230,7 @@ def _judged(
         found.add("note", "read", part, note)
     faulty = np.union1d(np.union1d(empty, lengths.refused), foreign_rows(survey, declared))
     faulty = np.union1d(faulty, mute)
-    view = outlook(survey, project.data, project.decision.minimum_gain)
+    view = outlook(survey, project.data, project.decision.minimum_gain, asked=asked_rows(project))
     found.add("note", "outlook", "data", view.sentence)
     if is_examples:
         seen = [example.input.text for example in survey.kept.get(look_at[:SAMPLE])]

@@ -42,6 +42,7 @@ from tunewise.project.settings import Project
 from tunewise.report.findings import warnings_summary
 from tunewise.report.html import write_html
 from tunewise.report.verdict_json import Entry, Finished, shipped_quality, verdict_file
+from tunewise.runs.asked import asked_rows
 from tunewise.runs.data_changes import about_earlier_runs
 from tunewise.runs.folder import RunFolder, open_run
 from tunewise.runs.ledger import check_ledger, note_use
@@ -111,7 +112,8 @@ def run_decide(
             "fine_tune on the examples' answers (sft), fine_tune_cpt on documents before, "
             "fine_tune_dpo on preference pairs afterwards: name them in contenders.use."
         )
-    prepared, documents = read_all(project)
+    asked = asked_rows(project, resume=resume, out=out)
+    prepared, documents = read_all(project, asked=asked)
     project = prepared.project
     check_ledger(project)
     for note in (*warnings_summary(prepared.report, project.root), *prepared.notes):
@@ -185,8 +187,12 @@ class Read(NamedTuple):
     """Empty where no contender reads any."""
 
 
-def read_all(project: Project) -> Read:
+def read_all(project: Project, *, asked: int | None) -> Read:
     """Reads examples and documents before anything is fitted.
+
+    Args:
+        project: whose files they are.
+        asked: test rows that an earlier verdict asked for, of `asked_rows`.
 
     Raises:
         UserError: faults of both, all together.
@@ -194,7 +200,7 @@ def read_all(project: Project) -> Read:
     found = documents_to_read(project)
     faults = [] if found is None else [f"{where}: {why}" for where, why in found.faults]
     try:
-        prepared = prepare(project)
+        prepared = prepare(project, asked=asked)
     except UserError as error:
         raise UserError.together([str(error), *faults]) from error
     if found is None:
@@ -286,7 +292,7 @@ def fit_all(job: Job) -> Fits:
                 on_dev[challenger],
                 on_dev[incumbent],
                 minimum_gain=minimum_gain,
-                groups=[example.group for example in dev],
+                groups=prepared.splits.units_of(dev),
             )
         others = [n for n in field.trained if n in fitted and n != challenger]
         if hopeless:
@@ -356,7 +362,6 @@ def conclude(
     prepared, metric, run = job.prepared, job.metric, job.run
     project, test = prepared.project, prepared.splits.test
     _write_scores(job, entries)
-    groups = [example.group for example in test]
     verdict = decide(
         fits.plan,
         [entry.measured for entry in entries],
@@ -368,7 +373,7 @@ def conclude(
             minimum_quality=project.decision.minimum_quality,
             maximum_latency_ms=project.decision.maximum_latency_ms,
         ),
-        groups=groups if any(groups) else None,
+        groups=prepared.splits.units_of(test),
         earlier=[len(test)] * (use - 1),
         unused_test=prepared.unused_test,
     )

@@ -8,6 +8,7 @@ from tunewise.contenders.build import budget_tokens
 from tunewise.pipelines.decide import read_all
 from tunewise.pipelines.estimate import NOT_ESTIMATED, Forecast, forecast
 from tunewise.project.settings import Project
+from tunewise.runs.asked import asked_rows
 from tunewise.runs.data_changes import about_earlier_runs
 
 
@@ -43,7 +44,7 @@ def dry_run(project: Project) -> DryRun:
     Raises:
         UserError: a fault in the data or the documents.
     """
-    prepared, documents = read_all(project)
+    prepared, documents = read_all(project, asked=asked_rows(project))
     splits, task = prepared.splits, prepared.project.task
     facts = {
         "train": len(splits.train),

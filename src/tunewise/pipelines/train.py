@@ -20,6 +20,7 @@ from tunewise.models.catalog import LocalModel, open_model
 from tunewise.models.loading import load_tokenizer
 from tunewise.progress import Progress, Silent
 from tunewise.project.settings import Project
+from tunewise.runs.asked import asked_rows
 from tunewise.runs.events import show_steps
 from tunewise.runs.folder import TRAINED
 from tunewise.runs.trained import (
@@ -96,7 +97,7 @@ def run_train(
     processes = join_processes(default_device())
     if not processes.is_first:
         progress = Silent()
-    prepared = prepared or prepare_for_training(project)
+    prepared = prepared or prepare_for_training(project, asked=asked_rows(project))
     model = open_model(project.model.base, progress=progress)
     training_data = training_data_for(
         project,

@@ -20,7 +20,7 @@ from tunewise.report.findings import HOLDS, documents_sentence, lengths_sentence
 from tunewise.report.pages import Clip, clip, page_template, with_code
 from tunewise.statistics.distributions import quantile
 from tunewise.storage import write_text
-from tunewise.wording import count, duration, in_points, percent, plural, whole_percent
+from tunewise.wording import count, duration, percent, plural, whole_percent
 
 _FULL_BYTES = 900
 """Escaped bytes of one text in its details: up to two hundred texts keep 1 MB."""
@@ -178,12 +178,11 @@ def _figures(checked: Checked) -> list[Figure]:
         detail = plural(documents.passages, "passage") + (f", {count(out)} left out" if out else "")
         label = "document" if documents.usable == 1 else "documents"
         figures.append(Figure(value=count(documents.usable), label=label, detail=detail))
-    test, gain = checked.outlook.sides.get("test", 0), in_points(checked.outlook.minimum_gain)
     figures.append(
         Figure(
-            value=count(test),
+            value=count(checked.outlook.sides.get("test", 0)),
             label="test rows",
-            detail=f"{count(checked.outlook.wanted)} tell a gain of {gain}",
+            detail=f"up to {count(checked.outlook.wanted)} are used",
         )
     )
     return figures

@@ -20,7 +20,7 @@ from tunewise.errors import UserError
 from tunewise.report.advice import advice_for
 from tunewise.statistics.distributions import quantile
 from tunewise.storage import shortened
-from tunewise.wording import in_points, plural
+from tunewise.wording import plural
 
 MAX_WARNINGS = 5
 """Warnings of a rule that the terminal shows; errors are shown as they are kept."""
@@ -163,8 +163,8 @@ def _before_deciding(checked: Checked) -> str:
         return ""
     side = "test rows" if view.own_split else "rows"
     return (
-        f"A verdict on a gain of {in_points(view.minimum_gain)} is unlikely with these rows: label "
-        f"about {view.to_label:,} more {side} first, or go on to see where you stand.\n"
+        f"Test can use about {view.wanted:,} rows, more than these give: label about "
+        f"{view.to_label:,} more {side} first, or go on to see where you stand.\n"
     )
 
 

@@ -56,11 +56,14 @@ def use_unused(run: Run) -> list[str]:
         return []
     said = {
         LIMIT: "{rows} left out by --limit (`contenders.limit`): run without it",
-        LIMIT_TEST: "{rows} kept for later: set `data.limit_test` to {all} to use them",
+        LIMIT_TEST: "{rows} kept for later: set `data.limit_test = {all}` to use {those}",
     }
-    everything = run.splits.test + run.splits.unused.get(LIMIT_TEST, 0)
+    test = run.splits.test
+    reserved = run.splits.unused.get(LIMIT_TEST, 0)
+    taken = min(run.examples_needed or reserved, reserved)
+    those = "them" if taken == reserved else f"{count(taken)} of them"
     return [
-        said[name].format(rows=_labelled(n, name), all=count(everything))
+        said[name].format(rows=_labelled(n, name), all=test + taken, those=those)
         for name, n in run.splits.unused.items()
         if n and name in said
     ]

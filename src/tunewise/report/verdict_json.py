@@ -25,6 +25,7 @@ from tunewise.runs.schema import (
     VerdictFile,
 )
 from tunewise.statistics.intervals import Interval, NotComputed
+from tunewise.statistics.paired import rows_of
 from tunewise.text.answer_text import split_thoughts
 from tunewise.types import Answer, Fit, Kind, Splits, Verdict
 
@@ -103,7 +104,7 @@ def verdict_file(run: Finished) -> VerdictFile:
             train=len(run.splits.train),
             dev=len(run.splits.dev),
             test=len(test),
-            groups=len({example.group or example.id for example in test}),
+            groups=rows_of(len(test), binary=False, groups=run.splits.units_of(test)).group_count,
             fingerprint=run.splits.fingerprint,
             unused=run.unused,
             unused_test=run.unused_test,
@@ -123,12 +124,11 @@ def shipped_quality(
     entry: Entry, metric: Metric, splits: Splits, *, answered_only: bool = False
 ) -> Interval | NotComputed:
     """The quality of the seed that ships, on test, with its interval."""
-    groups = [example.group for example in splits.test]
     return quality_interval(
         entry.measured,
         binary=metric.binary and metric.aggregate is None,
         seed=entry.shipped_seed,
-        groups=groups if any(groups) else None,
+        groups=splits.units_of(splits.test),
         answered_only=answered_only,
     )
 

@@ -1,8 +1,9 @@
-"""Sample sizes: the rows that tell a gain with 80% power, and the gain that rows can tell."""
+"""Before a run: the rows that tell a gain with 80% power, and the chance that rows tell a gain."""
 
 from math import ceil, sqrt
 
-from tunewise.statistics.distributions import normal_quantile
+from tunewise.statistics.distributions import normal_cdf, normal_quantile, student_quantile
+from tunewise.statistics.spending import FIRST_LOOK
 
 DISCORDANCE = 0.2
 """Share of rows on which two contenders differ, assumed before anything is measured."""
@@ -32,24 +33,23 @@ def rows_for_power(
     return ceil(((under_none + under_delta) / delta) ** 2)
 
 
-def detectable_gain(n: float, *, power: float = 0.8, confidence: float = 0.95) -> float:
-    """The smallest true gain that n paired rows show, when `DISCORDANCE` of the rows differ.
+def chance_to_tell(n: float, gain: float, minimum_gain: float) -> float:
+    """The chance that a true gain ends in the advice to fine-tune, at the first look at test rows.
 
-    The inverse of `rows_for_power`. A gain above the discordance means that every row that
-    differs differs in its favour.
+    The observed gain is taken as normal around the true one. It has to reach `minimum_gain`, and
+    the lower bound of its interval has to be above 0: Bonett and Price's, with `DISCORDANCE` of
+    the rows discordant, or 10 points more than the gain where that is larger. One untrained
+    contender is to be beaten; further ones that are as good lower the chance.
 
     Args:
-        n: paired rows, or what rows in groups are worth; above 0.
-        power: probability of showing it.
-        confidence: of the two-sided interval whose lower end must pass 0.
-
-    Returns:
-        The gain, at most 1.
+        n: paired rows, or what rows in units are worth; above 1.
+        gain: the true gain, above 0 and at most 1.
+        minimum_gain: the smallest gain worth a training.
     """
-    low, high = 0.0, 1.0
-    while high - low > 1e-6:
-        middle = (low + high) / 2.0
-        variance = max(DISCORDANCE, middle)
-        shown = rows_for_power(middle, variance, power=power, confidence=confidence) <= n
-        low, high = (low, middle) if shown else (middle, high)
-    return high
+    discordant = min(1.0, max(DISCORDANCE, gain + 0.1))
+    spread = sqrt(max(discordant - gain**2, 1e-9) / n)
+    quantile = student_quantile(1.0 - FIRST_LOOK, n - 1.0)
+    # Where the centre of n differences and two pseudo-rows is `quantile` of its errors above 0.
+    squares = (discordant * n + 2.0) / (n + 2.0)
+    above_0 = quantile * sqrt(squares / (n + 2.0 + quantile**2)) * (n + 2.0) / n
+    return normal_cdf((gain - max(minimum_gain, above_0)) / spread)

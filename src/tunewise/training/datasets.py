@@ -18,7 +18,7 @@ from tunewise.data.pairs import read_pairs
 from tunewise.data.prepare import Prepared
 from tunewise.data.read import read_data, read_texts
 from tunewise.data.sources import find_parts
-from tunewise.data.splitting.units import normalised_input
+from tunewise.data.splitting.units import normalised_input, own_unit
 from tunewise.errors import UserError
 from tunewise.metrics.custom import own_metric_file
 from tunewise.models.adapters import adapter_hash
@@ -64,6 +64,8 @@ class TrainingData:
     """Lines for people."""
     items: Mapping[str, Sequence[Item]]
     """Name of a file or folder -> the rows, pairs or documents in it."""
+    dev_units: Sequence[str] = ()
+    """(dev,) of pairs, the independent unit of each: its group, or its input."""
 
 
 def training_data_for(
@@ -245,6 +247,7 @@ def _pairs(
         replay=replay,
         notes=notes,
         items={_names(sources): [*_pair_items(train, "train"), *_pair_items(dev, "dev")]},
+        dev_units=[own_unit(pair) for pair in dev],
     )
 
 

@@ -38,8 +38,9 @@ def test_an_own_split_is_kept_and_dev_is_taken_from_train() -> None:
     assert view.sides["test"] == 90
     assert view.sides["train"] + view.sides["dev"] == 400
     assert 50 < view.sides["dev"] < 130
-    assert "about 630 test rows would do" in view.sentence
-    assert view.to_label == 540  # a split of one's own: test rows alone
+    assert "in 67 units" in view.sentence  # each fourth row nearly repeats the one before
+    assert "up to about 690, would" in view.sentence
+    assert view.to_label == 600  # a split of one's own: test rows alone
 
 
 def test_a_dev_of_ones_own_is_counted_as_it_is() -> None:

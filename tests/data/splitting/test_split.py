@@ -248,19 +248,17 @@ class TestTheSizeOfTest:
         assert (chosen.splits.train, chosen.splits.dev) == (whole.splits.train, whole.splits.dev)
         spare = len(whole.splits.test) - 160
         assert chosen.notes == (
-            "With 160 test rows a verdict on a gain of 10 points is likely. "
-            f"{spare} more stay reserved: nothing is trained or tested on them until "
-            "[data] limit_test asks for more.",
+            "With 160 test rows, a true gain of 10 points would be told with a chance of 50%, one "
+            f"of 20 points with over 99%. {spare} more stay reserved: nothing is trained or tested "
+            "on them until a verdict, or [data] limit_test, asks for more.",
         )
 
     def test_is_the_whole_side_where_that_is_less(self) -> None:
         chosen = split_examples(rows(300), seed=0, minimum_gain=0.05)
         assert chosen.splits == split_examples(rows(300), seed=0).splits
         n = len(chosen.splits.test)
-        assert chosen.notes[0].startswith(
-            f"With {n} test rows a verdict on a gain of 5 points is unlikely: they tell one of"
-        )
-        assert chosen.notes[0].endswith("; about 630 test rows would do.")
+        assert chosen.notes[0].startswith(f"With {n} test rows, a true gain of 5 points would be")
+        assert chosen.notes[0].endswith("More rows, up to about 630, would tell more.")
 
     def test_is_the_limit_of_the_person_where_there_is_one(self) -> None:
         for limit in (40, 250):
@@ -276,10 +274,7 @@ class TestTheSizeOfTest:
         data = [grouped(str(k), f"customer {k % 400}", long_text(k)) for k in range(2000)]
         chosen = split_examples(data, seed=0, minimum_gain=0.1)
         assert 155 * 1.8 <= len(chosen.splits.test) <= 155 * 1.8 + 11  # 5 rows a group: 1.8
-        assert (
-            "groups (worth about 160 alone) a verdict on a gain of 10 points is likely"
-            in chosen.notes[0]
-        )
+        assert "units (worth about 160 rows alone), a true gain of 10 points" in chosen.notes[0]
 
     def test_that_allows_no_interval_is_said(self) -> None:
         (said,) = split_examples(rows(40), seed=1, minimum_gain=0.05).notes
@@ -288,8 +283,93 @@ class TestTheSizeOfTest:
     def test_of_an_own_split_is_only_explained(self) -> None:
         own = keep_split(rows(60), rows(20, 60), rows(900, 80), seed=0, minimum_gain=0.05)
         assert len(own.splits.test) == 900
-        assert own.notes[0].startswith(
-            "With 900 test rows a verdict on a gain of 5 points is likely"
+        assert own.notes[0].startswith("With 900 test rows, a true gain of 5 points would be told")
+
+    def test_takes_in_reserved_rows_that_a_verdict_asked_for_before_any_are_labelled(self) -> None:
+        first = split_examples(rows(3000), seed=0, minimum_gain=0.05)
+        assert (len(first.splits.test), len(first.splits.reserved)) == (630, 302)
+        again = split_examples(rows(3000), seed=0, minimum_gain=0.05, asked=630 + 200)
+        assert (len(again.splits.test), len(again.splits.reserved)) == (830, 102)
+        assert ids(first.splits.test) < ids(again.splits.test)
+        assert ids(again.splits.test) < ids(first.splits.test) | ids(first.splits.reserved)
+        assert again.notes[0] == (
+            "Test takes 830 rows: 630, and 200 more that the last verdict asked for."
+        )
+
+    def test_takes_in_rows_that_are_labelled_later(self) -> None:
+        asked = {"seed": 0, "minimum_gain": 0.05, "asked": 630 + 800}
+        before = split_examples(rows(3000), **asked)
+        after = split_examples(rows(5000), **asked)
+        assert before.notes[0].startswith("Test takes 932 rows: 630, and 302 of the 800 more that")
+        assert after.notes[0].startswith("Test takes 1,430 rows: 630, and 800 more that")
+        assert (len(before.splits.test), len(after.splits.test)) == (932, 1430)
+
+    def test_is_what_the_person_set_whatever_a_verdict_asked_for(self) -> None:
+        chosen = split_examples(rows(3000), seed=0, limit_test=50, minimum_gain=0.05, asked=830)
+        assert len(chosen.splits.test) == 50
+
+
+class TestUnits:
+    """Rows that are no independent evidence, by which intervals go."""
+
+    def near(self, units: int, size: int) -> list[Example]:
+        return [
+            row(f"{unit}.{k}", nearly(long_text(unit), k))
+            for k in range(size)
+            for unit in range(units)
+        ]
+
+    def test_are_rows_that_nearly_repeat_one_another(self) -> None:
+        splits = split_examples(self.near(130, 5), seed=0).splits
+        for side in (splits.train, splits.dev, splits.test):
+            found = splits.units_of(side)
+            assert None not in found
+            assert len(set(found)) == len({example.id.split(".")[0] for example in side})
+            assert len(side) == 5 * len(set(found))
+
+    def test_are_found_within_each_part_of_an_own_split(self) -> None:
+        data = self.near(40, 5)
+        train, dev, test = data[0::3], data[1::3], data[2::3]
+        for given_dev in (dev, None):
+            splits = keep_split(train, given_dev, test, seed=0).splits
+            for side in (splits.train, splits.dev, splits.test):
+                questions = [example.id.split(".")[0] for example in side]
+                named = {
+                    (question, unit or example.id)
+                    for example, question, unit in zip(
+                        side, questions, splits.units_of(side), strict=True
+                    )
+                }
+                assert len(named) == len(set(questions))
+
+    def test_are_groups_and_rows_alone_are_named_by_none(self) -> None:
+        data = [row(str(k), group=f"g{k // 4}" if k < 200 else None) for k in range(400)]
+        splits = split_examples(data, seed=0).splits
+        for example, unit in zip(splits.test, splits.units_of(splits.test), strict=True):
+            assert (unit is None) == (example.group is None)
+        assert split_examples(rows(400), seed=0).splits.units == {}
+
+    def test_are_documents_which_the_split_itself_may_tear(self) -> None:
+        data = [
+            replace(example, metadata={"document": f"{n % 20}.md"})
+            for n, example in enumerate(rows(400))
+        ]
+        splits = split_examples(data, seed=0, minimum_gain=0.05).splits
+        assert sides(splits) == sides(split_examples(rows(400), seed=0).splits)
+        for side in (splits.train, splits.dev, splits.test):
+            units = {splits.units.get(example.id, example.id) for example in side}
+            assert len(units) == len({example.metadata["document"] for example in side})
+
+    def test_are_no_documents_of_which_there_are_too_few_for_an_interval(self) -> None:
+        data = [
+            replace(example, metadata={"document": f"{n % 4}.md"})
+            for n, example in enumerate(rows(400))
+        ]
+        division = split_examples(data, seed=0, minimum_gain=0.05)
+        assert division.splits.units == {}
+        assert division.notes[-1] == (
+            "The test rows name 4 documents, too few to count as independent units (10 at least): "
+            "the verdict is about questions on these documents."
         )
 
 

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunewise.data.checks.survey import Survey
 from tunewise.data.splitting.near_duplicates import Indices
 from tunewise.data.splitting.sample_size import explanation, rows_wanted
 from tunewise.data.splitting.split import DEV_SHARE, TEST_SHARE
+from tunewise.data.splitting.units import clusters
 from tunewise.project.settings import Data
-from tunewise.types import Example
 from tunewise.wording import about
 
 
@@ -24,7 +23,7 @@ class Outlook:
     own_split: bool
     """Whether the person split the data."""
     wanted: int
-    """Test rows that tell a gain of `minimum_gain`."""
+    """Test rows that are used where more are there: `rows_wanted`."""
     minimum_gain: float
     sentence: str
     """What the test rows can tell."""
@@ -32,16 +31,20 @@ class Outlook:
     """Further rows, of all sides together, at which test would have the rows wanted; about."""
 
 
-def outlook(survey: Survey, data: Data, minimum_gain: float) -> Outlook:
+def outlook(
+    survey: Survey, data: Data, minimum_gain: float, *, asked: int | None = None
+) -> Outlook:
     """The split to come, but for what it does about very few rows.
 
     Args:
         survey: of all rows.
         data: the project's `[data]`.
         minimum_gain: the smallest gain worth a training.
+        asked: test rows that an earlier verdict asked for.
     """
     own_split = "examples" not in survey.parts
-    places = _places(survey)
+    first = _first_of_units(survey)
+    places = survey.columns.place[first]
     share = TEST_SHARE if data.test_size is None else data.test_size
     dev_share = DEV_SHARE * (1 - share) / (1 - TEST_SHARE)
     if own_split:
@@ -54,11 +57,12 @@ def outlook(survey: Survey, data: Data, minimum_gain: float) -> Outlook:
         test = np.flatnonzero(places < share)
         dev = np.flatnonzero((places >= share) & (places < share + dev_share))
         train = np.flatnonzero(places >= share + dev_share)
-    rows = _stand_ins(survey, test)
-    wanted = rows_wanted(rows, minimum_gain)
-    limit = data.limit_test or (len(test) if own_split else wanted)
-    used = rows[: min(limit, len(rows))]
-    reserved = 0 if own_split else len(rows) - len(used)
+    groups = _groups(survey, test, first)
+    wanted = rows_wanted(groups, minimum_gain)
+    limit = data.limit_test or (len(test) if own_split else max(wanted, asked or 0))
+    taken = test[np.argsort(first[test], kind="stable")][:limit]
+    used = groups if len(taken) == len(test) else _groups(survey, taken, first)
+    reserved = 0 if own_split else len(test) - len(used)
     sides = {"train": len(train), "dev": len(dev), "test": len(used)}
     return Outlook(
         sides={**sides, "reserved": reserved} if reserved else sides,
@@ -66,7 +70,7 @@ def outlook(survey: Survey, data: Data, minimum_gain: float) -> Outlook:
         wanted=wanted,
         minimum_gain=minimum_gain,
         sentence=explanation(used, minimum_gain, reserved=reserved),
-        to_label=_to_label(wanted - len(rows), 1.0 if own_split else share),
+        to_label=_to_label(wanted - len(test), 1.0 if own_split else share),
     )
 
 
@@ -75,8 +79,8 @@ def _to_label(missing: int, share: float) -> int:
     return about(round(missing / share)) if missing > 0 else 0
 
 
-def _places(survey: Survey) -> NDArray[np.float64]:
-    """(rows,) where each row's unit lies; near duplicates join the unit of the row they follow."""
+def _first_of_units(survey: Survey) -> Indices:
+    """(rows,) the first row of each row's unit; near duplicates join the unit they follow."""
     own: list[int] = survey.columns.unit.tolist()
     leaders: list[int] = survey.leader.tolist()
     joined: dict[int, int] = {}
@@ -86,14 +90,11 @@ def _places(survey: Survey) -> NDArray[np.float64]:
         first.setdefault(unit, row)
         if unit not in joined:
             joined[unit] = joined.get(own[leader], unit)
-    rows = np.array([first[joined[unit]] for unit in own], dtype=np.int64)
-    return survey.columns.place[rows]
+    return np.array([first[joined[unit]] for unit in own], dtype=np.int64)
 
 
-def _stand_ins(survey: Survey, rows: Indices) -> list[Example]:
-    """Rows with nothing but their groups, which is what counts for power."""
-    groups = survey.columns.group[rows].tolist()
-    return [
-        Example(id=str(row), messages=(), target="", group=str(group) if group else None)
-        for row, group in enumerate(groups)
-    ]
+def _groups(survey: Survey, rows: Indices, first: Indices) -> list[str | None]:
+    """(rows,) the unit by which intervals would go, None for a row on its own."""
+    units, documents = first[rows].tolist(), survey.columns.document[rows].tolist()
+    numbers = range(len(rows))
+    return clusters(units, documents, numbers).groups(numbers)

@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tunewise.data.splitting.units import document_of
 from tunewise.errors import UserError
 from tunewise.types import Example, Message, Tool, ToolCall
 
@@ -20,8 +21,9 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def packed(example: Example) -> bytes:
-    """An example as bytes, without its metadata."""
-    record = [example.id, _turns(example), example.target, example.group, example.tools]
+    """An example as bytes; of its metadata, the document that it names."""
+    document = document_of(example)
+    record = [example.id, _turns(example), example.target, example.group, example.tools, document]
     return _ENCODE(record).encode("utf-8", "surrogatepass")
 
 
@@ -45,7 +47,9 @@ def _turns(example: Example) -> list[list[object]]:
 
 def unpacked(record: bytes) -> Example:
     """The example again."""
-    name, turns, target, group, tools = json.loads(record.decode("utf-8", "surrogatepass"))
+    name, turns, target, group, tools, document = json.loads(
+        record.decode("utf-8", "surrogatepass")
+    )
     return Example(
         id=name,
         messages=tuple(
@@ -64,6 +68,7 @@ def unpacked(record: bytes) -> Example:
         target=target,
         group=group,
         tools=tuple(cast(list[Tool], tools)),
+        metadata={"document": document} if document else {},
     )
 
 

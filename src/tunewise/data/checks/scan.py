@@ -23,7 +23,12 @@ from tunewise.data.splitting.near_duplicates import (
     sketches,
 )
 from tunewise.data.splitting.sides import hash_place
-from tunewise.data.splitting.units import comparable_text, normalised_input, own_unit
+from tunewise.data.splitting.units import (
+    comparable_text,
+    document_of,
+    normalised_input,
+    own_unit,
+)
 from tunewise.data.splitting.word_hashes import Hashes, Runs, Vocabulary, runs
 from tunewise.text.answer_text import target_proper
 from tunewise.text.comparison import comparable
@@ -59,6 +64,8 @@ class Columns:
     """Hash of the group; 0 for none."""
     unit: Hashes
     """Hash of the name of the row's own unit."""
+    document: Hashes
+    """Hash of the name of the document that the row names; 0 for none."""
     place: NDArray[np.float64]
     """Where the row's own unit lies in the split, 0 to 1."""
     input_chars: NDArray[np.uint32]
@@ -188,6 +195,10 @@ def columns_of(examples: Sequence[Example], seed: int) -> Columns:
             [0 if e.group is None else short_hash(e.group) for e in examples], dtype=np.uint64
         ),
         unit=_hashed(units),
+        document=np.array(
+            [short_hash(name) if name else 0 for name in map(document_of, examples)],
+            dtype=np.uint64,
+        ),
         place=np.array([hash_place("split", seed, unit) for unit in units]),
         input_chars=np.array(
             [sum(len(turn.content) for turn in example.messages) for example in examples],

@@ -9,18 +9,27 @@ from dataclasses import dataclass, field
 
 from tunewise.data.fingerprints import split_fingerprint
 from tunewise.data.read import ReadResult
-from tunewise.data.splitting.sample_size import explanation, rows_wanted
+from tunewise.data.splitting.sample_size import about_asked, explanation, rows_wanted
 from tunewise.data.splitting.sides import (
     MIN_DEV,
     MIN_TEST,
     MIN_TRAIN,
+    Cut,
     Order,
     cut_units,
     without_torn,
 )
-from tunewise.data.splitting.units import Units, own_unit, units
+from tunewise.data.splitting.units import (
+    Clusters,
+    Units,
+    clusters,
+    document_of,
+    own_unit,
+    units,
+)
 from tunewise.errors import UserError
 from tunewise.project.settings import Data
+from tunewise.statistics.intervals import MINIMUM_GROUPS
 from tunewise.types import Example, Splits
 
 TEST_SHARE = 0.30
@@ -50,6 +59,7 @@ def split_data(
     *,
     limit: int | None = None,
     minimum_gain: float | None = None,
+    asked: int | None = None,
 ) -> Division:
     """Splits what `read_data` gave; a person's own split is kept, and only a dev is taken off.
 
@@ -59,6 +69,7 @@ def split_data(
         limit: examples used at most; with an own split, of train and of dev and test together
             in proportion to their rows.
         minimum_gain: the gain that test must be able to tell; see `split_examples`.
+        asked: test rows that an earlier verdict asked for; see `split_examples`.
 
     Raises:
         UserError: when too few rows are left to decide anything.
@@ -72,6 +83,7 @@ def split_data(
             limit_train=data.limit_train,
             limit_test=data.limit_test,
             minimum_gain=minimum_gain,
+            asked=asked,
         )
     return keep_split(
         parts["train"].examples,
@@ -94,6 +106,7 @@ def split_examples(
     limit_train: int | None = None,
     limit_test: int | None = None,
     minimum_gain: float | None = None,
+    asked: int | None = None,
 ) -> Division:
     """Splits by hash: u = sha256(seed, unit) in [0, 1); test, dev, train in that order.
 
@@ -105,7 +118,8 @@ def split_examples(
         limit_train: rows of train used at most, chosen likewise.
         limit_test: rows of test used at most, chosen likewise.
         minimum_gain: without `limit_test`, only so many rows of the test side are used, chosen
-            likewise, as tell this gain; the others are reserved. None: all are used.
+            likewise, as `rows_wanted` says; the others are reserved. None: all are used.
+        asked: test rows that an earlier verdict asked for in all: so many are used at least.
 
     Raises:
         UserError: with fewer than 20 rows, or too few different inputs or groups for three splits.
@@ -116,11 +130,43 @@ def split_examples(
     if len(kept) < MIN_ROWS:
         raise UserError(
             f"[data] examples: {len(kept)} rows are too few to split into train, dev and test. "
-            f"Give at least {MIN_ROWS}; about 200 are needed to tell a gain of 0.10."
+            f"Give at least {MIN_ROWS}; about 500 are needed to tell a gain of 10 points."
         )
     share = TEST_SHARE if test_size is None else test_size
     dev_share = DEV_SHARE * (1 - share) / (1 - TEST_SHARE)
     cut = without_torn(cut_units(found.names, kept, seed, share, dev_share), found)
+    documents = [document_of(row) for row in examples]
+    notes = _about_cut(found, cut)
+    usual = None
+    if limit_test is None and minimum_gain is not None:
+        whole = clusters(found.names, documents, cut.test)
+        usual = rows_wanted(whole.groups(cut.test), minimum_gain)
+    wanted = limit_test if usual is None else max(usual, asked or 0)
+    train = order.first(cut.train, limit_train)
+    test = order.first(cut.test, wanted)
+    sides = [clusters(found.names, documents, rows) for rows in (train, cut.dev, test)]
+    splits = _splits(examples, train, cut.dev, test, seed, sides)
+    _check_sizes(splits)
+    if usual is not None and asked is not None and len(test) > usual:
+        notes.append(about_asked(len(test), usual, asked))
+    if minimum_gain is not None:
+        reserved = len(cut.test) - len(test)
+        notes.append(explanation(splits.units_of(splits.test), minimum_gain, reserved=reserved))
+    unused = {
+        LIMIT: len(examples) - len(kept),
+        LIMIT_TRAIN: len(cut.train) - len(train),
+        LIMIT_TEST: len(cut.test) - len(test),
+    }
+    return Division(
+        splits=splits,
+        notes=(*notes, *_about_documents(sides[2])),
+        unused=_above_0(unused),
+        unused_test=unused[LIMIT_TEST] + round(unused[LIMIT] * len(cut.test) / len(kept)),
+    )
+
+
+def _about_cut(found: Units, cut: Cut) -> list[str]:
+    """What a person should know of the sides, before any limit."""
     notes: list[str] = []
     if found.pieces:
         rows = "1 row is a piece" if found.pieces == 1 else f"{found.pieces} rows are pieces"
@@ -138,28 +184,17 @@ def split_examples(
             "1 row that nearly repeats" if cut.torn == 1 else f"{cut.torn} rows that nearly repeat"
         )
         notes.append(f"Left out: {which} a row of another group across the border of test.")
-    test_side = [examples[row] for row in cut.test]
-    wanted = limit_test
-    if limit_test is None and minimum_gain is not None:
-        wanted = rows_wanted(test_side, minimum_gain)
-    train = order.first(cut.train, limit_train)
-    test = order.first(cut.test, wanted)
-    splits = _splits(examples, train, cut.dev, test, seed)
-    _check_sizes(splits)
-    if minimum_gain is not None:
-        reserved = len(cut.test) - len(test)
-        notes.append(explanation(splits.test, minimum_gain, reserved=reserved))
-    unused = {
-        LIMIT: len(examples) - len(kept),
-        LIMIT_TRAIN: len(cut.train) - len(train),
-        LIMIT_TEST: len(cut.test) - len(test),
-    }
-    return Division(
-        splits=splits,
-        notes=tuple(notes),
-        unused=_above_0(unused),
-        unused_test=unused[LIMIT_TEST] + round(unused[LIMIT] * len(cut.test) / len(kept)),
-    )
+    return notes
+
+
+def _about_documents(test: Clusters) -> list[str]:
+    if not test.few_documents:
+        return []
+    few = "1 document" if test.few_documents == 1 else f"{test.few_documents} documents"
+    return [
+        f"The test rows name {few}, too few to count as independent units "
+        f"({MINIMUM_GROUPS} at least): the verdict is about questions on these documents."
+    ]
 
 
 def keep_split(
@@ -191,10 +226,11 @@ def keep_split(
     rows = [*train, *(dev or ()), *test]
     ends = (len(train), len(rows) - len(test), len(rows))
     sides = [range(ends[0]), range(ends[0], ends[1]), range(ends[1], ends[2])]
-    # Only dev has to be cut off train, and only there do near duplicates matter.
-    found = units(train) if dev is None else Units(names=tuple(map(own_unit, train)), torn=())
-    names = (*found.names, *(own_unit(row) for row in rows[ends[0] :]))
-    order = Order([row.id for row in rows], names, seed)
+    # Rows that nearly repeat one another are one unit within their part; only dev is cut off.
+    names = [name for part in (train, dev or (), test) for name in units(part).names]
+    of_train = names[: ends[0]] if dev is None else map(own_unit, train)
+    limited_by = [*of_train, *(own_unit(row) for row in rows[ends[0] :])]
+    order = Order([row.id for row in rows], limited_by, seed)
     if limit is not None and limit < len(rows):
         sides = [order.first(side, round(limit * len(side) / len(rows))) for side in sides]
     own_train, own_dev, own_test = sides
@@ -207,11 +243,13 @@ def keep_split(
     train_side, test_side = len(own_train), len(own_test)
     own_train = order.first(own_train, limit_train)
     own_test = order.first(own_test, limit_test)
-    splits = _splits(rows, own_train, own_dev, own_test, seed)
+    documents = [document_of(row) for row in rows]
+    found = [clusters(names, documents, side) for side in (own_train, own_dev, own_test)]
+    splits = _splits(rows, own_train, own_dev, own_test, seed, found)
     _check_sizes(splits)
     if minimum_gain is not None:
         reserved = len(test) - len(own_test)
-        notes.append(explanation(splits.test, minimum_gain, reserved=reserved))
+        notes.append(explanation(splits.units_of(splits.test), minimum_gain, reserved=reserved))
     unused = {
         LIMIT: len(rows) - within,
         LIMIT_TRAIN: train_side - len(own_train),
@@ -219,7 +257,7 @@ def keep_split(
     }
     return Division(
         splits=splits,
-        notes=tuple(notes),
+        notes=(*notes, *_about_documents(found[2])),
         unused=_above_0(unused),
         unused_test=len(test) - len(own_test),
     )
@@ -251,6 +289,7 @@ def _splits(
     dev: Sequence[int],
     test: Sequence[int],
     seed: int,
+    found: Sequence[Clusters],
 ) -> Splits:
     used = {*train, *dev, *test}
     parts = {
@@ -264,4 +303,7 @@ def _splits(
         seed=seed,
         fingerprint=split_fingerprint(parts),
         reserved=tuple(row for n, row in enumerate(examples) if n not in used),
+        units={
+            examples[row].id: examples[first].id for side in found for row, first in side.of.items()
+        },
     )
