@@ -37,7 +37,9 @@ from tunewise.pipelines import decide as decide_module
 from tunewise.pipelines.dry_run import dry_run
 from tunewise.project.load import load_project
 from tunewise.project.settings import USUAL_CONTENDERS
+from tunewise.statistics.spending import look_confidence
 from tunewise.types import Answer, Example, Failure, Fit, Generation, Input
+from tunewise.wording import significant
 
 QUICK = """
 [training]
@@ -547,6 +549,9 @@ def test_reserved_rows_are_tested_on_once_a_verdict_asked_for_more(tmp_path: Pat
     assert len(now["test"]) == 67
     assert set(splits["test"]) < set(now["test"]) <= {*splits["test"], *splits["reserved"]}
     assert (now["train"], now["dev"]) == (splits["train"], splits["dev"])
+    confidence = significant(100 * look_confidence([37], 67))
+    methods = [one["method"] for one in read_json(second / "verdict.json")["comparisons"]]
+    assert {method.rpartition(", ")[2] for method in methods} == {f"{confidence}%"}
 
     write_jsonl(project / "examples.jsonl", labelled(600))
     third = decide(project, wanted, "data.limit_train=50", opener=sixty())

@@ -173,7 +173,7 @@ def test_what_an_endpoint_fails_on_midway_is_an_error_of_that_answer(
 
     opened_test = decide.note_use
 
-    def refuse_from_now_on(*given: object) -> int:
+    def refuse_from_now_on(*given: object) -> object:
         endpoint.status = 403
         return opened_test(*given)  # type: ignore[arg-type]
 

@@ -45,7 +45,7 @@ from tunewise.report.verdict_json import Entry, Finished, shipped_quality, verdi
 from tunewise.runs.asked import asked_rows
 from tunewise.runs.data_changes import about_earlier_runs
 from tunewise.runs.folder import RunFolder, open_run
-from tunewise.runs.ledger import check_ledger, note_use
+from tunewise.runs.ledger import Uses, check_ledger, note_use
 from tunewise.runs.made_from import MadeFrom
 from tunewise.runs.read import read_run
 from tunewise.runs.records import dump
@@ -174,9 +174,9 @@ def run_decide(
             )
             refuse_untrainable(job)
             fits = fit_all(job)
-            use = note_use(run, prepared.splits.test)
+            uses = note_use(run, prepared.splits.test)
             entries = examine(job, fits, [engine, *others.values()])
-        return conclude(job, fits, entries, opened, use=use, reproduce=reproduce)
+        return conclude(job, fits, entries, opened, uses=uses, reproduce=reproduce)
 
 
 class Read(NamedTuple):
@@ -356,7 +356,7 @@ def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
 
 
 def conclude(
-    job: Job, fits: Fits, entries: Sequence[Entry], opened: Opened, *, use: int, reproduce: str
+    job: Job, fits: Fits, entries: Sequence[Entry], opened: Opened, *, uses: Uses, reproduce: str
 ) -> Path:
     """Applies the rule, writes scores, verdict and report, and ships the challenger's adapter."""
     prepared, metric, run = job.prepared, job.metric, job.run
@@ -374,7 +374,7 @@ def conclude(
             maximum_latency_ms=project.decision.maximum_latency_ms,
         ),
         groups=prepared.splits.units_of(test),
-        earlier=[len(test)] * (use - 1),
+        earlier=uses.earlier,
         unused_test=prepared.unused_test,
     )
     for entry in entries:
@@ -388,7 +388,7 @@ def conclude(
         metric=metric,
         plan=fits.plan,
         futile=fits.futile,
-        use=use,
+        use=uses.look,
         entries=entries,
         skipped=fits.skipped,
         verdict=verdict,

@@ -32,12 +32,20 @@ class NotedRun(NamedTuple):
     """Where its folder lay."""
 
 
-def note_use(run: RunFolder, test: Sequence[Example]) -> int:
+class Uses(NamedTuple):
+    """What became of test rows before a run first opened them."""
+
+    look: int
+    """How often the most used of them had been opened, this run included."""
+    earlier: tuple[int, ...]
+    """For each run that had opened any of them, oldest first: how many of them it had opened."""
+
+
+def note_use(run: RunFolder, test: Sequence[Example]) -> Uses:
     """Writes down that this run opens these test rows.
 
     Returns:
-        How often the most used of them had been opened when this run first opened them, this run
-        included: the look of design section 6. A run that resumes keeps its look.
+        Their uses as of when this run first opened them: one that resumes keeps its look.
 
     Raises:
         UserError: the ledger is damaged or cannot be written.
@@ -55,11 +63,11 @@ def note_use(run: RunFolder, test: Sequence[Example]) -> int:
                 append_lines(file, [{"run": token, "path": path, "rows": rows}])
     except OSError as error:
         raise _unwritable(file, error.strerror) from None
-    return _use_of(rows, before)
+    return _uses_of(rows, before)
 
 
 def next_use(project: Project, test: Sequence[Example], run: RunFolder | None = None) -> int:
-    """What `note_use` would return; writes nothing.
+    """The look that `note_use` would return; writes nothing.
 
     Args:
         project: whose ledger is read.
@@ -72,7 +80,7 @@ def next_use(project: Project, test: Sequence[Example], run: RunFolder | None = 
     own = run_token(run.path) if run else None
     records = _records(project.root / RUNS / LEDGER)
     before = list(takewhile(lambda record: record["run"] != own, records))
-    return _use_of([item_hash(example) for example in test], before)
+    return _uses_of([item_hash(example) for example in test], before).look
 
 
 def check_ledger(project: Project) -> None:
@@ -97,10 +105,15 @@ def noted_runs(project: Project) -> list[NotedRun]:
     ]
 
 
-def _use_of(rows: Sequence[str], before: Sequence[dict[str, Any]]) -> int:
+def _uses_of(rows: Sequence[str], before: Sequence[dict[str, Any]]) -> Uses:
     # A run that holds a row twice has used it once.
-    uses = Counter(row for record in before for row in set(cast("list[str]", record["rows"])))
-    return 1 + max((uses[row] for row in rows), default=0)
+    opened = [set(cast("list[str]", record["rows"])) for record in before]
+    uses = Counter(row for some in opened for row in some)
+    seen = (sum(row in some for row in rows) for some in opened)
+    return Uses(
+        look=1 + max((uses[row] for row in rows), default=0),
+        earlier=tuple(n for n in seen if n),
+    )
 
 
 def _records(file: Path, *, locked: bool = False) -> list[dict[str, Any]]:
