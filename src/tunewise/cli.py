@@ -225,7 +225,8 @@ def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     in_brief: Annotated[
-        bool, typer.Option("--brief", help="Three plain sentences for the person who pays.")
+        bool,
+        typer.Option("--brief", help="A few plain sentences for the person who pays."),
     ] = False,
 ) -> None:
     """Shows the verdict of a run again, and writes its report.html anew."""
