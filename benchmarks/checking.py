@@ -26,7 +26,7 @@ import numpy as np
 
 from tunewise.data.checks.duplicates import check_duplicates, check_near_duplicates
 from tunewise.data.checks.findings import Found
-from tunewise.data.checks.leaks import check_leaks
+from tunewise.data.checks.leaks import find_leaks
 from tunewise.data.checks.scan import Scope
 from tunewise.data.checks.survey import Survey, Surveyor
 from tunewise.data.read import stream_examples
@@ -213,7 +213,7 @@ def named_rows(folder: Path) -> dict[str, set[int]]:
     """Rule -> lines that it names: of test for leaks, of train for repetitions."""
     survey, found = surveyed(folder), Found()
     named: dict[str, set[int]] = {}
-    for leak in check_leaks(survey, found):
+    for leak in (leak for leak in find_leaks(survey) if leak.kind != "phrase"):
         named.setdefault(leak.kind, set()).add(int(survey.line[leak.test]))
     first = check_duplicates(survey, found)
     repeats = np.flatnonzero(first != np.arange(len(survey)))

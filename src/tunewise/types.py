@@ -149,6 +149,11 @@ class Splits:
     """sha256 (hex) over the content of the rows of train, dev and test, and their membership."""
     reserved: tuple[Example, ...] = ()
     """Rows left alone: nothing is fitted on them and nobody answers them."""
+    leaked: Mapping[str, tuple[Example, ...]] = field(
+        default_factory=dict[str, tuple[Example, ...]]
+    )
+    """What holds test rows as well (`train`, `dev`, `documents`) -> the rows: they are left out of
+    test, and nobody answers them."""
     units: Mapping[str, str] = field(default_factory=dict[str, str])
     """Example id -> the independent unit it belongs to: rows of one unit are counted as one
     cluster by every interval. An example that is not named is a unit of its own."""
@@ -333,8 +338,6 @@ class Verdict:
     a chance of at least 60%; None where none does, or nothing is open."""
     finding: Finding = "cannot_tell"
     """What was found."""
-    untrained: str | None = None
-    """The contender without training that training was measured against; None where none ran."""
     regret: float | None = None
     """The quality that acting now is expected to cost against knowing the truth, 0 to 1."""
     assurance: tuple[Assurance, ...] = ()

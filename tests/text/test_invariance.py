@@ -9,7 +9,7 @@ from tunewise.data.checks.duplicates import check_contradictions, check_duplicat
 from tunewise.data.checks.findings import Found
 from tunewise.data.checks.label_spelling import meant_targets
 from tunewise.data.checks.labels import label_counts
-from tunewise.data.checks.leaks import check_leaks
+from tunewise.data.checks.leaks import find_leaks
 from tunewise.data.checks.scan import Scope
 from tunewise.data.checks.survey import Survey, Surveyor
 from tunewise.data.fingerprints import item_hash
@@ -109,7 +109,7 @@ def test_duplicates_and_contradictions(pair: tuple[str, str], data: st.DataObjec
 def test_leaks(pair: tuple[str, str]) -> None:
     text, other = pair
     survey = surveyed(test=[example("1", other)], train=[example("2", "else"), example("3", text)])
-    kinds = [leak.kind for leak in check_leaks(survey, Found())]
+    kinds = [leak.kind for leak in find_leaks(survey)]
     assert kinds == ["exact" if other == text else "normalised"]
 
 

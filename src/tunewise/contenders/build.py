@@ -84,10 +84,14 @@ class Resources:
 
 def documents_to_read(project: Project) -> DocumentsFound | None:
     """The project's documents, where a contender needs them."""
-    reading = any(BUILT_IN[name].needs_documents for name in project.contenders.use)
-    if project.data.documents is None or not reading:
+    if project.data.documents is None or not reads_documents(project):
         return None
     return look_at_documents(*project.data.documents)
+
+
+def reads_documents(project: Project) -> bool:
+    """Whether any contender needs documents."""
+    return any(BUILT_IN[name].needs_documents for name in project.contenders.use)
 
 
 def contender_set(

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from tunewise.data.read import read_preferences
 from tunewise.data.sources import find_parts
-from tunewise.data.splitting.units import normalised_input
+from tunewise.data.splitting.near_duplicates import leaders
+from tunewise.data.splitting.units import comparable_text, normalised_input
 from tunewise.project.settings import Data, Sources
 from tunewise.types import Example, Preference
 
@@ -20,7 +21,7 @@ class Pairs:
 
 
 def read_pairs(sources: Sources, data: Data, *, held_out: Sequence[Example]) -> Pairs:
-    """The pairs in some files, but for those whose input is that of a held-out example.
+    """The pairs in some files, but for those whose input repeats, or nearly, a held-out one.
 
     Args:
         sources: `data.preferences`.
@@ -33,11 +34,25 @@ def read_pairs(sources: Sources, data: Data, *, held_out: Sequence[Example]) -> 
     columns = Data(examples=sources, chosen=data.chosen, rejected=data.rejected)
     files = [file for part in find_parts(columns).values() for file in part.files]
     found = read_preferences(files, columns)
-    sealed = {normalised_input(example) for example in held_out}
-    kept = [pair for pair in found.rows if normalised_input(pair) not in sealed]
+    held = _held(found.rows, held_out)
+    kept = [pair for pair, is_held in zip(found.rows, held, strict=True) if not is_held]
     left_out = len(found.rows) - len(kept)
     notes = (
-        f"{left_out} of {len(found.rows)} preference pairs were left out: their inputs are in dev "
-        "or test.",
+        f"{left_out} of {len(found.rows)} preference pairs were left out: their inputs, or nearly "
+        "the same, are in dev or test.",
     )
     return Pairs(pairs=tuple(kept), notes=(*found.notes, *(notes if left_out else ())))
+
+
+def _held(pairs: Sequence[Preference], held_out: Sequence[Example]) -> list[bool]:
+    """(pairs,) whether the input is that of a held-out example, or nearly so."""
+    if not held_out:
+        return [False] * len(pairs)
+    sealed = {normalised_input(example) for example in held_out}
+    # Held-out inputs come first, so that a pair follows one of them if it is like any.
+    leader = leaders([comparable_text(row) for row in (*held_out, *pairs)])[len(held_out) :]
+    near = (leader < len(held_out)).tolist()
+    return [
+        is_near or normalised_input(pair) in sealed
+        for pair, is_near in zip(pairs, near, strict=True)
+    ]

@@ -1,10 +1,12 @@
 """Turns a project into checked, split examples: reads, checks, infers the task and splits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tunewise.data.checks.findings import Findings
-from tunewise.data.checks.quick import check_data
+from tunewise.data.checks.leaks import find_leaks, rows_to_leave_out
+from tunewise.data.checks.quick import check_data, survey_parts
+from tunewise.data.documents.read import Document
 from tunewise.data.language import SAMPLE, language_note
 from tunewise.data.read import read_data
 from tunewise.data.splitting.label_balance import balance_notes
@@ -33,32 +35,50 @@ class Prepared:
     """How many of these would be test rows, about."""
 
 
-def prepare(project: Project, *, asked: int | None = None) -> Prepared:
+def prepare(
+    project: Project, *, asked: int | None = None, documents: Sequence[Document] = ()
+) -> Prepared:
     """Reads, splits and checks a project's examples.
 
-    What is inferred about the task is inferred from train and dev alone.
+    What is inferred about the task is inferred from train and dev alone. Rows that train, dev or
+    the documents hold are left out of test.
 
     Args:
         project: whose examples they are.
         asked: test rows that an earlier verdict asked for in all.
+        documents: those that a contender reads.
 
     Raises:
         UserError: rows that cannot be read, faults in the data, or too few rows; all together.
     """
     parts = read_data(project.data)
+    survey = survey_parts(parts)
+    leaks = find_leaks(survey, documents=documents)
+    names = [
+        row.id for part in ("test", "examples") if part in parts for row in parts[part].examples
+    ]
+    leaked = {names[row]: held for row, held in rows_to_leave_out(survey, leaks).items()}
     division = split_data(
         parts,
         project.data,
         limit=project.contenders.limit,
         minimum_gain=project.decision.minimum_gain,
         asked=asked,
+        leaked=leaked,
     )
     splits = division.splits
     everything = [row.target for part in parts.values() for row in part.examples]
     inference = infer_task(project, [*splits.train, *splits.dev], judged=everything)
     # A label that only test holds is no fault, unless the project itself declares the labels.
     declared = replace(inference.project.task, labels=project.task.labels)
-    report = check_data(parts, declared, folder=project.root)
+    gone = {row.id for rows in splits.leaked.values() for row in rows}
+    report = check_data(
+        parts,
+        declared,
+        folder=project.root,
+        survey=survey,
+        leaks=[leak for leak in leaks if leak.kind != "documents" or names[leak.test] in gone],
+    )
     if report.errors:
         raise UserError.together([str(f) for f in report.errors])
     inferred = (inference.reason,) if inference.reason else ()

@@ -6,7 +6,7 @@ label mistakes, secrets. Nothing is fetched, and no data is changed.
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tunewise.chat.template import set_thinking
+from tunewise.contenders.build import reads_documents
 from tunewise.contenders.rag import SIZES
 from tunewise.data.checks.duplicates import (
     Contradictions,
@@ -22,13 +23,13 @@ from tunewise.data.checks.duplicates import (
     check_near_duplicates,
 )
 from tunewise.data.checks.findings import Found
-from tunewise.data.checks.forecast import outlook
+from tunewise.data.checks.forecast import outlook, test_side
 from tunewise.data.checks.judgeable import check_judgeable
 from tunewise.data.checks.label_errors import FOLDS, Doubts, check_label_errors
 from tunewise.data.checks.label_sets import check_label_sets
 from tunewise.data.checks.label_spelling import meant_targets
 from tunewise.data.checks.labels import check_labels, foreign_rows
-from tunewise.data.checks.leaks import check_leaks
+from tunewise.data.checks.leaks import check_leaks, find_leaks, rows_to_leave_out
 from tunewise.data.checks.lengths import ModelTokenizer, check_tokens, sampled
 from tunewise.data.checks.read_all import Gathered, UnreadableRowsError, gather
 from tunewise.data.checks.repair import refuse_taken, write_fixed
@@ -48,7 +49,7 @@ from tunewise.data.checks.shown import (
     shown_secrets,
 )
 from tunewise.data.checks.survey import Survey
-from tunewise.data.documents.read import DocumentsFound, look_at_documents
+from tunewise.data.documents.read import Document, DocumentsFound, look_at_documents
 from tunewise.data.formats.text_stream import is_windows_1252
 from tunewise.data.language import SAMPLE, language_note
 from tunewise.data.sources import find_parts
@@ -69,6 +70,7 @@ _NO_COPY = "No copy is written of a file that cannot be read to its end: mend th
 _TO_JUDGE = (
     "near_duplicate",
     "near_leak",
+    "document_leak",
     "overlap_leak",
     "group_leak",
     "contradiction",
@@ -121,7 +123,9 @@ def run_check(
             faults = read.found.report().errors
             lines = [str(fault) for fault in faults]
             raise UnreadableRowsError(faults, "\n".join([*lines, _NO_COPY]))
-        checked = _judged(project, source, read, found_tokenizer, progress, started)
+        held = documents if documents is not None and reads_documents(project) else None
+        usable = held.documents if held else ()
+        checked = _judged(project, source, read, usable, found_tokenizer, progress, started)
         checked = replace(checked, documents=counts)
         if fix is None:
             return checked
@@ -179,6 +183,7 @@ def _judged(
     project: Project,
     source: str,
     read: Gathered,
+    documents: Sequence[Document],
     model: FoundTokenizer,
     progress: Progress,
     started: float,
@@ -206,7 +211,10 @@ def _judged(
     contradictions = (
         check_contradictions(survey, answers, found) if is_examples else Contradictions()
     )
-    leaks = check_leaks(survey, found)
+    leaks = find_leaks(survey, test_side(survey, project.data), documents if judged else ())
+    check_leaks(survey, leaks, found)
+    leaked = rows_to_leave_out(survey, leaks)
+    leaks = [leak for leak in leaks if leak.kind != "phrase"]
     if answered:
         _check_script(survey, look_at, found)
     check_special_tokens(survey, found)
@@ -230,7 +238,13 @@ def _judged(
         found.add("note", "read", part, note)
     faulty = np.union1d(np.union1d(empty, lengths.refused), foreign_rows(survey, declared))
     faulty = np.union1d(faulty, mute)
-    view = outlook(survey, project.data, project.decision.minimum_gain, asked=asked_rows(project))
+    view = outlook(
+        survey,
+        project.data,
+        project.decision.minimum_gain,
+        asked=asked_rows(project),
+        leaked=leaked,
+    )
     found.add("note", "outlook", "data", view.sentence)
     if is_examples:
         seen = [example.input.text for example in survey.kept.get(look_at[:SAMPLE])]

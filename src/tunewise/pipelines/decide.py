@@ -200,7 +200,8 @@ def read_all(project: Project, *, asked: int | None) -> Read:
     found = documents_to_read(project)
     faults = [] if found is None else [f"{where}: {why}" for where, why in found.faults]
     try:
-        prepared = prepare(project, asked=asked)
+        documents = found.documents if found else ()
+        prepared = prepare(project, asked=asked, documents=documents)
     except UserError as error:
         raise UserError.together([str(error), *faults]) from error
     if found is None:
@@ -376,6 +377,7 @@ def conclude(
         groups=prepared.splits.units_of(test),
         earlier=uses.earlier,
         unused_test=prepared.unused_test,
+        left_out=sum(map(len, prepared.splits.leaked.values())),
     )
     for entry in entries:
         if entry.trained:

@@ -32,6 +32,9 @@ class DryRun:
         """As a person reads it."""
         for key, value in self.facts.items():
             shown = ", ".join(cast("list[str]", value)) if isinstance(value, list) else value
+            if isinstance(value, dict):
+                counts = cast("dict[str, int]", value)
+                shown = ", ".join(f"{n} in {where}" for where, n in counts.items())
             yield f"{key:14} {shown}"
         for note in self.notes:
             yield f"{'note':14} {note}"
@@ -46,10 +49,12 @@ def dry_run(project: Project) -> DryRun:
     """
     prepared, documents = read_all(project, asked=asked_rows(project))
     splits, task = prepared.splits, prepared.project.task
+    leaked = {where: len(rows) for where, rows in splits.leaked.items()}
     facts = {
         "train": len(splits.train),
         "dev": len(splits.dev),
         "test": len(splits.test),
+        **({"leaked": leaked} if leaked else {}),
         **({"documents": len(documents)} if documents else {}),
         "kind": task.kind,
         "metric": task.metric,

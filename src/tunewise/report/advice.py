@@ -29,11 +29,15 @@ RULES = {
     ),
     "leak": Advice(
         "Test inputs that are also in train or dev",
-        "Remove them from train (`--fix OUT` does): memory would look like skill.",
+        "Remove them from train (`--fix OUT` does): `decide` leaves them out of test.",
     ),
     "near_leak": Advice(
         "Test inputs that nearly repeat a row of train or dev",
-        "Remove one of each pair, or move both to one side.",
+        "Remove one of each pair, or move both to one side: `decide` leaves them out of test.",
+    ),
+    "document_leak": Advice(
+        "Test questions that stand in a document with their answers",
+        "Take them out of the documents, or test on others: `decide` leaves them out of test.",
     ),
     "overlap_leak": Advice(
         "Test inputs that share long passages with train or dev",

@@ -26,11 +26,12 @@ _FULL_BYTES = 900
 """Escaped bytes of one text in its details: up to two hundred texts keep 1 MB."""
 _MAX_LABELS = 25
 _MAX_GROUPS, _MAX_OF_GROUP = 8, 3
-_MAX_LEAKS = 12
+_MAX_LEAKS = 8
 _LEAK_WORDS = {
     "exact": "the same input",
     "normalised": "the same input but for case, spaces or the form of signs",
     "near": "nearly the same input",
+    "documents": "question and answer in a document",
     "overlap": "long passages in common",
     "group": "the same group",
 }
@@ -264,7 +265,10 @@ def _leak(leak: ShownLeak, place: _Places) -> _RowGroup:
     title = _LEAK_WORDS[leak.kind]
     if leak.kind == "overlap":
         title += f" ({whole_percent(leak.share)} of the test row's runs of 13 words)"
-    return _RowGroup(title=title, rows=(_row(leak.test, place), _row(leak.other, place)))
+    if leak.document:
+        title += f", {leak.document}"
+    rows = [row for row in (leak.test, leak.other) if row is not None]
+    return _RowGroup(title=title, rows=tuple(_row(row, place) for row in rows))
 
 
 def _rules(checked: Checked, place: _Places) -> list[_Rule]:

@@ -31,8 +31,7 @@ from tunewise.types import Answer, Fit, Kind, Splits, Verdict
 
 NOT_MEASURED = (
     "Retention (what general ability the training cost) was not measured in this version.",
-    "Cost over time was not measured in this version; whether the training is as good and cheaper "
-    "was not asked.",
+    "Cost over time was not measured in this version; rule 2 (as good and cheaper) was not used.",
 )
 
 
@@ -109,12 +108,12 @@ def verdict_file(run: Finished) -> VerdictFile:
             fingerprint=run.splits.fingerprint,
             unused=run.unused,
             unused_test=run.unused_test,
+            leaked={where: len(rows) for where, rows in run.splits.leaked.items()},
         ),
         model=ModelUsed(base=run.project.model.base, engine=run.engine, why=run.engine_why),
         decision=run.project.decision,
         examples_needed=verdict.examples_needed,
         finding=verdict.finding,
-        untrained=verdict.untrained,
         regret=verdict.regret,
         assurance=verdict.assurance,
         notes=(*run.notes, *_about_thoughts(run.entries), *NOT_MEASURED),

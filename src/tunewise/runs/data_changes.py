@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from tunewise.data.fingerprints import content_hash
 from tunewise.project.settings import Project
-from tunewise.runs.folder import RunFolder
+from tunewise.runs.folder import RunFolder, rows_by_part
 from tunewise.runs.ledger import next_use, noted_runs
 from tunewise.runs.made_from import Item, count_changes
 from tunewise.types import Example, Splits
@@ -33,6 +33,8 @@ class Changes:
     """Those of them that are test rows again."""
     test_elsewhere: int
     """Those of them that are in train or dev now."""
+    test_left_out: int = 0
+    """Those of them that are left out of test now, since train, dev or documents hold them."""
 
     @property
     def sentence(self) -> str:
@@ -52,11 +54,13 @@ class Changes:
             else f"The rows are those of run {self.since}, but the split, a group or another "
             "column is not."
         )
-        gone = self.test_before - self.test_still - self.test_elsewhere
+        left = self.test_before - self.test_still - self.test_left_out
+        gone = left - self.test_elsewhere
         rest = [
             f"{n:,} {what}"
             for n, what in (
                 (self.test_elsewhere, "in train or dev now"),
+                (self.test_left_out, "left out now"),
                 (gone, "gone, changed or reserved"),
             )
             if n
@@ -104,8 +108,7 @@ def changes_since_last_run(project: Project, splits: Splits) -> Changes | None:
     Raises:
         UserError: the ledger of uses is damaged.
     """
-    parts = {"train": splits.train, "dev": splits.dev, "test": splits.test}
-    now = {part: _rows(rows) for part, rows in {**parts, "reserved": splits.reserved}.items()}
+    now = {part: _rows(rows) for part, rows in rows_by_part(splits).items()}
     contents = {row.content for rows in now.values() for row in rows}
     for run in reversed(noted_runs(project)):
         if not (run.path / "verdict.json").is_file() or not (run.path / "splits.json").is_file():
@@ -150,6 +153,9 @@ def _compared(
     tested = Counter(row.content for row in before["test"])
     still = (tested & Counter(row.content for row in now["test"])).total()
     fitted = Counter(row.content for part in ("train", "dev") for row in now[part])
+    left_out = tested & Counter(
+        row.content for part, rows in now.items() if part.startswith("leaked_") for row in rows
+    )
     return Changes(
         since=since,
         added=counts.added,
@@ -157,5 +163,6 @@ def _compared(
         changed=counts.changed,
         test_before=tested.total(),
         test_still=still,
-        test_elsewhere=(tested & fitted).total(),
+        test_elsewhere=((tested - left_out) & fitted).total(),
+        test_left_out=left_out.total(),
     )

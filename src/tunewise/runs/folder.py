@@ -170,9 +170,10 @@ def _begin(run: RunFolder, splits: Splits) -> None:
             "run": secrets.token_hex(8),
             "seed": splits.seed,
             "fingerprint": splits.fingerprint,
-            **{part: [row.id for row in rows] for part, rows in _parts(splits).items()},
+            **{part: [row.id for row in rows] for part, rows in rows_by_part(splits).items()},
             "contents": {
-                part: [content_hash(row) for row in rows] for part, rows in _parts(splits).items()
+                part: [content_hash(row) for row in rows]
+                for part, rows in rows_by_part(splits).items()
             },
         },
     )
@@ -184,12 +185,14 @@ def run_token(path: Path) -> str:
     return str(splits["run"])
 
 
-def _parts(splits: Splits) -> dict[str, tuple[Example, ...]]:
+def rows_by_part(splits: Splits) -> dict[str, tuple[Example, ...]]:
+    """All rows of a project as splits.json names them: what test leaves out as `leaked_train`."""
     return {
         "train": splits.train,
         "dev": splits.dev,
         "test": splits.test,
         "reserved": splits.reserved,
+        **{f"leaked_{where}": rows for where, rows in splits.leaked.items()},
     }
 
 
@@ -234,7 +237,7 @@ def _changes(path: Path, project: Project, splits: Splits) -> list[str]:
         ]
         now = [
             Item(row.id, content_hash(row), part)
-            for part, rows in _parts(splits).items()
+            for part, rows in rows_by_part(splits).items()
             for row in rows
         ]
         found = changed_items({name: before}, {name: now})

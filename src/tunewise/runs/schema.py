@@ -91,11 +91,6 @@ class Tokens:
     thinking: float = 0.0
     """Those of the completion that were thoughts."""
 
-    @property
-    def total(self) -> float:
-        """Prompt and completion together."""
-        return self.prompt + self.completion
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Latency:
@@ -295,10 +290,8 @@ class VerdictFile:
     examples_needed: int | None = None
     """The smallest number of further test examples in `assurance` that settles the question with
     a chance of at least 60%; None where none does, or nothing is open."""
-    finding: Finding
-    """What was found; in runs written before there were findings, what the rule tells of it."""
-    untrained: str | None = None
-    """The contender without training that training was measured against."""
+    finding: Finding | None = None
+    """What was found; None in runs written before there were findings."""
     regret: float | None = None
     """The quality that acting now is expected to cost against knowing the truth, 0 to 1."""
     assurance: tuple[Assurance, ...] = ()
@@ -342,23 +335,6 @@ class Run(VerdictFile):
     def challenger(self) -> ContenderResult | None:
         """The best trained contender, as planned on dev."""
         return self.contender(self.plan.challenger)
-
-    @property
-    def rival(self) -> ContenderResult | None:
-        """The contender without training that training was measured against."""
-        advised = self.contender(self.recommended)
-        return (
-            self.contender(self.untrained)
-            or (None if advised is None or advised.trained else advised)
-            or self.incumbent
-        )
-
-    @property
-    def gain(self) -> Comparison | None:
-        """Challenger minus `rival`."""
-        if self.challenger is None or self.rival is None:
-            return None
-        return self.difference(self.challenger.name, self.rival.name)
 
     @property
     def primary(self) -> Comparison | None:

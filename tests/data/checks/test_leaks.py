@@ -4,7 +4,7 @@ import pytest
 
 from survey_rows import example, of, surveyed
 from tunewise.data.checks.findings import Found
-from tunewise.data.checks.leaks import Leak, check_leaks
+from tunewise.data.checks.leaks import Leak, check_leaks, find_leaks, rows_to_leave_out
 from tunewise.types import Example
 
 RNG = random.Random(0)
@@ -20,9 +20,20 @@ def rows(n: int, words: int = 40) -> list[Example]:
 
 
 def leaks(test: list[Example], train: list[Example], dev: list[Example] | None = None):
+    """The leaks but for stock phrases, and what is said of all."""
     found = Found()
-    parts = {"train": train, "test": test, **({"dev": dev} if dev else {})}
-    return check_leaks(surveyed(parts), found), found
+    survey = surveyed({"train": train, "test": test, **({"dev": dev} if dev else {})})
+    every = find_leaks(survey)
+    check_leaks(survey, every, found)
+    return [leak for leak in every if leak.kind != "phrase"], found
+
+
+def left_out(
+    test: list[Example], train: list[Example], dev: list[Example] | None = None
+) -> dict[int, str]:
+    """Test row -> what holds it."""
+    survey = surveyed({"train": train, "test": test, **({"dev": dev} if dev else {})})
+    return rows_to_leave_out(survey, find_leaks(survey))
 
 
 def test_different_texts_give_nothing_away() -> None:
@@ -31,7 +42,7 @@ def test_different_texts_give_nothing_away() -> None:
 
 def test_a_file_without_a_split_has_no_leaks() -> None:
     same = rows(30)
-    assert check_leaks(surveyed({"examples": same + same}), Found()) == []
+    assert find_leaks(surveyed({"examples": same + same})) == []
 
 
 def test_the_same_input_is_found_exact_or_but_for_case_and_white_space() -> None:
@@ -113,3 +124,44 @@ def test_a_group_on_both_sides_is_a_leak_of_its_own() -> None:
     found, report = leaks(test, train)
     assert found == [Leak(test=0, other=9, kind="group")]
     assert 'The group "customer 4" is also in train' in of("group_leak", report)[0].message
+
+
+def test_rows_that_train_or_dev_hold_are_left_out_of_test_and_others_stay() -> None:
+    train, dev = rows(50), rows(9)
+    said = [row.messages[0].content for row in train]
+    passage = " ".join(text(120).split()[30:70])
+    train.append(example(f"{text(40)} {passage} {text(40)}"))
+    test = [
+        *rows(5),
+        train[3],
+        example(said[7].upper()),
+        example(said[9].replace(" ", " indeed ", 1)),
+        dev[2],
+        example(f"{text(60)} {passage} {text(20)}"),
+        example(text(), group="both"),
+    ]
+    train.append(example(text(), group="both"))
+    assert left_out(test, train, dev) == {5: "train", 6: "train", 7: "train", 8: "dev"}
+
+
+def test_a_row_that_train_and_dev_hold_counts_for_train() -> None:
+    shared = example(text())
+    assert left_out([*rows(5), shared], [*rows(9), shared], [shared, *rows(3)]) == {5: "train"}
+
+
+def test_each_near_row_is_found_though_test_holds_a_nearer_one() -> None:
+    # The row of train is like both, the two of test are not like each other.
+    words = text(40).split()
+    first = example(" ".join([*words, "one", "two", "three"]))
+    second = example(" ".join(["four", "five", "six", *words]))
+    train = [*rows(20), example(" ".join(words))]
+    found, _ = leaks([*rows(5), first, second], train)
+    assert [(leak.kind, leak.test, leak.other) for leak in found] == [
+        ("near", 5, 27),
+        ("near", 6, 27),
+    ]
+
+
+def test_a_row_of_test_alone_is_never_left_out_for_another_of_test() -> None:
+    same = example(text())
+    assert left_out([*rows(5), same, same], rows(30)) == {}

@@ -399,6 +399,64 @@ def test_an_own_dev_is_left_alone() -> None:
     assert division.notes == ()
 
 
+def test_rows_that_train_or_dev_hold_are_left_out_of_an_own_test() -> None:
+    train, dev, test = rows(40), rows(9, start=40), rows(20, start=50)
+    leaked = {"52": "train", "55": "dev", "57": "train"}
+    division = keep_split(train, dev, test, seed=0, leaked=leaked)
+    splits = division.splits
+    assert [row.id for row in splits.test] == [
+        row.id for row in test if row.id not in ("52", "55", "57")
+    ]
+    assert {held: [row.id for row in some] for held, some in splits.leaked.items()} == {
+        "train": ["52", "57"],
+        "dev": ["55"],
+    }
+    assert splits.reserved == ()
+    assert (len(splits.train), len(splits.dev), division.unused_test) == (40, 9, 0)
+    assert division.notes == (
+        "3 rows are left out of test, since repeating them would look like skill: 2 are in train "
+        "too, 1 is in dev too.",
+    )
+    without = keep_split(train, dev, [row for row in test if row.id not in leaked], seed=0)
+    assert splits.fingerprint == without.splits.fingerprint
+
+
+def test_what_is_left_out_does_not_count_for_the_limits() -> None:
+    leaked = {str(n): "train" for n in range(40, 50)}
+    division = keep_split(rows(30), rows(9, 30), rows(30, 40), seed=0, limit_test=15, leaked=leaked)
+    assert len(division.splits.test) == 15
+    assert not {row.id for row in division.splits.test} & set(leaked)
+    assert division.unused == {"data.limit_test": 5}
+
+
+def test_rows_that_documents_hold_leave_the_test_side_alone() -> None:
+    whole = split_examples(rows(400), seed=0, minimum_gain=0.2).splits
+    side = [*whole.test, *whole.reserved]
+    leaked = {row.id: "documents" for row in (*side[:9], side[-1], *whole.train[:5])}
+    splits = split_examples(rows(400), seed=0, minimum_gain=0.2, leaked=leaked).splits
+    assert splits.train == whole.train
+    assert splits.dev == whole.dev
+    assert {row.id for row in splits.leaked["documents"]} == {
+        row.id for row in (*side[:9], side[-1])
+    }
+    assert not {row.id for row in (*splits.test, *splits.reserved)} & set(leaked)
+    assert len(splits.test) == len(whole.test)
+
+
+def test_a_test_that_is_too_small_without_them_says_how_many_were_left_out() -> None:
+    leaked = {str(n): "train" for n in range(50, 66)}
+    with pytest.raises(UserError) as caught:
+        keep_split(
+            rows(40), rows(9, 40), rows(20, 50), seed=0, leaked={**leaked, "66": "documents"}
+        )
+    (line,) = str(caught.value).splitlines()
+    assert "test holds 3 rows" in line
+    assert (
+        "17 more were left out of it: 16 are in train too, 1 stands in a document with its answer."
+        in line
+    )
+
+
 def test_an_own_split_too_small_names_every_part() -> None:
     with pytest.raises(UserError) as caught:
         keep_split(rows(4), rows(2), rows(1), seed=0)

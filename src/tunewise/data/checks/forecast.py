@@ -1,11 +1,13 @@
 """A first word on whether rows can support a decision: the split to come, and what it can tell."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from tunewise.data.checks.survey import Survey
+from tunewise.data.splitting.leaked import leaked_note
 from tunewise.data.splitting.near_duplicates import Indices
 from tunewise.data.splitting.sample_size import explanation, rows_wanted
 from tunewise.data.splitting.split import DEV_SHARE, TEST_SHARE
@@ -32,7 +34,12 @@ class Outlook:
 
 
 def outlook(
-    survey: Survey, data: Data, minimum_gain: float, *, asked: int | None = None
+    survey: Survey,
+    data: Data,
+    minimum_gain: float,
+    *,
+    asked: int | None = None,
+    leaked: Mapping[int, str] | None = None,
 ) -> Outlook:
     """The split to come, but for what it does about very few rows.
 
@@ -41,20 +48,21 @@ def outlook(
         data: the project's `[data]`.
         minimum_gain: the smallest gain worth a training.
         asked: test rows that an earlier verdict asked for.
+        leaked: row that is left out of test -> what holds it.
     """
     own_split = "examples" not in survey.parts
     first = _first_of_units(survey)
     places = survey.columns.place[first]
-    share = TEST_SHARE if data.test_size is None else data.test_size
+    share = _test_share(data)
     dev_share = DEV_SHARE * (1 - share) / (1 - TEST_SHARE)
+    side = test_side(survey, data)
+    test = side[~np.isin(side, list(leaked or {}))]
     if own_split:
-        test = survey.rows_of("test")
         dev, train = survey.rows_of("dev"), survey.rows_of("train")
         if not len(dev):
             is_dev = places[train] < DEV_SHARE / (1 - TEST_SHARE)
             dev, train = train[is_dev], train[~is_dev]
     else:
-        test = np.flatnonzero(places < share)
         dev = np.flatnonzero((places >= share) & (places < share + dev_share))
         train = np.flatnonzero(places >= share + dev_share)
     groups = _groups(survey, test, first)
@@ -64,14 +72,28 @@ def outlook(
     used = groups if len(taken) == len(test) else _groups(survey, taken, first)
     reserved = 0 if own_split else len(test) - len(used)
     sides = {"train": len(train), "dev": len(dev), "test": len(used)}
+    counts = Counter((leaked or {}).values())
+    told = explanation(used, minimum_gain, reserved=reserved)
     return Outlook(
         sides={**sides, "reserved": reserved} if reserved else sides,
         own_split=own_split,
         wanted=wanted,
         minimum_gain=minimum_gain,
-        sentence=explanation(used, minimum_gain, reserved=reserved),
+        sentence=" ".join(filter(None, (leaked_note(counts), told))),
         to_label=_to_label(wanted - len(test), 1.0 if own_split else share),
     )
+
+
+def test_side(survey: Survey, data: Data) -> Indices:
+    """The rows that fall to test, those that it leaves out again included."""
+    if "examples" not in survey.parts:
+        return survey.rows_of("test")
+    places = survey.columns.place[_first_of_units(survey)]
+    return np.flatnonzero(places < _test_share(data))
+
+
+def _test_share(data: Data) -> float:
+    return TEST_SHARE if data.test_size is None else data.test_size
 
 
 def _to_label(missing: int, share: float) -> int:

@@ -1,111 +1,172 @@
-"""Test rows that train or dev give away: the same input, nearly the same, a long run of its words.
+"""Test rows that train, dev or the documents give away.
 
-Runs of 13 words that a test row shares with rows of train or dev are a leak when they are a fifth
-of its own, or when there are 13 of them (25 words running); fewer are noted: a stock phrase, or a
+A test row that stands in train or dev (the same input, or nearly), or in a document together with
+its answer, is no test: `decide` leaves it out. Runs of 13 words that a test row shares with rows of
+train or dev are told, and the row stays: in contracts and other prose most such runs are formulas
+that rows with different answers have in common. They count as a leak when they are a fifth of the
+row's own, or when there are 13 of them (25 words running); fewer are noted: a stock phrase, or a
 quotation. Boilerplate does not count: runs that at least 10 rows of train and dev and at least 1%
 of them hold, such as an instruction in front of every row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from tunewise.data.checks.findings import Found
+from tunewise.data.checks.document_leaks import answered_in
+from tunewise.data.checks.findings import Found, Severity
 from tunewise.data.checks.survey import Survey, TestRuns
+from tunewise.data.documents.read import Document
 from tunewise.data.splitting.near_duplicates import BOILERPLATE_ROWS, BOILERPLATE_SHARE, Indices
 from tunewise.data.splitting.word_hashes import Hashes
+from tunewise.types import Example
 from tunewise.wording import whole_percent
 
 LEAKED_SHARE, LEAKED_RUNS = 0.2, 13
 """Of a test row's runs of 13 words: the share, or the number, from which it is a leak."""
+_BATCH = 1_024
+
+LeakKind = Literal["exact", "normalised", "near", "documents", "overlap", "phrase", "group"]
+"""How a row is given away. Rows of the first four are left out of test."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Leak:
-    """A test row, and the row that gives it away."""
+    """A test row, and what gives it away."""
 
     test: int
-    other: int
-    kind: str
-    """`exact`, `normalised`, `near`, `overlap`, `phrase` or `group`."""
+    other: int | None = None
+    """The row of train or dev; None: a document does."""
+    kind: LeakKind
     share: float = 1.0
     """Of an overlap or phrase: how much of the row's runs of 13 words is in train or dev."""
+    document: str = ""
+    """Name of the document."""
 
 
-def check_leaks(survey: Survey, found: Found) -> list[Leak]:
-    """Leaks across a person's own split; the strongest kind of each row only, but for groups."""
-    if survey.test_runs is None:
-        return []
-    test = survey.rows_of("test")
-    others = survey.rows_of("train", "dev")
-    same = [
-        Leak(test=pair.row, other=pair.other, kind="exact" if pair.exact else "normalised")
-        for pair in same_inputs(survey, ["test"], ["train", "dev"])
-    ]
-    given_away = {leak.test for leak in same}
-    near = [leak for leak in _near(survey, test) if leak.test not in given_away]
-    given_away |= {leak.test for leak in near}
-    shared = [
-        leak for leak in _shared_runs(survey.test_runs, len(others)) if leak.test not in given_away
-    ]
-    groups = _groups(survey, test, others)
+class LeakRule(NamedTuple):
+    """What is said of leaks of some kinds."""
 
-    def place(leak: Leak) -> str:
-        return f"{survey.part_of(leak.other)}, at {survey.where(leak.other)}"
+    severity: Severity
+    rule: str
+    kinds: tuple[LeakKind, ...]
+    message: Callable[[Survey, Leak], str]
 
-    found.each(
-        "warning",
-        "leak",
-        same,
-        lambda leak: (
-            survey.where(leak.test),
-            f"The same input is in {place(leak)}"
-            f"{'' if leak.kind == 'exact' else ', but for case, spaces or the form of signs'}: "
-            "memory would look like skill. Remove one of them.",
-        ),
+
+def find_leaks(
+    survey: Survey, rows: Indices | None = None, documents: Sequence[Document] = ()
+) -> list[Leak]:
+    """What is given away, in the order of `LEAK_RULES`.
+
+    Of train and dev only across a person's own split, the strongest kind of each row, but for
+    groups.
+
+    Args:
+        survey: of all rows.
+        rows: test rows, or those that may become some: they are looked for in the documents. None:
+            the rows of test, or all where there is no split yet.
+        documents: of the project.
+    """
+    rows = survey.rows_of("test", "examples") if rows is None else rows
+    across: list[Leak] = []
+    given_away: set[int] = set()
+    if survey.test_runs is not None:
+        test, others = survey.rows_of("test"), survey.rows_of("train", "dev")
+        same = [
+            Leak(test=pair.row, other=pair.other, kind="exact" if pair.exact else "normalised")
+            for pair in same_inputs(survey, ["test"], ["train", "dev"])
+        ]
+        given_away |= {leak.test for leak in same}
+        near = [leak for leak in _near(survey, test) if leak.test not in given_away]
+        given_away |= {leak.test for leak in near}
+        shared = _shared_runs(survey.test_runs, len(others))
+        shared = [leak for leak in shared if leak.test not in given_away]
+        across = [*same, *near, *shared, *_groups(survey, test, others)]
+    found = answered_in(_examples(survey, rows), documents)
+    held = [Leak(test=int(rows[n]), kind="documents", document=name) for n, name in found.items()]
+    return [*across, *(leak for leak in held if leak.test not in given_away)]
+
+
+def rows_to_leave_out(survey: Survey, leaks: Sequence[Leak]) -> dict[int, str]:
+    """Test rows that are no test -> what holds them: `train`, `dev` or `documents`."""
+    return {
+        leak.test: "documents" if leak.other is None else survey.part_of(leak.other)
+        for leak in leaks
+        if leak.kind in ("exact", "normalised", "near", "documents")
+    }
+
+
+def check_leaks(survey: Survey, leaks: Sequence[Leak], found: Found) -> None:
+    """Makes findings of leaks."""
+    for rule in LEAK_RULES:
+        found.each(
+            rule.severity,
+            rule.rule,
+            [leak for leak in leaks if leak.kind in rule.kinds],
+            lambda leak, rule=rule: (survey.where(leak.test), rule.message(survey, leak)),
+        )
+
+
+def _place(survey: Survey, leak: Leak) -> str:
+    if leak.other is None:
+        return leak.document
+    return f"{survey.part_of(leak.other)}, at {survey.where(leak.other)}"
+
+
+_LEFT_OUT = "memory would look like skill, so `decide` leaves it out of test. Remove one of them."
+
+
+def _same_input(survey: Survey, leak: Leak) -> str:
+    unlike = "" if leak.kind == "exact" else ", but for case, spaces or the form of signs"
+    return f"The same input is in {_place(survey, leak)}{unlike}: {_LEFT_OUT}"
+
+
+def _near_input(survey: Survey, leak: Leak) -> str:
+    return f"Nearly the same input is in {_place(survey, leak)}: {_LEFT_OUT}"
+
+
+def _in_document(survey: Survey, leak: Leak) -> str:
+    return (
+        f"The question stands word for word in {_place(survey, leak)}, with its answer behind it: "
+        "repeating it would look like skill, so `decide` leaves it out of test. Take it out of the "
+        "document, or test on another."
     )
-    found.each(
-        "warning",
-        "near_leak",
-        near,
-        lambda leak: (
-            survey.where(leak.test),
-            f"Nearly the same input is in {place(leak)}: memory would look like skill. "
-            "Remove one of them.",
-        ),
+
+
+def _overlap(survey: Survey, leak: Leak) -> str:
+    return (
+        f"Shares long runs of words with {_place(survey, leak)}: {whole_percent(leak.share)} of "
+        "its runs of 13 words are in train or dev. Keep both rows on one side."
     )
-    found.each(
-        "warning",
-        "overlap_leak",
-        [leak for leak in shared if leak.kind == "overlap"],
-        lambda leak: (
-            survey.where(leak.test),
-            f"Shares long runs of words with {place(leak)}: {whole_percent(leak.share)} of its "
-            "runs of 13 words are in train or dev. Keep both rows on one side.",
-        ),
+
+
+def _phrase(survey: Survey, leak: Leak) -> str:
+    return (
+        f"Shares 13 words running with {_place(survey, leak)} ({whole_percent(leak.share)} of its "
+        "runs): harmless if it is a stock phrase."
     )
-    found.each(
-        "note",
-        "overlap",
-        [leak for leak in shared if leak.kind == "phrase"],
-        lambda leak: (
-            survey.where(leak.test),
-            f"Shares 13 words running with {place(leak)} ({whole_percent(leak.share)} of its "
-            "runs): harmless if it is a stock phrase.",
-        ),
-    )
-    found.each(
-        "warning",
-        "group_leak",
-        groups,
-        lambda leak: (
-            survey.where(leak.test),
-            f'The group "{survey.kept.get([leak.test])[0].group}" is also in {place(leak)}. '
-            "Keep each group on one side.",
-        ),
-    )
-    return [*same, *near, *(leak for leak in shared if leak.kind == "overlap"), *groups]
+
+
+def _same_group(survey: Survey, leak: Leak) -> str:
+    group = survey.kept.get([leak.test])[0].group
+    return f'The group "{group}" is also in {_place(survey, leak)}. Keep each group on one side.'
+
+
+LEAK_RULES = (
+    LeakRule("warning", "leak", ("exact", "normalised"), _same_input),
+    LeakRule("warning", "near_leak", ("near",), _near_input),
+    LeakRule("warning", "document_leak", ("documents",), _in_document),
+    LeakRule("warning", "overlap_leak", ("overlap",), _overlap),
+    LeakRule("note", "overlap", ("phrase",), _phrase),
+    LeakRule("warning", "group_leak", ("group",), _same_group),
+)
+
+
+def _examples(survey: Survey, rows: Indices) -> Iterator[Example]:
+    for start in range(0, len(rows), _BATCH):
+        yield from survey.kept.get(rows[start : start + _BATCH])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,15 +196,11 @@ def same_inputs(survey: Survey, parts: Sequence[str], others: Sequence[str]) -> 
 
 
 def _near(survey: Survey, test: Indices) -> list[Leak]:
-    """Test comes first, so that a row of train that nearly repeats a test row follows it."""
-    leader = survey.leader
-    is_test = np.isin(np.arange(len(survey)), test)
-    other: dict[int, int] = {}
-    for row in np.flatnonzero(is_test[leader] & ~is_test):
-        other.setdefault(int(leader[row]), int(row))
-    # Whoever is like the leader is given away by the same row.
-    followers = {int(row): other[int(leader[row])] for row in test if int(leader[row]) in other}
-    return [Leak(test=row, other=followers[row], kind="near") for row in sorted(followers)]
+    """A test row that is like any row of train or dev follows the first of them."""
+    leader = survey.leader[test]
+    is_test = np.isin(leader, test)
+    pairs = zip(test[~is_test], leader[~is_test], strict=True)
+    return [Leak(test=int(row), other=int(other), kind="near") for row, other in pairs]
 
 
 def _shared_runs(runs: TestRuns, others: int) -> list[Leak]:

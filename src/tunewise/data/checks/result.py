@@ -48,11 +48,14 @@ class ShownLeak:
     """A test row, and the row that gives it away."""
 
     kind: str
-    """`exact`, `normalised`, `near`, `overlap` or `group`."""
+    """`exact`, `normalised`, `near`, `documents`, `overlap` or `group`."""
     test: ShownRow
-    other: ShownRow
+    other: ShownRow | None
+    """The row of train or dev; None: a document gives it away."""
     share: float
     """Of an overlap: how much of the test row's runs of 13 words it is, 0 to 1."""
+    document: str = ""
+    """Name of the document."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -69,8 +69,9 @@ def shown_leaks(survey: Survey, leaks: Sequence[Leak]) -> tuple[ShownLeak, ...]:
         ShownLeak(
             kind=leak.kind,
             test=shown_rows(survey, [leak.test])[0],
-            other=shown_rows(survey, [leak.other])[0],
+            other=None if leak.other is None else shown_rows(survey, [leak.other])[0],
             share=leak.share,
+            document=leak.document,
         )
         for leak in chosen
     )

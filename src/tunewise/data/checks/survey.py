@@ -67,7 +67,8 @@ class Survey:
     """(rows,) line on which the row begins."""
     columns: Columns
     leader: Indices
-    """(rows,) the earliest row that it nearly repeats, or itself."""
+    """(rows,) the first row that it nearly repeats, or itself; rows of train and dev count as
+    earlier than those of test, so that a test row follows one of theirs if it is like any."""
     label: NDArray[np.int32]
     """(rows,) place of its answer in `labels`; -1 where answers are no labels."""
     labels: tuple[str, ...]
@@ -167,6 +168,8 @@ class Surveyor:
         spelling = np.array(self._spelling, dtype=np.int32)
         spellings = () if self._open_answers else tuple(self._spellings)
         labels, place = _labels_of(spellings, spelling)
+        is_test = np.array([self._parts[part] == "test" for part in self._part], dtype=np.bool_)
+        order = np.argsort(is_test, kind="stable")
         return Survey(
             parts=tuple(self._parts),
             part=np.array(self._part, dtype=np.uint8),
@@ -174,7 +177,7 @@ class Surveyor:
             file=np.array(self._file, dtype=np.uint16),
             line=np.array(self._line, dtype=np.uint32),
             columns=_joined([columns_of([], 0), *(one.columns for one in self._looked)]),
-            leader=find_leaders(sketches, texts_of, boilerplate),
+            leader=find_leaders(sketches, texts_of, boilerplate, order=order),
             label=place[spelling] if spellings else spelling,
             labels=labels,
             spelling=spelling,

@@ -182,6 +182,7 @@ def find_leaders(
     boilerplate: Boilerplate,
     threshold: float = THRESHOLD,
     vocabulary: Vocabulary | None = None,
+    order: Indices | None = None,
 ) -> Indices:
     """`leaders` of rows whose sketches were taken batch by batch.
 
@@ -191,25 +192,31 @@ def find_leaders(
         boilerplate: as it was when each batch was sketched.
         threshold: as for `leaders`.
         vocabulary: words already known, for speed.
+        order: (rows,) the rows, those that count as earlier first; None: as they come.
     """
     if not batches:
         return np.zeros(0, dtype=np.int64)
     keys = np.concatenate([batch.keys for batch in batches])
+    order = np.arange(len(keys)) if order is None else order
+    # From here on a row is its rank in that order.
+    keys = keys[order]
     # Rows whose comparison forms are equal stand for one another.
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     unique = np.sort(first)
-    comparable = np.concatenate([batch.comparable for batch in batches])[unique]
+    comparable = np.concatenate([batch.comparable for batch in batches])[order[unique]]
     rows = unique[comparable]
-    small = np.concatenate([batch.small for batch in batches])[rows]
+    small = np.concatenate([batch.small for batch in batches])[order[rows]]
     pairs = [_NOTHING]
     for band in range(_BANDS):
-        values = np.concatenate([batch.bands[:, band] for batch in batches])[rows]
+        values = np.concatenate([batch.bands[:, band] for batch in batches])[order[rows]]
         pairs.append(_bucket_pairs(values, small, threshold))
     codes = np.unique(np.concatenate(pairs))
     later, earlier = rows[codes // len(rows)], rows[codes % len(rows)]
-    verify = _Verifier(texts_of, boilerplate, vocabulary or Vocabulary())
-    leader = verify.first_alike(later, earlier, len(keys), threshold)
-    return leader[first[inverse]]
+    verify = _Verifier(texts_of, boilerplate, vocabulary or Vocabulary(), order)
+    leader = verify.first_alike(later, earlier, threshold)
+    found = np.empty_like(order)
+    found[order] = order[leader[first[inverse]]]
+    return found
 
 
 def _key(text: str) -> int:
@@ -275,27 +282,29 @@ class _Verifier:
         texts_of: Callable[[Indices], Sequence[str]],
         boilerplate: Boilerplate,
         vocabulary: Vocabulary,
+        order: Indices,
     ) -> None:
         self._texts_of = texts_of
         self._boilerplate = boilerplate
         self._vocabulary = vocabulary
+        self._order = order
 
-    def first_alike(self, later: Indices, earlier: Indices, rows: int, threshold: float) -> Indices:
-        """(rows,) for each row its earliest partner that is alike, or itself.
+    def first_alike(self, later: Indices, earlier: Indices, threshold: float) -> Indices:
+        """(rows,) for each row, by its rank, its earliest partner that is alike, or itself.
 
         Args:
             later: (pairs,) the later row of each pair, ascending.
             earlier: (pairs,) its partner, ascending for each later row.
-            rows: how many there are.
             threshold: similarity from which rows are alike.
         """
-        leader = np.arange(rows)
+        leader = np.arange(len(self._order))
         turn = np.arange(len(later)) - np.searchsorted(later, later)
         for number in range(int(turn.max(initial=-1)) + 1):
             pending = np.flatnonzero((turn == number) & (leader[later] == later))
             for start in range(0, len(pending), _BATCH):
                 chosen = pending[start : start + _BATCH]
-                alike = self._similarity(later[chosen], earlier[chosen]) >= threshold
+                a, b = self._order[later[chosen]], self._order[earlier[chosen]]
+                alike = self._similarity(a, b) >= threshold
                 leader[later[chosen[alike]]] = earlier[chosen[alike]]
         return leader
 

@@ -5,10 +5,11 @@ duplicates, stay on one side.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tunewise.data.fingerprints import split_fingerprint
 from tunewise.data.read import ReadResult
+from tunewise.data.splitting.leaked import about_leaked, grouped, leaked_note
 from tunewise.data.splitting.sample_size import about_asked, explanation, rows_wanted
 from tunewise.data.splitting.sides import (
     MIN_DEV,
@@ -60,6 +61,7 @@ def split_data(
     limit: int | None = None,
     minimum_gain: float | None = None,
     asked: int | None = None,
+    leaked: Mapping[str, str] | None = None,
 ) -> Division:
     """Splits what `read_data` gave; a person's own split is kept, and only a dev is taken off.
 
@@ -70,6 +72,7 @@ def split_data(
             in proportion to their rows.
         minimum_gain: the gain that test must be able to tell; see `split_examples`.
         asked: test rows that an earlier verdict asked for; see `split_examples`.
+        leaked: id of a row -> what holds it (`train`, `dev`, `documents`): it is left out of test.
 
     Raises:
         UserError: when too few rows are left to decide anything.
@@ -84,6 +87,7 @@ def split_data(
             limit_test=data.limit_test,
             minimum_gain=minimum_gain,
             asked=asked,
+            leaked=leaked,
         )
     return keep_split(
         parts["train"].examples,
@@ -94,6 +98,7 @@ def split_data(
         limit_train=data.limit_train,
         limit_test=data.limit_test,
         minimum_gain=minimum_gain,
+        leaked=leaked,
     )
 
 
@@ -107,6 +112,7 @@ def split_examples(
     limit_test: int | None = None,
     minimum_gain: float | None = None,
     asked: int | None = None,
+    leaked: Mapping[str, str] | None = None,
 ) -> Division:
     """Splits by hash: u = sha256(seed, unit) in [0, 1); test, dev, train in that order.
 
@@ -120,6 +126,7 @@ def split_examples(
         minimum_gain: without `limit_test`, only so many rows of the test side are used, chosen
             likewise, as `rows_wanted` says; the others are reserved. None: all are used.
         asked: test rows that an earlier verdict asked for in all: so many are used at least.
+        leaked: see `split_data`; rows that fall into train or dev stay there.
 
     Raises:
         UserError: with fewer than 20 rows, or too few different inputs or groups for three splits.
@@ -135,6 +142,9 @@ def split_examples(
     share = TEST_SHARE if test_size is None else test_size
     dev_share = DEV_SHARE * (1 - share) / (1 - TEST_SHARE)
     cut = without_torn(cut_units(found.names, kept, seed, share, dev_share), found)
+    held = grouped([examples[row] for row in cut.test], leaked or {})
+    gone = _ids(held)
+    cut = replace(cut, test=[row for row in cut.test if examples[row].id not in gone])
     documents = [document_of(row) for row in examples]
     notes = _about_cut(found, cut)
     usual = None
@@ -145,8 +155,8 @@ def split_examples(
     train = order.first(cut.train, limit_train)
     test = order.first(cut.test, wanted)
     sides = [clusters(found.names, documents, rows) for rows in (train, cut.dev, test)]
-    splits = _splits(examples, train, cut.dev, test, seed, sides)
-    _check_sizes(splits)
+    splits = _with_leaked(_splits(examples, train, cut.dev, test, seed, sides), held)
+    notes += _checked(splits)
     if usual is not None and asked is not None and len(test) > usual:
         notes.append(about_asked(len(test), usual, asked))
     if minimum_gain is not None:
@@ -207,6 +217,7 @@ def keep_split(
     limit_train: int | None = None,
     limit_test: int | None = None,
     minimum_gain: float | None = None,
+    leaked: Mapping[str, str] | None = None,
 ) -> Division:
     """Keeps a person's own split; without a dev, 15 parts in 70 of train become one, by hash.
 
@@ -219,10 +230,14 @@ def keep_split(
         limit_train: rows of train used at most.
         limit_test: rows of test used at most.
         minimum_gain: the gain that a note sets the number of test rows against.
+        leaked: see `split_data`; they are gone before the limits count rows.
 
     Raises:
         UserError: when a split is too small to decide anything.
     """
+    held = grouped(test, leaked or {})
+    gone = _ids(held)
+    test = [row for row in test if row.id not in gone]
     rows = [*train, *(dev or ()), *test]
     ends = (len(train), len(rows) - len(test), len(rows))
     sides = [range(ends[0]), range(ends[0], ends[1]), range(ends[1], ends[2])]
@@ -245,8 +260,8 @@ def keep_split(
     own_test = order.first(own_test, limit_test)
     documents = [document_of(row) for row in rows]
     found = [clusters(names, documents, side) for side in (own_train, own_dev, own_test)]
-    splits = _splits(rows, own_train, own_dev, own_test, seed, found)
-    _check_sizes(splits)
+    splits = _with_leaked(_splits(rows, own_train, own_dev, own_test, seed, found), held)
+    notes += _checked(splits)
     if minimum_gain is not None:
         reserved = len(test) - len(own_test)
         notes.append(explanation(splits.units_of(splits.test), minimum_gain, reserved=reserved))
@@ -267,7 +282,23 @@ def _above_0(counts: Mapping[str, int]) -> dict[str, int]:
     return {name: n for name, n in counts.items() if n > 0}
 
 
-def _check_sizes(splits: Splits) -> None:
+def _ids(held: Mapping[str, Sequence[Example]]) -> frozenset[str]:
+    return frozenset(row.id for rows in held.values() for row in rows)
+
+
+def _with_leaked(splits: Splits, held: Mapping[str, tuple[Example, ...]]) -> Splits:
+    """The splits with what is left out of test, which is not reserved either."""
+    gone = _ids(held)
+    reserved = tuple(row for row in splits.reserved if row.id not in gone)
+    return replace(splits, reserved=reserved, leaked=held)
+
+
+def _checked(splits: Splits) -> list[str]:
+    """A note on rows that were left out of test.
+
+    Raises:
+        UserError: a side is too small.
+    """
     needs = (
         ("train", splits.train, MIN_TRAIN),
         ("dev", splits.dev, MIN_DEV),
@@ -279,8 +310,15 @@ def _check_sizes(splits: Splits) -> None:
         for name, rows, least in needs
         if len(rows) < least
     ]
+    leaked = {where: len(rows) for where, rows in splits.leaked.items()}
+    if leaked and len(splits.test) < MIN_TEST:
+        short[-1] += (
+            f" {sum(leaked.values()):,} more were left out of it: {about_leaked(leaked)}. "
+            "`tunewise check` names them."
+        )
     if short:
         raise UserError.together(short)
+    return [leaked_note(leaked)] if leaked else []
 
 
 def _splits(

@@ -129,7 +129,7 @@ def normalised_input(example: Example | Preference) -> str:
     return json.dumps(list(turns), ensure_ascii=False)
 
 
-def comparable_text(example: Example) -> str:
+def comparable_text(example: Example | Preference) -> str:
     """The input by which rows are compared: its turns but for the system's."""
     return "\n".join(_said(turn) for turn in example.messages if turn.role != "system")
 
