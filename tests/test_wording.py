@@ -131,3 +131,16 @@ def test_a_sentence_tells_the_same_difference_as_a_table(difference: float):
     more = "more" if difference > 0 else "less"
     assert re.match(rf"[\d.]+ points? {more} than few_shot \(", said)
     assert said.split()[0] == wording.points(difference)[1:]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (390.2, 431.0, "390–431 ms"),
+        (9_400, 10_400, "9,400 ms–10.4 s"),
+        (11_900, 12_900, "11.9–12.9 s"),
+        (0.02, 0.4, "< 0.1–0.4 ms"),
+    ],
+)
+def test_an_interval_of_latencies_has_its_unit_once(low: float, high: float, text: str):
+    assert wording.milliseconds_span(low, high) == text

@@ -154,6 +154,13 @@ def milliseconds(value: float) -> str:
     return f"{_fixed(value, 0)} ms" if value < 10_000 else f"{_fixed(value / 1000, 1)} s"
 
 
+def milliseconds_span(low: float, high: float) -> str:
+    """An interval of latencies: `390–431 ms`, with one unit where both have the same."""
+    first, last = milliseconds(low), milliseconds(high)
+    number, _, unit = first.rpartition(" ")
+    return f"{number if last.endswith(f' {unit}') else first}–{last}"
+
+
 def duration(seconds: float) -> str:
     """A stretch of time: `0.8 s`, `41 s`, `3 min 32 s`, `1 h 12 min`."""
     if seconds < 0.05:

@@ -189,6 +189,11 @@ def test_a_gain_below_the_one_asked_for_that_may_reach_it_is_left_to_the_person(
             {"latency_p50_ms": 140.0, "latency_high_ms": 150.0},
             "140 ms, perhaps 150 ms (at most 145 ms)",
         ),
+        (
+            {"maximum_latency_ms": 145.0},
+            {"latency_p50_ms": 100.0},
+            "100 ms, not shown with so few requests (at most 145 ms)",
+        ),
         ({"minimum_quality": 0.95}, {}, "90.8% (at least 95.0%)"),
     ],
 )

@@ -58,6 +58,19 @@ def test_median_and_95th_percentile_are_in_milliseconds() -> None:
     assert found.p95 == pytest.approx(190.5)
 
 
+def test_the_median_has_the_interval_of_its_order_statistics() -> None:
+    seconds = [9.0, 9.0, *(n / 100 for n in range(20, 0, -1))]
+    served = Served(seconds)
+    found = measure_latency(served, inputs(30), seed=0, clock=lambda: served.now)
+    assert (found.p50_low, found.p50_high) == pytest.approx((60, 150))  # the 6th and the 15th
+
+
+def test_with_five_requests_the_median_has_no_interval() -> None:
+    served = Served()
+    found = measure_latency(served, inputs(5), seed=0, clock=lambda: served.now)
+    assert (found.p50_low, found.p50_high) == (None, None)
+
+
 def test_with_few_inputs_all_are_timed() -> None:
     served = Served()
     found = measure_latency(served, inputs(5), seed=0, clock=lambda: served.now)

@@ -52,7 +52,7 @@ def test_names_are_text_and_never_markup() -> None:
 
 
 def test_every_plot_says_in_words_what_it_shows() -> None:
-    rows = [LatencyRow(label="prompt", p50=288, p95=390, text="288 ms")]
+    rows = [LatencyRow(label="prompt", p50=288, low=270, high=310, text="288 ms")]
     points = [Point(label="prompt", x=148, value=55, low=46, high=64)]
     for drawn in (
         forest(ROWS, reference="few_shot", minimum_gain=5, unit="points", width=900),
@@ -67,7 +67,7 @@ def test_every_plot_says_in_words_what_it_shows() -> None:
 
 
 def test_a_contender_that_takes_no_time_and_no_tokens_can_be_drawn() -> None:
-    rows = [LatencyRow(label="constant", p50=0.0, p95=None, text="< 0.1 ms")]
+    rows = [LatencyRow(label="constant", p50=0.0, text="< 0.1 ms")]
     points = [Point(label="constant", x=0, value=20, low=20, high=20)]
     assert "constant" in latency(rows, width=344)
     assert "constant" in scatter(points, x_unit="tokens", y_unit="accuracy", width=344)

@@ -232,7 +232,14 @@ def _contender(name: str, values: list[float]) -> dict[str, Any]:
         "ceiling": name == "big-model",
         "secondary": {"valid_json": 0.0 if name == "zero_shot" else 0.99},
         "tokens": {"prompt": prompt, "cached": 0.0, "completion": completion},
-        "latency_ms": {"p50": p50, "p95": p95, "n": 20, "first_token_p50": first},
+        "latency_ms": {
+            "p50": p50,
+            "p50_low": 0.95 * p50,
+            "p50_high": 1.05 * p50,
+            "p95": p95,
+            "n": 20,
+            "first_token_p50": first,
+        },
         "fit": {
             "seconds": {"fine_tune": 212.0, "constant": 0.01, "prompt": 64.0}.get(name, 31.4),
             "settings": SETTINGS[name],

@@ -184,6 +184,6 @@ def _fast_enough(one: Measured, ceiling: float) -> tuple[bool, str]:
     if median is None:
         return False, f"not measured ({asked})"
     if high is None:
-        return median <= ceiling, f"{milliseconds(median)}, too few requests to be sure ({asked})"
+        return False, f"{milliseconds(median)}, not shown with so few requests ({asked})"
     shown = f"{milliseconds(median)}, perhaps {milliseconds(high)}"
     return high <= ceiling, f"{shown} ({asked})"

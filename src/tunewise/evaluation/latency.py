@@ -11,6 +11,7 @@ import numpy as np
 
 from tunewise.evaluation.collect import Answering
 from tunewise.runs.schema import Latency
+from tunewise.statistics.order_statistics import median_range
 from tunewise.types import Input
 
 REQUESTS = 20
@@ -58,8 +59,11 @@ def measure_latency(
         if answer.seconds_to_first_token is not None:
             first.append(answer.seconds_to_first_token)
         advance(1)
+    between = median_range(seconds)
     return ServedLatency(
         p50=1000 * float(np.median(seconds)),
+        p50_low=None if between is None else 1000 * between.low,
+        p50_high=None if between is None else 1000 * between.high,
         p95=1000 * float(np.quantile(seconds, 0.95)),
         n=len(seconds),
         first_token_p50=1000 * float(np.median(first)) if first else None,

@@ -426,6 +426,7 @@ def _on_test(
     return replace(
         _measure(job, name, given, job.prepared.splits.test),
         latency_p50_ms=latency.p50,
+        latency_high_ms=latency.p50_high,
         tokens=fmean(spent),
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tunewise import wording
-from tunewise.runs.schema import ContenderResult, Quality, Run
+from tunewise.runs.schema import ContenderResult, Latency, Quality, Run
 
 _MAX_SEEDS = 3
 """Seeds of which the table shows each."""
@@ -52,7 +52,7 @@ def table_columns(run: Run) -> dict[str, TableColumn]:
         ),
         "latency": TableColumn(
             title="latency\np50",
-            cell=lambda c: wording.milliseconds(c.latency.p50) if c.latency else "",
+            cell=lambda c: _latency(c.latency) if c.latency else "",
         ),
         "fit": TableColumn(
             title="to fit",
@@ -77,6 +77,13 @@ def _quality(contender: ContenderResult) -> str:
     more = f" +{len(each) - _MAX_SEEDS}" if len(each) > _MAX_SEEDS else ""
     mean = wording.percent(fmean(contender.by_seed.values()))
     return f"{text}\nseeds {' '.join(shown)}{more}\nmean {mean}"
+
+
+def _latency(latency: Latency) -> str:
+    text = wording.milliseconds(latency.p50)
+    if latency.p50_low is None or latency.p50_high is None:
+        return text
+    return f"{text}\n({wording.milliseconds_span(latency.p50_low, latency.p50_high)})"
 
 
 def _difference(run: Run, contender: ContenderResult) -> str:

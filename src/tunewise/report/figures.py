@@ -146,7 +146,8 @@ def latency(run: Run) -> Plot | None:
         plots.LatencyRow(
             label=c.name,
             p50=c.latency.p50,
-            p95=c.latency.p95,
+            low=c.latency.p50_low,
+            high=c.latency.p50_high,
             text=_latency_text(c),
             role=role_of(run, c.name),
         )

@@ -171,7 +171,9 @@ def _row(run: Run, contender: ContenderResult) -> _ContenderRow:
         completion=wording.mean_tokens(tokens.completion) if tokens else "",
         latency=wording.milliseconds(latency.p50) if latency else "",
         latency_detail=(
-            f"95th: {wording.milliseconds(latency.p95)}" if latency and latency.p95 else ""
+            wording.milliseconds_span(latency.p50_low, latency.p50_high)
+            if latency and latency.p50_low is not None and latency.p50_high is not None
+            else ""
         ),
         fit="" if contender.fit.seconds is None else wording.duration(contender.fit.seconds),
         errors=str(contender.errors) if contender.errors else "",

@@ -47,8 +47,10 @@ class LatencyRow:
 
     label: str
     p50: float
-    p95: float | None
     text: str
+    low: float | None = None
+    high: float | None = None
+    """The interval of the median; None where there is none."""
     role: Role = "other"
 
 
@@ -113,9 +115,9 @@ def forest(
 
 
 def latency(rows: Sequence[LatencyRow], *, width: int) -> str:
-    """Median as a bar from 0, the 95th percentile as a thin line beyond it, in milliseconds."""
+    """Median as a bar from 0, its interval as a thin line over its end, in milliseconds."""
     stacked = width < 600
-    longest = max([r.p95 or r.p50 for r in rows] + [1.0])
+    longest = max([r.high or r.p50 for r in rows] + [1.0])
     marks = ticks(0, longest, at_most=4 if stacked else 7)
     name_width = widest([r.label for r in rows])
     text_width = widest([r.text for r in rows])
@@ -139,11 +141,12 @@ def latency(rows: Sequence[LatencyRow], *, width: int) -> str:
         else:
             draw_text(svg, row.label, left - 12, y + 4.5, f"name {row.role}", "end")
             draw_text(svg, row.text, width - 2, y + 4.5, "number", "end")
-        if row.p95 is not None:
-            draw_line(svg, scale(row.p50), y, scale(row.p95), y, f"range {row.role}")
-            draw_line(svg, scale(row.p95), y - 4, scale(row.p95), y + 4, f"range {row.role}")
         draw_box(svg, Box(scale(0), y - 6, max(scale(row.p50), scale(0) + 1), y + 6), row.role)
-    draw_text(svg, "milliseconds; bar: median, line: 95th percentile", left, bottom + 36, "small")
+        if row.low is not None and row.high is not None:
+            draw_line(svg, scale(row.low), y, scale(row.high), y, "within")
+            for end in (row.low, row.high):
+                draw_line(svg, scale(end), y - 4, scale(end), y + 4, "within")
+    draw_text(svg, "milliseconds; bar: median, line: its 95% interval", left, bottom + 36, "small")
     return finish_svg(svg)
 
 

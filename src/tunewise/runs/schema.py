@@ -97,7 +97,11 @@ class Latency:
     """Milliseconds of a request asked alone, on a warm model."""
 
     p50: float
+    p50_low: float | None = None
+    p50_high: float | None = None
+    """The 95% interval of the median; None with fewer than 6 requests, and in older runs."""
     p95: float | None = None
+    """Of so few requests nearly the longest: kept, not shown."""
     n: int | None = None
     """Requests timed."""
     first_token_p50: float | None = None
