@@ -83,6 +83,13 @@ def test_too_few_rows_for_an_interval_are_said_to_be_too_few() -> None:
     )
 
 
+def test_too_few_units_for_an_interval_are_said_to_be_too_few() -> None:
+    assert explanation(in_units(200, 9), 0.05, reserved=0).startswith(
+        "With 200 test rows in 9 units (worth about 39 rows alone) a verdict is not possible: it "
+        "takes 10 units at least. More rows, up to about"
+    )
+
+
 def test_rows_that_a_verdict_asked_for_are_told_apart() -> None:
     assert about_asked(930, 630, 930) == (
         "Test takes 930 rows: 630, and 300 more that the last verdict asked for."

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from math import ceil, floor, log10
 
-from tunewise.statistics.intervals import MINIMUM_ROWS
+from tunewise.statistics.intervals import MINIMUM_GROUPS, MINIMUM_ROWS
 from tunewise.statistics.power import DISCORDANCE, chance_to_tell, rows_for_power
 from tunewise.wording import in_points, whole_percent
 
@@ -64,6 +64,8 @@ def explanation(groups: Groups, minimum_gain: float, *, reserved: int) -> str:
         rows += f" in {_units(groups):,} units (worth about {shown:,} rows alone)"
     if worth < MINIMUM_ROWS:
         said = f"With {rows} a verdict is not possible: it takes {MINIMUM_ROWS} at least."
+    elif _units(groups) < MINIMUM_GROUPS:
+        said = f"With {rows} a verdict is not possible: it takes {MINIMUM_GROUPS} units at least."
     else:
         said = f"With {rows}, a true gain of {_chances(worth, minimum_gain)}."
     if len(groups) < wanted:
