@@ -338,6 +338,8 @@ class Verdict:
     a chance of at least 60%; None where none does, or nothing is open."""
     finding: Finding = "cannot_tell"
     """What was found."""
+    untrained: str | None = None
+    """The contender without training that training was measured against; None where none ran."""
     regret: float | None = None
     """The quality that acting now is expected to cost against knowing the truth, 0 to 1."""
     assurance: tuple[Assurance, ...] = ()

@@ -6,6 +6,7 @@ and no number reads `-0`.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -89,9 +90,9 @@ class Wording:
     ) -> str:
         """`answers 90.8% of 120 test examples right (84.2–95.3)`; then every seed, if several."""
         if self.binary:
-            text = f"answers {percent(estimate.value)} of {self.n} test examples right"
+            text = f"answers {percent(estimate.value)} of {count(self.n)} test examples right"
         else:
-            text = f"scores {percent(estimate.value)} on {self.n} test examples"
+            text = f"scores {percent(estimate.value)} on {count(self.n)} test examples"
         beside: list[str] = []
         if isinstance(estimate, Interval):
             beside.append(percent_span(estimate.low, estimate.high))
@@ -193,6 +194,13 @@ def money(price: float, currency: str | None) -> str:
     """What requests cost: `0.020 USD`; below a thousandth with as many decimals as it takes."""
     text = _fixed(price, 3) if abs(price) >= 5e-4 or not price else _first_digit(price)
     return f"{text} {currency or ''}".strip()
+
+
+def stated_confidence(item: Comparison) -> str:
+    """Of the interval of a comparison, from its method: `92%`; `at least 95%` in runs that were
+    written before the method said it."""
+    said = re.search(r"[\d.]+%$", item.method)
+    return said[0] if said else "at least 95%"
 
 
 def p_value(p: float) -> str:

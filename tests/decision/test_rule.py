@@ -164,7 +164,7 @@ def test_a_gain_that_is_certain_but_too_small_is_better_by_less_than_asked():
         "better_by_less", "few_shot", "not_worth_it",
     )  # fmt: skip
     assert found.reason.startswith("fine_tune is better, but by less than you asked. ")
-    assert found.reason.endswith("As asked: few_shot.")
+    assert found.reason.endswith("As asked, use few_shot.")
 
 
 def test_a_gain_below_the_one_asked_for_that_may_reach_it_is_left_to_the_person():
@@ -175,8 +175,8 @@ def test_a_gain_below_the_one_asked_for_that_may_reach_it_is_left_to_the_person(
         "better_by_less", "undecided", "few_shot",
     )  # fmt: skip
     assert (
-        "It takes 79 tokens a request instead of 1107, and 549 ms instead of 1,584 ms: only the "
-        "one-off training speaks against it."
+        "fine_tune takes 79 tokens a request instead of 1107, and 549 ms instead of 1,584 ms: only "
+        "the one-off training speaks against it."
     ) in found.reason.replace("1,107", "1107")
     assert found.examples_needed is None
 
@@ -375,9 +375,11 @@ def test_on_six_rows_what_scores_higher_than_constant_is_named_but_not_called_be
 def test_unused_rows_are_named_before_any_is_to_be_labelled():
     tune = one("fine_tune", *[right((0, 80), (90, 105))] * 3)
     some = verdict([CONSTANT, FEW_SHOT, tune], unused_test=20, draws=100)
-    assert "use the labelled rows that this run left out (about 20 of them)" in some.reason
+    assert (
+        "use the labelled rows that this run left out of test (about 20), and label" in some.reason
+    )
     enough = verdict([CONSTANT, FEW_SHOT, tune], unused_test=5000, draws=100)
-    assert "the labelled rows that this run left out hold them" in enough.reason
+    assert "of the labelled rows that this run left out of test" in enough.reason
     assert some.examples_needed == enough.examples_needed
 
 

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 
-from example_run import RATES
+from example_run import RATES, SHIPPED
 from tunewise.report.disagreements import disagreements
 from tunewise.runs.schema import Run
 
@@ -28,7 +28,7 @@ def test_equal_answers_stand_together_best_first(make_run: MakeRun) -> None:
 
 def test_the_seed_that_ships_is_the_one_shown(make_run: MakeRun) -> None:
     run = make_run()
-    shipped = [a for a in run.answers if a.contender != "fine_tune" or a.seed == 1]
+    shipped = [a for a in run.answers if a.contender != "fine_tune" or a.seed == SHIPPED]
     only_shipped = type(run)(
         **{name: getattr(run, name) for name in run.__dataclass_fields__ if name != "answers"},
         answers=tuple(shipped),

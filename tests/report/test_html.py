@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from example_run import RATES
+from example_run import RATES, SHOPS
 from html_pages import HOSTILE, Page, requests_made_by
 from tunewise.report.html import render_html, write_html
 from tunewise.runs.read import read_run
@@ -67,11 +67,11 @@ def test_the_page_forbids_itself_scripts_and_requests(make_run: MakeRun) -> None
     }
 
 
-@pytest.mark.parametrize("rule", ["worth_more", "not_worth_it", "cannot_tell", "nothing_learned"])
+@pytest.mark.parametrize("ends", SHOPS)
 def test_every_contender_stands_in_the_table_for_every_verdict(
-    make_run: MakeRun, rule: str
+    make_run: MakeRun, ends: str
 ) -> None:
-    run = make_run(rule=rule)
+    run = make_run(ends=ends)
     html = render_html(run)
     table = html[html.index('<section id="contenders">') : html.index('<section id="changes">')]
     for contender in run.contenders:
@@ -83,7 +83,7 @@ def test_every_contender_stands_in_the_table_for_every_verdict(
 def test_the_verdict_stands_on_top(make_run: MakeRun) -> None:
     html = render_html(make_run())
     assert "<h1>Fine-tune.</h1>" in html
-    assert html.index("<h1>") < html.index("10.8") < html.index("When to fine-tune")
+    assert html.index("<h1>") < html.index("12.2 points") < html.index("When to fine-tune")
 
 
 def test_each_section_of_the_report_is_there(make_run: MakeRun) -> None:

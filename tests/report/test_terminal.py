@@ -27,12 +27,12 @@ def test_every_contender_stands_in_full_at_any_width(make_run: MakeRun, width: i
     for contender in run.contenders:
         assert re.search(rf"^[ →]*{re.escape(contender.name)}\b", text, re.MULTILINE)
     assert "rag did not run: no documents given" in text
-    assert "92.5% (86.7–98.3)" in text
-    assert "+10.8 (+3.3 to +18.3)" in text
+    assert "92.5% (86.2–96.5)" in text
+    assert "+12.2 (+6.6 to +17.8)" in text
     assert "learning_rate 0.0005" in text
-    assert "seeds 92.5% 90.5% 86.5%" in text
-    assert "mean 89.8%" in text
-    above_the_command = text.split("\nNext")[0]
+    assert "seeds 92.5% 94.2% 95.0%" in text
+    assert "mean 93.9%" in text
+    above_the_command = text.split("\nThe whole report")[0]
     assert max(map(len, above_the_command.splitlines())) <= width
 
 
@@ -45,14 +45,25 @@ def test_the_verdict_comes_with_what_would_change_it_and_the_next_command(
 ) -> None:
     run = make_run()
     text = rendered(run, 140)
-    order = ["Fine-tune.\n", "What would change this verdict", "Next", f"report {run.folder}"]
+    order = [
+        "Fine-tune.\n",
+        "Next: use fine_tune",
+        "The rule that decided",
+        "What would change this verdict",
+        f"report {run.folder}",
+    ]
     places = [text.index(part) for part in order]
     assert places == sorted(places)
 
 
-def test_an_open_verdict_says_how_many_examples_to_label_next(make_run: MakeRun) -> None:
-    text = rendered(make_run(rule="cannot_tell"), 200)
-    assert "About 140 more test examples would settle the question" in text.split("\nNext")[1]
+def test_an_open_verdict_shows_its_chances_and_where_reserved_rows_are(make_run: MakeRun) -> None:
+    text = rendered(make_run(ends="cannot_tell", unused={"data.limit_test": 70}), 100)
+    lines = [
+        line.split() for line in text.splitlines() if re.match(r" *(70|100|300|1,000)\b", line)
+    ]
+    assert [line[0].strip(",") for line in lines] == ["70", "100", "300", "1,000"]
+    assert lines[0][1:3] == ["labelled", "already"]
+    assert "set data.limit_test = 130" in text
 
 
 def test_square_brackets_in_a_reason_are_no_markup(make_run: MakeRun) -> None:

@@ -9,7 +9,7 @@ from tunewise.runs.read import read_run
 
 
 def test_a_finished_run_reads_back_with_names_and_types(tmp_path: Path) -> None:
-    run = read_run(write_run(tmp_path, n_test=20))
+    run = read_run(write_run(tmp_path))
     assert run.outcome == "fine_tune"
     assert run.rule == "worth_more"
     assert run.challenger is not None
@@ -18,8 +18,8 @@ def test_a_finished_run_reads_back_with_names_and_types(tmp_path: Path) -> None:
     assert run.challenger.latency.first_token_p50 == 58.0
     assert [c.name for c in run.skipped] == ["rag", "fine_tune_rag"]
     assert run.decision.maximum_latency_ms == 800
-    assert len(run.tests) == 20
-    assert len(run.answers) == 20 * 9  # seven contenders, one of them with three seeds
+    assert len(run.tests) == 120
+    assert len(run.answers) == 120 * 9  # seven contenders, one of them with three seeds
 
 
 def test_the_bare_contracted_verdict_is_enough(tmp_path: Path) -> None:
@@ -41,6 +41,29 @@ def test_the_bare_contracted_verdict_is_enough(tmp_path: Path) -> None:
     assert run.rule == "not_worth_it"
     assert run.primary is None
     assert run.answers == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "finding"),
+    [
+        ("worth_more", "fine_tune"),
+        ("cheaper", "fine_tune"),
+        ("not_worth_it", "do_not"),
+        ("cannot_tell", "cannot_tell"),
+        ("nothing_learned", "nothing_learned"),
+    ],
+)
+def test_what_was_found_before_there_were_findings_follows_from_the_rule(
+    tmp_path: Path, rule: str, finding: str
+) -> None:
+    write_run(tmp_path)
+    verdict = json.loads((tmp_path / "verdict.json").read_text())
+    del verdict["finding"], verdict["untrained"]
+    (tmp_path / "verdict.json").write_text(json.dumps({**verdict, "rule": rule}))
+    run = read_run(tmp_path)
+    assert run.finding == finding
+    assert run.rival is not None
+    assert run.rival.name == "few_shot"
 
 
 def test_a_quality_without_an_interval_says_that_it_was_not_computed(tmp_path: Path) -> None:

@@ -43,9 +43,9 @@ completion_tokens = 10
 """The project of the run."""
 TIMES = {"seconds", "latency_ms", "detail", "time", "loss", "precision"}
 """Keys whose values no two runs share, or no two machines: a loss is one of the chip's numbers."""
-SAID = {"notes"}
-"""Keys whose values are sentences that later versions word otherwise."""
-ADDED = {"computed", "finding", "regret", "assurance", "leaked"}
+JUDGED = {"reason", "comparisons", "notes"}
+"""Keys whose values are those of a later rule and its intervals."""
+ADDED = {"maximum_loss", "computed", "finding", "untrained", "regret", "assurance", "leaked"}
 """Keys that later versions write, too."""
 
 
@@ -60,7 +60,7 @@ def without_times(value: Any) -> Any:
     """The value with what takes time left out, its keys in their order."""
     if isinstance(value, dict):
         return [
-            (k, None if k in TIMES | SAID else without_times(v))
+            (k, None if k in TIMES | JUDGED else without_times(v))
             for k, v in value.items()
             if k not in ADDED
         ]

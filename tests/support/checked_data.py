@@ -76,7 +76,7 @@ def checked(text: str = "where is my order", **changes: Any) -> Checked:
             own_split=True,
             wanted=630,
             minimum_gain=0.05,
-            sentence="With 112 test rows, a true gain of 5 points would be told with 26%.",
+            sentence="With 112 test rows, a true gain of 5 points would be told with 29%.",
         ),
         seconds=1.5,
     )

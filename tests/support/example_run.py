@@ -1,11 +1,19 @@
-"""Writes a run folder as `decide` leaves it: an outdoor shop's tickets, scored by fixed draws."""
+"""Writes a run folder as `decide` leaves it: an outdoor shop's tickets, scored by fixed draws.
+
+The verdict is that of the shipped rule on these scores.
+"""
 
 import json
 import random
-from math import sqrt
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
+
+from tunewise.decision.plan import Measured, Plan
+from tunewise.decision.rule import Demands, Saving, decide, quality
+from tunewise.statistics.intervals import Interval
+from tunewise.types import Verdict
 
 MESSAGES = [
     ("hi, the two man tent still says 'label created'. is it even in the building??", "delivery"),
@@ -63,12 +71,46 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def draw_scores(n_test: int, rates: dict[str, float]) -> dict[str, list[float]]:
-    """Name -> right or wrong on each row; hard rows are hard for everybody."""
+Scores = Mapping[str, Sequence[Sequence[float]]]
+"""Contender -> for each of its seeds, right or wrong on each row."""
+SEEDS, SHIPPED = 3, 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    """True rates of right answers and a number of test rows that end in one way."""
+
+    rates: Mapping[str, float]
+    n_test: int
+    saves: bool = False
+    """Whether the training is cheaper than each that needs none."""
+
+
+EVEN = RATES | {"classifier": 0.5, "prompt": 0.4, "few_shot": 0.8}
+SHOPS = {
+    "fine_tune": Shop(rates=RATES, n_test=120),
+    "cheaper": Shop(rates=EVEN | {"fine_tune": 0.81}, n_test=700, saves=True),
+    "better_by_less": Shop(rates=EVEN | {"fine_tune": 0.84}, n_test=700),
+    "surely_by_less": Shop(rates=EVEN | {"fine_tune": 0.825}, n_test=1100),
+    "practically_the_same": Shop(rates=EVEN | {"fine_tune": 0.8}, n_test=700),
+    "do_not": Shop(rates=RATES | {"fine_tune": 0.3}, n_test=120),
+    "stay": Shop(rates=EVEN | {"fine_tune": 0.83}, n_test=60),
+    "cannot_tell": Shop(rates=EVEN | {"fine_tune": 0.86}, n_test=60),
+    "nothing_learned": Shop(rates=dict.fromkeys(RATES, 0.2), n_test=120),
+}
+"""Every way in which a run with all contenders ends -> a shop where it does: the findings, two
+kinds of `fine_tune` and `better_by_less` among them."""
+
+
+def draw_scores(n_test: int, rates: Mapping[str, float]) -> Scores:
+    """Hard rows are hard for everybody."""
     rng = random.Random(7)
     hardness = [rng.random() for _ in range(n_test)]
     return {
-        name: [float(0.6 * h + 0.4 * rng.random() < 0.1 + 0.8 * rate) for h in hardness]
+        name: [
+            [float(0.6 * h + 0.4 * rng.random() < 0.1 + 0.8 * rate) for h in hardness]
+            for _ in range(SEEDS if name == "fine_tune" else 1)
+        ]
         for name, rate in rates.items()
     }
 
@@ -76,31 +118,46 @@ def draw_scores(n_test: int, rates: dict[str, float]) -> dict[str, list[float]]:
 def write_run(
     folder: Path,
     *,
-    rule: str = "worth_more",
-    n_test: int = 120,
-    rates: dict[str, float] | None = None,
-    answers: dict[str, str] | None = None,
-    changes: dict[str, Any] | None = None,
+    ends: str = "fine_tune",
+    n_test: int | None = None,
+    rates: Mapping[str, float] | None = None,
+    answers: Mapping[str, str] | None = None,
+    unused: Mapping[str, int] | None = None,
+    left_out: Mapping[str, int] | None = None,
+    draws: int = 40,
+    changes: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Writes the files of a run; `answers` replaces the text of a contender's every answer."""
-    rates = rates or RATES
+    """Writes the files of a run.
+
+    Args:
+        folder: where to.
+        ends: which of `SHOPS`.
+        n_test: test rows, if others than the shop's; then the run may end in another way.
+        rates: the same of the rates.
+        answers: contender -> the text of its every answer.
+        unused: setting -> labelled test rows that it leaves out.
+        left_out: what holds test rows -> how many were left out for it.
+        draws: next looks simulated for the assurance.
+        changes: of verdict.json.
+    """
+    shop = SHOPS[ends]
+    n_test = n_test or shop.n_test
+    scores = draw_scores(n_test, rates or shop.rates)
     folder.mkdir(parents=True, exist_ok=True)
-    scores = draw_scores(n_test, rates)
     _write_records(folder, scores, answers or {})
-    outcomes = {
-        "worth_more": ("fine_tune", "fine_tune"),
-        "not_worth_it": ("few_shot", "few_shot"),
-        "cannot_tell": ("undecided", "few_shot"),
-        "nothing_learned": ("undecided", None),
-        "cheaper": ("fine_tune", "fine_tune"),
-    }
-    primary = _comparison(scores, "fine_tune", "few_shot")
+    unused_test = sum((unused or {}).values())
+    measured = {name: _measured(name, values) for name, values in scores.items()}
+    found = _decided(
+        measured,
+        saves=shop.saves,
+        unused_test=unused_test,
+        left_out=sum((left_out or {}).values()),
+        draws=draws,
+    )
+    told = asdict(found)
     verdict = {
         "schema": 1,
-        "outcome": outcomes[rule][0],
-        "recommended": outcomes[rule][1],
-        "reason": _reason(rule, scores, primary),
-        "rule": rule,
+        **{key: told[key] for key in ("outcome", "recommended", "reason", "rule")},
         "metric": "exact_match",
         "n_test": n_test,
         "test_set_uses": 1,
@@ -112,34 +169,25 @@ def write_run(
         "plan": {
             "incumbent": "few_shot",
             "challenger": "fine_tune",
-            "shipped_seed": 1,
+            "shipped_seed": SHIPPED,
             "futile": False,
             "written_before_test": True,
         },
         "contenders": [
-            *(_contender(name, scores[name]) for name in rates),
+            *(_contender(one, priced=shop.saves) for one in measured.values()),
             {"name": "rag", "skipped": "no documents given"},
             {"name": "fine_tune_rag", "skipped": "no documents given"},
         ],
-        "comparisons": [
-            primary,
-            *(_comparison(scores, n, "few_shot") for n in rates if n not in primary.values()),
-            _comparison(scores, "fine_tune", "constant"),
-        ],
-        "constraints": [
-            {
-                "name": "maximum_latency_ms",
-                "contender": "fine_tune",
-                "met": True,
-                "detail": "140 ms of at most 800",
-            }
-        ],
+        **{key: told[key] for key in ("comparisons", "constraints")},
         "splits": {
-            "train": 240,
-            "dev": 60,
+            "train": 2 * n_test,
+            "dev": n_test // 2,
             "test": n_test,
             "fingerprint": "9f2c4be01d77a6c35e8e4f90a1b2c3d4e5f60718293a4b5c6d7e8f9012345678",
             "groups": n_test,
+            "unused": unused or {},
+            "unused_test": unused_test,
+            "leaked": left_out or {},
         },
         "model": {
             "base": "smollm2-135m-instruct",
@@ -151,7 +199,8 @@ def write_run(
         "retention": {},
         "economics": {},
         "learning_curve": {},
-        "examples_needed": 140 if rule == "cannot_tell" else None,
+        **{key: told[key] for key in ("examples_needed", "finding", "regret", "assurance")},
+        "untrained": told["untrained"],
     }
     verdict.update(changes or {})
     (folder / "verdict.json").write_text(json.dumps(verdict))
@@ -162,16 +211,53 @@ def write_run(
     return folder
 
 
-def _write_records(folder: Path, scores: dict[str, list[float]], answers: dict[str, str]) -> None:
+def _measured(name: str, values: Sequence[Sequence[float]]) -> Measured:
+    return Measured(
+        name=name,
+        trained=name == "fine_tune",
+        scores=dict(enumerate(values)),
+        ceiling=name == "big-model",
+        latency_p50_ms=LATENCY[name][0],
+        latency_high_ms=1.05 * LATENCY[name][0],
+        tokens=sum(TOKENS[name]),
+    )
+
+
+def _decided(
+    measured: Mapping[str, Measured], *, saves: bool, unused_test: int, left_out: int, draws: int
+) -> Verdict:
+    plan = Plan(
+        incumbent="few_shot",
+        challenger="fine_tune",
+        ships=dict.fromkeys(measured, SHIPPED),
+        seeds={name: len(one.scores) for name, one in measured.items()},
+        seeds_wanted=SEEDS,
+        dev_quality=dict.fromkeys(measured, 0.5),
+    )
+    saving = Saving(value=1200.0, low=400.0, high=2100.0, unit="USD in 12 months")
+    return decide(
+        plan,
+        list(measured.values()),
+        metric="exact_match",
+        binary=True,
+        demands=Demands(minimum_gain=0.05, maximum_latency_ms=800.0),
+        savings=dict.fromkeys(measured, saving) if saves else None,
+        unused_test=unused_test,
+        left_out=left_out,
+        draws=draws,
+    )
+
+
+def _write_records(folder: Path, scores: Scores, answers: Mapping[str, str]) -> None:
     tests: list[dict[str, Any]] = []
     answered: list[dict[str, Any]] = []
     scored: list[dict[str, Any]] = []
-    for row in range(len(next(iter(scores.values())))):
+    for row in range(len(next(iter(scores.values()))[0])):
         message, category = MESSAGES[row % len(MESSAGES)]
         example_id = f"a{row:03d}"
         tests.append({"id": example_id, "input": message, "target": _json(category)})
-        for name, values in scores.items():
-            for seed in (0, 1, 2) if name == "fine_tune" else (0,):
+        for name, seeds in scores.items():
+            for seed, values in enumerate(seeds):
                 other = CATEGORIES[(CATEGORIES.index(category) + 1 + len(name) % 5) % 6]
                 text = _json(category if values[row] else other)
                 if name == "zero_shot":
@@ -209,27 +295,27 @@ def _json(category: str) -> str:
     return json.dumps({"category": category, "urgency": urgency})
 
 
-def _contender(name: str, values: list[float]) -> dict[str, Any]:
-    value, half = fmean(values), 2 * sqrt(fmean(values) * (1 - fmean(values)) / len(values)) + 0.01
+def _contender(one: Measured, *, priced: bool) -> dict[str, Any]:
+    name, found = one.name, quality(one, binary=True, seed=SHIPPED)
     p50, p95, first = LATENCY[name]
     prompt, completion = TOKENS[name]
-    trained = name == "fine_tune"
     trials: list[dict[str, Any]] = []
-    if trained:
+    if one.trained:
         trials = [
             {"learning_rate": rate, "epochs": 3, "dev": dev, "n_dev": 60}
             for rate, dev in ((0.0002, 0.83), (0.0005, 0.9), (0.001, 0.85))
         ]
+    interval = {"low": found.low, "high": found.high} if isinstance(found, Interval) else {}
     return {
         "name": name,
-        "quality": {"value": value, "low": max(0, value - half), "high": min(1, value + half)},
-        "seeds": 3 if trained else 1,
-        "by_seed": {"1": value, "2": value - 0.02, "3": value - 0.06} if trained else {"0": value},
+        "quality": {"value": found.value, **interval},
+        "seeds": len(one.scores),
+        "by_seed": {str(seed): one.quality(seed) for seed in one.scores},
         "errors": 3 if name == "big-model" else 0,
         "without_errors": 0.95 if name == "big-model" else None,
-        "dev": min(1.0, value + 0.02),
-        "trained": trained,
-        "ceiling": name == "big-model",
+        "dev": min(1.0, found.value + 0.02),
+        "trained": one.trained,
+        "ceiling": one.ceiling,
         "secondary": {"valid_json": 0.0 if name == "zero_shot" else 0.99},
         "tokens": {"prompt": prompt, "cached": 0.0, "completion": completion},
         "latency_ms": {
@@ -240,56 +326,15 @@ def _contender(name: str, values: list[float]) -> dict[str, Any]:
             "n": 20,
             "first_token_p50": first,
         },
+        "cost": {"per_1000_requests": prompt / 2000, "currency": "USD"} if priced else None,
         "fit": {
             "seconds": {"fine_tune": 212.0, "constant": 0.01, "prompt": 64.0}.get(name, 31.4),
             "settings": SETTINGS[name],
             "tokens": {
                 "prefilled": 31_200 if prompt else 0,
                 "generated": 4_100 if prompt else 0,
-                "trained": 96_400 if trained else 0,
+                "trained": 96_400 if one.trained else 0,
             },
             "trials": trials,
         },
     }
-
-
-def _comparison(scores: dict[str, list[float]], a: str, b: str) -> dict[str, Any]:
-    gaps = [x - y for x, y in zip(scores[a], scores[b], strict=True)]
-    delta = fmean(gaps)
-    half = 2 * sqrt(fmean([(g - delta) ** 2 for g in gaps]) / len(gaps)) + 0.005
-    return {
-        "a": a,
-        "b": b,
-        "delta": delta,
-        "low": delta - half,
-        "high": delta + half,
-        "p": 0.0001 if abs(delta) > half else 0.3,
-        "p_adjusted": 0.0004 if abs(delta) > half else 0.9,
-        "method": "Bonett–Price interval, exact McNemar test",
-    }
-
-
-def _reason(rule: str, scores: dict[str, list[float]], primary: dict[str, Any]) -> str:
-    tuned, shots = 100 * fmean(scores["fine_tune"]), 100 * fmean(scores["few_shot"])
-    low, high = 100 * primary["low"], 100 * primary["high"]
-    if rule == "worth_more":
-        return (
-            f"Fine-tune. It answers {tuned:.0f}% of {len(scores['fine_tune'])} test messages "
-            f"right, {tuned - shots:.0f} points more than few_shot ({low:.0f} to {high:.0f}), "
-            "with 46 prompt tokens instead of 531, at a third of the latency."
-        )
-    if rule == "nothing_learned":
-        return (
-            "Undecided: nothing beats constant, the best answer that ignores the input. "
-            "The examples do not teach anything that held-out examples confirm."
-        )
-    if rule == "cannot_tell":
-        return (
-            "Cannot tell yet: label about 140 more test examples. fine_tune is "
-            f"{tuned - shots:.1f} points ahead of few_shot ({low:.1f} to {high:.1f}); 5 points "
-            "would be worth a training. Use few_shot meanwhile."
-        )
-    return (
-        "Do not fine-tune: few_shot is as good. "
-        f"few_shot answers {shots:.0f}% right, fine_tune {tuned:.0f}% ({low:.1f} to {high:.1f})."
-    )

@@ -63,6 +63,7 @@ def verdict(
         constraints=case.constraints,
         examples_needed=rows_that_settle(chances),
         finding=ruling.finding,
+        untrained=ruling.untrained,
         regret=ruling.regret,
         assurance=tuple(chances),
     )
@@ -136,7 +137,9 @@ def _better_by_less(case: Case, ruling: Ruling, challenger: str, untrained: str)
         f"Your minimum_gain decides (now {setting(asked)}): at {amount(gain)} points or less the "
         "verdict would be to fine-tune.",
         f"{untrained} {case.quality(untrained)}.",
-        _until_then(case, untrained) if ruling.rule == "cannot_tell" else f"As asked: {untrained}.",
+        _until_then(case, untrained)
+        if ruling.rule == "cannot_tell"
+        else f"As asked, use {untrained}.",
     ]
 
 
@@ -163,7 +166,8 @@ def _without_training(case: Case, ruling: Ruling, challenger: str, untrained: st
         f"Note that {untrained} does not meet {one.name}: {one.detail}."
         for one in case.broken(untrained)
     ]
-    less = _takes_less(case, challenger, untrained)
+    worse = case.bench.beats(untrained, challenger)
+    less = "" if worse else _takes_less(case, challenger, untrained)
     return [
         headline,
         f"{untrained} {case.quality(untrained)}; {challenger} scores "
@@ -200,7 +204,7 @@ def _cannot_tell(
     settled = next((one.settled for one in chances if one.rows == needed), None)
     return [
         headline,
-        f"They settle the question with a chance of {whole_percent(settled)}."
+        f"So many settle the question with a chance of {whole_percent(settled)}."
         if settled is not None
         else "",
         f"{challenger} {case.quality(challenger)}, {case.advantage(challenger, untrained)}; "
@@ -271,7 +275,7 @@ def _takes_less(case: Case, challenger: str, untrained: str) -> str:
     if slower or one.tokens > LESS * other.tokens:
         return ""
     text = (
-        f"It takes {mean_tokens(one.tokens)} tokens a request instead of "
+        f"{challenger} takes {mean_tokens(one.tokens)} tokens a request instead of "
         f"{mean_tokens(other.tokens)}"
     )
     if one.latency_p50_ms is not None and other.latency_p50_ms is not None:
@@ -302,13 +306,10 @@ def _label(needed: int, unused_test: int, how_many: str = "about") -> str:
     if not unused_test:
         return f"label {how_many} {needed:,} more test examples"
     if unused_test >= needed:
-        return (
-            f"{how_many} {needed:,} more test examples are needed, and the labelled rows that "
-            "this run left out hold them"
-        )
+        return f"use {how_many} {needed:,} of the labelled rows that this run left out of test"
     return (
-        f"{how_many} {needed:,} more test examples are needed; use the labelled rows that this "
-        f"run left out (about {unused_test:,} of them), and label the rest"
+        f"use the labelled rows that this run left out of test (about {unused_test:,}), and label "
+        f"{how_many} {needed - unused_test:,} more test examples"
     )
 
 

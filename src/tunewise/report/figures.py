@@ -42,36 +42,29 @@ def role_of(run: Run, name: str) -> plots.Role:
 
 
 def key_figures(run: Run) -> list[Figure]:
-    """Quality, difference, prompt tokens and latency of what is recommended, where measured."""
-    best = run.contender(run.recommended) or run.challenger or run.incumbent
-    other = run.incumbent if best is run.challenger else run.challenger
+    """The gain, then tokens, latency and quality of what is recommended, where measured."""
+    best = run.contender(run.recommended) or run.challenger or run.rival
+    other = run.rival if best is run.challenger else run.challenger
     figures: list[Figure] = []
     if best is None:
         return figures
     beside = f"{other.name} " if other else ""
-    span = wording.percent_span(best.quality.lower, best.quality.upper)
-    each = seeds(best)
-    figures.append(
-        Figure(
-            value=wording.percent(best.quality.value),
-            label=f"{run.metric} of {best.name}",
-            detail=f"interval {span}" + (f"; {each}" if each else ""),
-        )
-    )
-    if run.primary:
+    if run.gain:
+        span = wording.points_span(run.gain.low, run.gain.high)
+        interval = f"{wording.stated_confidence(run.gain)} interval {span}"
         figures.append(
             Figure(
-                value=wording.points(run.primary.delta),
-                label=f"points, {run.primary.a} against {run.primary.b}",
-                detail=f"interval {wording.points_span(run.primary.low, run.primary.high)}",
+                value=wording.points(run.gain.delta),
+                label=f"points, {run.gain.a} against {run.gain.b}",
+                detail=interval if run.gain.computed else "no interval",
             )
         )
     if best.tokens:
-        theirs = wording.mean_tokens(other.tokens.prompt) if other and other.tokens else ""
+        theirs = wording.mean_tokens(other.tokens.total) if other and other.tokens else ""
         figures.append(
             Figure(
-                value=wording.mean_tokens(best.tokens.prompt),
-                label=f"prompt tokens a request, {best.name}",
+                value=wording.mean_tokens(best.tokens.total),
+                label=f"tokens a request, {best.name}",
                 detail=f"{beside}{theirs}" if theirs else "",
             )
         )
@@ -84,6 +77,16 @@ def key_figures(run: Run) -> list[Figure]:
                 detail=f"{beside}{theirs}" if theirs else "",
             )
         )
+    span = wording.percent_span(best.quality.lower, best.quality.upper)
+    each = seeds(best)
+    figures.append(
+        Figure(
+            value=wording.percent(best.quality.value),
+            label=f"{run.metric} of {best.name}",
+            detail=(f"95% interval {span}" if best.quality.computed else "no interval")
+            + (f"; {each}" if each else ""),
+        )
+    )
     return figures
 
 

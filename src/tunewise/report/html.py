@@ -13,8 +13,10 @@ from markupsafe import Markup
 
 from tunewise import wording
 from tunewise.report import plots
+from tunewise.report.changes import what_would_change
 from tunewise.report.disagreements import Reply, disagreements
 from tunewise.report.figures import forest, key_figures, latency, role_of, scatter
+from tunewise.report.more_rows import prospects
 from tunewise.report.pages import Clip, clip, page_template, with_code
 from tunewise.report.questions import when_to_fine_tune
 from tunewise.report.sentences import (
@@ -24,9 +26,8 @@ from tunewise.report.sentences import (
     lead,
     seeds,
     what_was_measured,
-    what_would_change,
 )
-from tunewise.report.summary import summary
+from tunewise.report.summary import left_out, summary
 from tunewise.runs.schema import ContenderResult, Json, Run
 from tunewise.types import JsonValue
 
@@ -112,7 +113,9 @@ def render_html(run: Run) -> str:
         with_code=with_code,
         headline=headline(run),
         lead=lead(run),
-        summary=summary(run).sentences,
+        left_out=left_out(run),
+        said=summary(run),
+        prospects=prospects(run),
         figures=key_figures(run),
         forest=forest(run),
         scatter=scatter(run),
@@ -126,6 +129,7 @@ def render_html(run: Run) -> str:
         changes=what_would_change(run),
         measured=what_was_measured(run),
         minimum_gain=wording.amount(run.decision.minimum_gain),
+        confidence=wording.stated_confidence(run.gain) if run.gain else "",
     )
 
 

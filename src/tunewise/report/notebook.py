@@ -8,7 +8,8 @@ from markupsafe import Markup, escape
 
 from tunewise.errors import UserError
 from tunewise.report.comparison_table import TableColumn, ranked, table_columns
-from tunewise.report.sentences import headline, lead
+from tunewise.report.sentences import headline
+from tunewise.report.summary import left_out, summary
 from tunewise.runs.schema import Run
 
 if TYPE_CHECKING:
@@ -65,12 +66,15 @@ def verdict_html(run: Run) -> str:
     skipped = Markup("").join(
         Markup("<br>{} did not run: {}").format(one.name, one.skipped) for one in run.skipped
     )
+    told = summary(run)
+    sentences = [text for text in (told.gain, told.request, told.next) if text]
+    said = Markup("<br>").join(text.replace("`", "") for text in sentences)
     return str(
         Markup(
-            "<p><strong>{}</strong><br>{}</p>"
+            "<p><strong>{}</strong> {}<br>{}</p>"
             "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>"
             "<p><small>{} test examples{}</small></p>"
-        ).format(headline(run), lead(run), head, rows, run.n_test, skipped)
+        ).format(headline(run), left_out(run), said, head, rows, run.n_test, skipped)
     )
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from tunewise.project.contenders import BUILT_IN
 from tunewise.runs.schema import ContenderResult, Run
+from tunewise.types import Finding
 from tunewise.wording import (
     count,
     difference,
@@ -19,6 +20,7 @@ from tunewise.wording import (
     p_value,
     percent,
     percent_span,
+    stated_confidence,
     times,
 )
 
@@ -80,11 +82,11 @@ def _teachable(run: Run) -> Question:
     zero_shot = run.contender("zero_shot")
     if zero_shot:
         text += f" The instruction alone, without any example: {percent(_value(zero_shot))}."
-    if run.rule == "nothing_learned" or not shown:
+    if run.finding == "nothing_learned" or not shown:
         text += " Held-out examples do not confirm that there is something to learn."
     reply: Reply = "yes" if shown else "cannot tell"
     return Question(
-        question=question, reply="no" if run.rule == "nothing_learned" else reply, text=text
+        question=question, reply="no" if run.finding == "nothing_learned" else reply, text=text
     )
 
 
@@ -95,26 +97,32 @@ def _enough_without(run: Run) -> Question:
     missing = [f"{c.name} ({c.skipped})" for c in run.skipped if c.name in _UNTRAINED_WAYS]
     if missing:
         text += f" Not run: {'; '.join(missing)}."
-    incumbent, primary = run.incumbent, run.primary
-    if incumbent is None or primary is None:
+    rival, gain = run.rival, run.gain
+    if rival is None or gain is None:
         return Question(
             question=question,
             reply="not measured",
             text=f"{text} No trained contender was judged beside them.".strip(),
         )
-    text += (
-        f" Chosen among them beforehand, on other rows: {incumbent.name}. {primary.a} differs from "
-        f"it by {difference(primary)}, and {in_points(run.decision.minimum_gain)} are worth a "
-        "training to you."
+    chosen = (
+        "Chosen among them beforehand, on other rows"
+        if rival.name == run.plan.incumbent
+        else "Shown on the test examples to be the one to beat"
     )
-    replies: dict[str, Reply] = {
-        "worth_more": "no",
-        "cheaper": "yes",
-        "not_worth_it": "yes",
+    text += (
+        f" {chosen}: {rival.name}. {gain.a} differs from it by {difference(gain)}, and "
+        f"{in_points(run.decision.minimum_gain)} are worth a training to you."
+    )
+    replies: dict[Finding, Reply] = {
+        "fine_tune": "yes" if run.rule == "cheaper" else "no",
+        "better_by_less": "partly",
+        "practically_the_same": "yes",
+        "do_not": "yes",
+        "stay": "yes",
     }
     return Question(
         question=question,
-        reply=replies.get(run.rule, "cannot tell"),
+        reply=replies.get(run.finding, "cannot tell"),
         text=text.strip(),
         yes_speaks_for_training=False,
     )
@@ -122,50 +130,49 @@ def _enough_without(run: Run) -> Question:
 
 def _cost_and_latency(run: Run) -> Question:
     question = "Do cost and latency argue for it?"
-    challenger, incumbent = run.challenger, run.incumbent
-    if challenger is None or incumbent is None:
+    challenger, rival = run.challenger, run.rival
+    if challenger is None or rival is None:
         return Question(
             question=question,
             reply="not measured",
             text="No trained contender was judged, so there is nothing to weigh.",
         )
-    ratios: list[float] = []  # incumbent over challenger: above 1 speaks for training
+    ratios: list[float] = []  # rival over challenger: above 1 speaks for training
     parts: list[str] = []
-    if challenger.tokens and incumbent.tokens:
-        mine = challenger.tokens.prompt + challenger.tokens.completion
-        theirs = incumbent.tokens.prompt + incumbent.tokens.completion
+    if challenger.tokens and rival.tokens:
+        mine, theirs = challenger.tokens.total, rival.tokens.total
         ratios.append((theirs + 1) / (mine + 1))
         parts.append(
-            f"{challenger.name} takes {mean_tokens(mine)} tokens a request, {incumbent.name} "
-            f"{mean_tokens(theirs)}{_how_many_times(mine, theirs, 'fewer', 'more')}."
+            f"{challenger.name} takes {mean_tokens(mine)} tokens a request, {rival.name} "
+            f"{mean_tokens(theirs)}{how_many_times(mine, theirs, 'fewer', 'more')}."
         )
-    if challenger.latency and incumbent.latency:
-        mine, theirs = challenger.latency.p50, incumbent.latency.p50
+    if challenger.latency and rival.latency:
+        mine, theirs = challenger.latency.p50, rival.latency.p50
         ratios.append((theirs + 0.1) / (mine + 0.1))
         parts.append(
-            f"Its median answer comes after {milliseconds(mine)}, that of {incumbent.name} after "
-            f"{milliseconds(theirs)}{_how_many_times(mine, theirs, 'faster', 'slower')}."
+            f"Its median answer comes after {milliseconds(mine)}, that of {rival.name} after "
+            f"{milliseconds(theirs)}{how_many_times(mine, theirs, 'faster', 'slower')}."
         )
     if challenger.fit.seconds is not None:
         trained = challenger.fit.tokens.get("trained")
         tokens = f" and {count(trained)} trained tokens" if trained else ""
         parts.append(f"Fitting it took {duration(challenger.fit.seconds)}{tokens}.")
-    if challenger.cost and incumbent.cost:
-        mine, theirs = challenger.cost.per_1000_requests, incumbent.cost.per_1000_requests
+    if challenger.cost and rival.cost:
+        mine, theirs = challenger.cost.per_1000_requests, rival.cost.per_1000_requests
         ratios.append((theirs + 1e-9) / (mine + 1e-9))
         parts.append(
             f"A thousand requests cost {money(mine, challenger.cost.currency)} "
-            f"against {money(theirs, incumbent.cost.currency)}."
+            f"against {money(theirs, rival.cost.currency)}."
         )
     else:
         parts.append("What that is in money was not measured in this run: [prices] would tell.")
     reply = _weigh(ratios)
-    if challenger.cost is None or incumbent.cost is None:
+    if challenger.cost is None or rival.cost is None:
         question = "Do tokens and latency argue for it? (What it costs was not measured.)"
     return Question(question=question, reply=reply, text=" ".join(parts))
 
 
-def _how_many_times(mine: float, theirs: float, better: str, worse: str) -> str:
+def how_many_times(mine: float, theirs: float, better: str, worse: str) -> str:
     """`, 11 times fewer`; nothing when the two are within a tenth, or one of them is 0."""
     if min(mine, theirs) <= 0 or 1 / 1.1 < theirs / mine < 1.1:
         return ""
@@ -187,32 +194,32 @@ def _weigh(ratios: list[float]) -> Reply:
 
 def _improves(run: Run) -> Question:
     question = "Does output quality demonstrably improve?"
-    primary, challenger, incumbent = run.primary, run.challenger, run.incumbent
-    if primary is None or challenger is None or incumbent is None:
+    gain, challenger, rival = run.gain, run.challenger, run.rival
+    if gain is None or challenger is None or rival is None:
         return Question(
             question=question,
             reply="not measured",
             text="No trained contender was judged on the test examples.",
         )
+    averaged = f"on average of its {challenger.seeds} seeds, " if challenger.seeds > 1 else ""
     text = (
-        f"On {count(primary.n)} sealed test examples {_score(challenger)} against "
-        f"{_score(incumbent)}: {difference(primary)}, {p_value(primary.p)}."
+        f"On {count(gain.n)} sealed test examples {_score(challenger)} against "
+        f"{_score(rival)}: {averaged}{difference(gain)}, {stated_confidence(gain)} confidence, "
+        f"{p_value(gain.p)}."
     )
     if run.plan.written_before_test:
-        text += " This one comparison was written down before the first test example was answered."
+        text += " What is compared was written down before the first test example was answered."
     if run.plan.futile:
         text += (
             " It was trained once and not three times: the rows set aside for choosing already "
             "showed no gain."
         )
-    elif challenger.seeds > 1:
-        text += f" It was trained {challenger.seeds} times with different seeds."
     reply: Reply = "cannot tell"
-    if primary.low > 0:
+    if gain.low > 0:
         reply = "yes"
-        if primary.delta < run.decision.minimum_gain:
+        if gain.delta < run.decision.minimum_gain:
             reply = "partly"
             text += f" That is less than the {in_points(run.decision.minimum_gain)} you ask for."
-    elif primary.high < run.decision.minimum_gain:
+    elif run.finding == "practically_the_same" or gain.high < run.decision.minimum_gain:
         reply = "no"
     return Question(question=question, reply=reply, text=text)

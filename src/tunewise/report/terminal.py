@@ -26,16 +26,11 @@ from rich.table import Table
 from rich.text import Text
 
 from tunewise import wording
+from tunewise.report.changes import what_would_change
 from tunewise.report.comparison_table import TableColumn, ranked, table_columns
-from tunewise.report.more_rows import label_more
-from tunewise.report.sentences import (
-    chose,
-    headline,
-    lead,
-    next_commands,
-    what_would_change,
-)
-from tunewise.report.summary import summary
+from tunewise.report.more_rows import prospects
+from tunewise.report.sentences import chose, headline, lead, next_commands
+from tunewise.report.summary import left_out, summary
 from tunewise.runs.schema import ContenderResult, Run
 from tunewise.storage import shortened
 
@@ -46,7 +41,7 @@ _SECONDS_BETWEEN_LINES = 30.0
 
 
 def render_verdict(run: Run, console: Console) -> None:
-    """Prints the table, the verdict, what would change it, and the next command."""
+    """Prints the table, the finding, its size, what a request takes, what to do; then why."""
     columns, choices_below = _columns_that_fit(run, console)
     console.print(_table(run, columns))
     for contender in run.measured:
@@ -60,23 +55,39 @@ def render_verdict(run: Run, console: Console) -> None:
         line = f"  {contender.name} did not run: {contender.skipped}"
         console.print(Text(line, style="dim"))
     console.print()
-    console.print(Text(headline(run), style="bold"), Text(lead(run)), sep="\n")
-    more = label_more(run)
+    _print_verdict(run, console)
+    console.print(Text("\nThe rule that decided", style="bold"))
+    console.print(Text(lead(run)))
     console.print(Text("\nWhat would change this verdict", style="bold"))
     for line in what_would_change(run):
-        if line != more:
-            _print_item(console, line.replace("`", ""))
+        _print_item(console, line.replace("`", ""))
     for note in run.notes:
         console.print(Text(f"Note: {note}", style="dim"))
-    console.print(Text("\nNext", style="bold"))
-    if more:
-        _print_item(console, more)
+    console.print(Text("\nThe whole report", style="bold"))
     for command in next_commands(run):
         console.print(Text(f"  {command}", style="cyan"), soft_wrap=True)
 
 
+def _print_verdict(run: Run, console: Console) -> None:
+    first = Text(headline(run), style="bold")
+    if leaked := left_out(run):
+        first.append(f" {leaked}", style="not bold")
+    console.print(first)
+    said = summary(run)
+    for sentence in (said.gain, said.request, said.next):
+        if sentence:
+            _print_item(console, sentence.replace("`", ""))
+    if lines := prospects(run):
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+        for title in ("more test examples", "chance that it is settled", "chance of fine-tune"):
+            table.add_column(Text(title), justify="left" if title.startswith("more") else "right")
+        for line in lines:
+            table.add_row(Text(line.rows), Text(line.settled), Text(line.fine_tune))
+        console.print(table)
+
+
 def render_brief(run: Run, console: Console) -> None:
-    """Prints the three sentences for the person who pays."""
+    """Prints the first screen alone, for the person who pays."""
     for sentence in summary(run).sentences:
         _print_item(console, sentence.replace("`", ""))
 
@@ -92,13 +103,13 @@ def _print_item(console: Console, text: str) -> None:
 def _columns_that_fit(run: Run, console: Console) -> tuple[list[TableColumn], bool]:
     """The columns for this terminal, and whether the choices must stand below instead."""
     columns = table_columns(run)
-    for left_out in (set[str](), {"bar"}):
-        kept = [column for name, column in columns.items() if name not in left_out]
+    for omitted in (set[str](), {"bar"}):
+        kept = [column for name, column in columns.items() if name not in omitted]
         room = _room(run, kept, console)
         if room >= _MIN_CHOICE_CELLS:
             return [*kept, TableColumn(title="chose", cell=chose, left=True, widest=room)], False
-    for left_out in (set[str](), {"bar"}, {"bar", "completion"}, {"bar", "completion", "fit"}):
-        kept = [column for name, column in columns.items() if name not in left_out]
+    for omitted in (set[str](), {"bar"}, {"bar", "completion"}, {"bar", "completion", "fit"}):
+        kept = [column for name, column in columns.items() if name not in omitted]
         if _room(run, kept, console) >= 0:
             return kept, True
     return [columns["name"], columns["quality"], columns["difference"]], True

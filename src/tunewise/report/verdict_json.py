@@ -31,7 +31,8 @@ from tunewise.types import Answer, Fit, Kind, Splits, Verdict
 
 NOT_MEASURED = (
     "Retention (what general ability the training cost) was not measured in this version.",
-    "Cost over time was not measured in this version; rule 2 (as good and cheaper) was not used.",
+    "Cost over time was not measured in this version; whether the training is as good and cheaper "
+    "was not asked.",
 )
 
 
@@ -114,6 +115,7 @@ def verdict_file(run: Finished) -> VerdictFile:
         decision=run.project.decision,
         examples_needed=verdict.examples_needed,
         finding=verdict.finding,
+        untrained=verdict.untrained,
         regret=verdict.regret,
         assurance=verdict.assurance,
         notes=(*run.notes, *_about_thoughts(run.entries), *NOT_MEASURED),

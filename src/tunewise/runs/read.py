@@ -23,7 +23,7 @@ from tunewise.runs.records import (
     visible_value,
 )
 from tunewise.runs.schema import ANSWER, SCORE, TEST_ROW, VERDICT, Json, Run
-from tunewise.types import JsonValue, Rule
+from tunewise.types import Finding, JsonValue, Rule
 
 
 def read_run(folder: Path) -> Run:
@@ -122,13 +122,25 @@ def _completed(verdict: Json, folder: Path) -> Json:
         {**common, "p_adjusted": one.get("p"), **one} for one in _objects(verdict, "comparisons")
     ]
     first = comparisons[0] if comparisons else common
+    rule = verdict.get("rule") or _rule(verdict)
     return {
-        "rule": _rule(verdict),
+        "rule": rule,
+        "finding": _FOUND.get(rule if isinstance(rule, str) else "", "cannot_tell"),
         "plan": {"incumbent": first.get("b"), "challenger": first.get("a")},
         **verdict,
         **({"comparisons": comparisons} if comparisons else {}),
         "decision": verdict.get("decision") or _read_demands(folder / "project.toml"),
     }
+
+
+_FOUND: dict[str, Finding] = {
+    "worth_more": "fine_tune",
+    "cheaper": "fine_tune",
+    "not_worth_it": "do_not",
+    "cannot_tell": "cannot_tell",
+    "nothing_learned": "nothing_learned",
+}
+"""What was found by each rule before there were findings."""
 
 
 def _rule(verdict: Json) -> Rule:

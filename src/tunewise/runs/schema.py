@@ -91,6 +91,11 @@ class Tokens:
     thinking: float = 0.0
     """Those of the completion that were thoughts."""
 
+    @property
+    def total(self) -> float:
+        """Prompt and completion together."""
+        return self.prompt + self.completion
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Latency:
@@ -294,8 +299,10 @@ class VerdictFile:
     examples_needed: int | None = None
     """The smallest number of further test examples in `assurance` that settles the question with
     a chance of at least 60%; None where none does, or nothing is open."""
-    finding: Finding | None = None
-    """What was found; None in runs written before there were findings."""
+    finding: Finding
+    """What was found; in runs written before there were findings, what the rule tells of it."""
+    untrained: str | None = None
+    """The contender without training that training was measured against."""
     regret: float | None = None
     """The quality that acting now is expected to cost against knowing the truth, 0 to 1."""
     assurance: tuple[Assurance, ...] = ()
@@ -339,6 +346,23 @@ class Run(VerdictFile):
     def challenger(self) -> ContenderResult | None:
         """The best trained contender, as planned on dev."""
         return self.contender(self.plan.challenger)
+
+    @property
+    def rival(self) -> ContenderResult | None:
+        """The contender without training that training was measured against."""
+        advised = self.contender(self.recommended)
+        return (
+            self.contender(self.untrained)
+            or (None if advised is None or advised.trained else advised)
+            or self.incumbent
+        )
+
+    @property
+    def gain(self) -> Comparison | None:
+        """Challenger minus `rival`."""
+        if self.challenger is None or self.rival is None:
+            return None
+        return self.difference(self.challenger.name, self.rival.name)
 
     @property
     def primary(self) -> Comparison | None:

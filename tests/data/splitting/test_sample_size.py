@@ -41,12 +41,12 @@ def test_rows_of_a_unit_are_worth_less() -> None:
 
 def test_the_chance_that_a_gain_will_be_told_is_said_and_none_is_promised() -> None:
     assert explanation(alone(112), 0.05, reserved=0) == (
-        "With 112 test rows, a true gain of 5 points would be told with a chance of 26%, one of 10 "
-        "points with 71%. More rows, up to about 630, would tell more."
+        "With 112 test rows, a true gain of 5 points would be told with a chance of 29%, one of 10 "
+        "points with 78%. More rows, up to about 630, would tell more."
     )
     assert explanation(alone(24), 0.1, reserved=0) == (
-        "With 24 test rows, a true gain of 10 points would be told with a chance of 16%, one of 20 "
-        "points with 43%. More rows, up to about 160, would tell more."
+        "With 24 test rows, a true gain of 10 points would be told with a chance of 17%, one of 20 "
+        "points with 49%. More rows, up to about 160, would tell more."
     )
 
 
@@ -59,7 +59,7 @@ def test_a_gain_of_more_than_100_points_is_not_spoken_of() -> None:
 def test_rows_in_units_are_said_to_be_worth_less() -> None:
     assert explanation(in_units(90, 30), 0.05, reserved=0) == (
         "With 90 test rows in 30 units (worth about 65 rows alone), a true gain of 5 points would "
-        "be told with a chance of 16%, one of 10 points with 47%. More rows, up to about "
+        "be told with a chance of 18%, one of 10 points with 53%. More rows, up to about "
         "880, would tell more."
     )
 

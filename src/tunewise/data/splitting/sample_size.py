@@ -25,7 +25,7 @@ def rows_wanted(groups: Groups, minimum_gain: float) -> int:
     """The test rows that are used where more are there, to two digits.
 
     So many show a true gain of `minimum_gain` to be above 0 with 80% power in a 95% interval. One
-    of twice `minimum_gain` then ends in the advice to fine-tune with 93% or more (98% where
+    of twice `minimum_gain` then ends in the advice to fine-tune with 97% or more (99% where
     `minimum_gain` is at most 0.15; `chance_to_tell`), one of exactly `minimum_gain` with half,
     however many rows there are.
 
