@@ -171,7 +171,25 @@ def test_what_more_rows_would_not_settle_is_not_told_to_label(make_run: MakeRun)
     )
     unknown = {"examples_needed": None, "assurance": []}
     found = summary(make_run(ends="cannot_tell", changes=unknown))
-    assert found.next.startswith("Next: more examples alone would not settle it")
+    assert found.next.endswith("more examples alone would not settle it.")
+
+
+def test_what_stands_in_the_way_of_a_clear_gain_is_not_rows(make_run: MakeRun) -> None:
+    poor = [{"rows": 1000, "settled": 0.2, "fine_tune": 0.1}]
+    slow = {"finding": "cannot_tell", "outcome": "undecided", "assurance": poor}
+    assert summary(make_run(changes=slow)).next == (
+        "Next: see below what is in the way; more examples alone would not settle it."
+    )
+
+
+def test_too_few_rows_for_any_interval_are_to_become_more(make_run: MakeRun) -> None:
+    found = summary(make_run(n_test=10))
+    assert "that is too few for any certainty" in found.gain
+    few = "and run again: the test split has 10 rows (at least 20 are needed)."
+    assert found.next == f"Next: label more, {few}"
+    reserved = summary(make_run(n_test=10, unused={"data.limit_test": 30})).next
+    assert reserved.startswith("Next: use the rows you have (30 labelled rows of the test side")
+    assert reserved.endswith(few)
 
 
 def test_without_a_training_there_is_nothing_to_compare(make_run: MakeRun) -> None:

@@ -13,7 +13,6 @@ from tunewise.project.contenders import BUILT_IN, CONSTANT
 from tunewise.report.more_rows import rows_in_vain, rows_needed, use_unused
 from tunewise.report.questions import how_many_times
 from tunewise.runs.schema import ContenderResult, Run
-from tunewise.statistics.intervals import MINIMUM_ROWS
 from tunewise.types import Comparison, Finding
 from tunewise.wording import (
     about,
@@ -217,24 +216,31 @@ def _too_few(run: Run) -> bool:
     return run.gain is not None and not run.gain.computed
 
 
+def _well_ahead(run: Run) -> bool:
+    """Whether the gain itself is shown and large enough, so that something else is in the way."""
+    found = run.gain
+    return found is not None and found.low > 0 and found.delta >= run.decision.minimum_gain
+
+
 def _rows_next(run: Run) -> str:
-    needed = rows_needed(run)
+    needed, unused = rows_needed(run), use_unused(run)
+    first = f"use the rows you have ({'; '.join(unused)})" if unused else ""
     if needed is None:
-        if _too_few(run):
-            return f"have at least {MINIMUM_ROWS} test examples, and run again."
-        if (most := rows_in_vain(run)) is not None:
-            use = f"use {run.recommended}, and " if run.recommended else ""
-            return (
-                f"{use}label no more for this question: up to {count(most)} more test examples "
-                "are unlikely to settle it."
-            )
-        return "more examples alone would not settle it; below stands what is in the way."
+        if run.gain is not None and not run.gain.computed:
+            missing = run.gain.method.removeprefix("not computed: ")
+            return f"{first or 'label more'}, and run again: the test split has {missing}."
+        most = rows_in_vain(run)
+        if most is None or _well_ahead(run):
+            return "see below what is in the way; more examples alone would not settle it."
+        use = f"use {run.recommended}, and " if run.recommended else ""
+        return (
+            f"{use}label no more for this question: up to {count(most)} more test examples are "
+            "unlikely to settle it."
+        )
     might = "might settle it"
     if needed.chance is not None:
         might = f"settle it with a chance of {whole_percent(needed.chance)}"
     wanted = f"{count(about(needed.test_needed))} more test examples {might}"
-    unused = use_unused(run)
-    first = f"use the rows you have ({'; '.join(unused)})" if unused else ""
     if unused and needed.to_label == 0:
         return f"{wanted}: {first}; nothing has to be labelled."
     label = (
