@@ -114,10 +114,8 @@ def test_a_test_split_too_small_to_decide_anything_is_refused(project: Path) -> 
     refused(tunewise("decide", project, "--limit", "12"), "12 rows are too few to split")
     own = project / "own"
     own.mkdir()
-    for part, count in (("train", 40), ("test", 2)):
-        (own / f"{part}.jsonl").write_text(
-            "".join(json.dumps(row) + "\n" for row in labelled(count))
-        )
+    for part, rows in (("train", labelled(42)[2:]), ("test", labelled(2))):
+        (own / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (own / "tunewise.toml").write_text('[data]\ntrain = "train.jsonl"\ntest = "test.jsonl"\n')
     refused(tunewise("decide", own), "test holds 2 rows after splitting, too few to decide")
 

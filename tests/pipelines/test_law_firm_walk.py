@@ -129,7 +129,7 @@ def test_from_an_export_to_a_verdict(folder: Path) -> None:
     dry = tunewise("decide", folder, "--dry-run")
     assert dry.code == 0, dry.err
     assert "minutes" in dry.out
-    assert "unlikely" in dry.out
+    assert "would be told with a chance of" in dry.out
 
     endpoint = Endpoint()
     endpoint.reply = capped

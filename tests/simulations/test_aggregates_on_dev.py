@@ -86,7 +86,7 @@ def test_these_projects_gain_by_macro_f1_and_hardly_by_accuracy() -> None:
 
 def test_a_gain_of_the_metric_is_rarely_called_futile() -> None:
     assert share_stopped(100, 300) <= 0.05
-    assert share_stopped(100, 300, macro=False) >= 0.4
+    assert share_stopped(100, 300, macro=False) >= 0.15
 
 
 @pytest.mark.slow
