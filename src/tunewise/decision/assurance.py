@@ -46,12 +46,12 @@ def assurance(
     """
     rng = np.random.default_rng(0)
     n = bench.rows.n
+    units = _rows_of_units(bench.rows)
     found: list[Assurance] = []
     for rows in sorted(set(more)):
         confidence = look_confidence([*earlier, n], n + rows)
         said = Counter(
-            judge(_next_look(bench, _further(bench.rows, rows, rng), confidence))
-            for _ in range(draws)
+            judge(_next_look(bench, _further(units, rows, rng), confidence)) for _ in range(draws)
         )
         found.append(
             Assurance(
@@ -68,20 +68,25 @@ def rows_that_settle(found: Sequence[Assurance]) -> int | None:
     return next((one.rows for one in found if one.settled >= LIKELY), None)
 
 
-def _further(rows: paired.Rows, more: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-    """(m,) rows seen that stand for further ones, and the unit each belongs to; m about `more`."""
-    units = rows.group_count
+def _rows_of_units(rows: paired.Rows) -> list[IntArray]:
+    """The rows of each unit."""
     codes = np.arange(rows.n, dtype=np.int64) if rows.codes is None else rows.codes
-    weights = rng.dirichlet(np.ones(units))
-    chosen = rng.choice(units, size=max(1, round(more * units / rows.n)), p=weights)
-    if rows.codes is None:
-        return chosen, np.arange(chosen.size, dtype=np.int64)
-    order = np.argsort(codes, kind="stable")
-    sizes = np.bincount(codes)
-    ends = np.cumsum(sizes)
-    pieces = [order[ends[unit] - sizes[unit] : ends[unit]] for unit in chosen]
-    numbers = np.repeat(np.arange(chosen.size), [piece.size for piece in pieces])
-    return np.concatenate(pieces), numbers.astype(np.int64)
+    order: IntArray = np.argsort(codes, kind="stable")
+    ends: list[int] = np.cumsum(np.bincount(codes)).tolist()
+    return [order[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _further(
+    units: Sequence[IntArray], more: int, rng: np.random.Generator
+) -> tuple[IntArray, IntArray]:
+    """(m,) rows seen that stand for further ones, and the unit each belongs to; m about `more`."""
+    seen = sum(unit.size for unit in units)
+    weights = rng.dirichlet(np.ones(len(units)))
+    size = max(1, round(more * len(units) / seen))
+    chosen: list[int] = rng.choice(len(units), size=size, p=weights).tolist()
+    pieces = [units[unit] for unit in chosen]
+    numbers = np.repeat(np.arange(size, dtype=np.int64), [piece.size for piece in pieces])
+    return np.concatenate(pieces), numbers
 
 
 def _next_look(bench: Bench, further: tuple[IntArray, IntArray], confidence: float) -> Bench:
