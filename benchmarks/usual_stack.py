@@ -22,13 +22,14 @@ from trl import SFTConfig, SFTTrainer
 from generate_engine import BATCH_ROWS, DEFAULT, FORMATS, GenerateEngine, Stack, best
 from tunewise.chat.prompts import Prompt
 from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
-from tunewise.contenders.build import Resources, contender_set, documents_to_read
+from tunewise.contenders.build import Resources, contender_set
 from tunewise.contenders.protocol import Fitted, NotApplicable
 from tunewise.data.prepare import Prepared, prepare
 from tunewise.evaluation.latency import measure_latency
 from tunewise.metrics.by_name import Metric, metric_named, quality
 from tunewise.models.catalog import open_model
 from tunewise.models.engines.protocol import Request, Sampling
+from tunewise.pipelines.reading import documents_to_read
 from tunewise.progress import Silent
 from tunewise.project.load import load_project
 from tunewise.types import Example, Fit

@@ -100,23 +100,25 @@ def check(
     settings: Settings = None,
 ) -> None:
     """Finds the faults in your examples, with file and line."""
-    from tunewise.data.checks.read_all import UnreadableRowsError
-    from tunewise.report.check_page import write_check_page
-    from tunewise.report.findings import faults_document, findings_document, render_findings
-    from tunewise.runs.folder import RUNS
-
     try:
         project = _project(source, settings)
         typer.echo(f"Checking {source} ...", err=True)
-        from tunewise.pipelines.check import run_check  # brings torch: a wrong path is told before
+        from tunewise.pipelines.check import run_check  # a wrong path is told before
 
         checked = run_check(project, source=str(source), progress=_progress(), fix=fix)
     except UserError as error:
         if not as_json:
             raise
+        from tunewise.data.checks.read_all import UnreadableRowsError
+        from tunewise.report.findings import faults_document
+
         findings = error.findings if isinstance(error, UnreadableRowsError) else ()
         _print_json(faults_document(error, findings))
         raise typer.Exit(error.exit_code) from None
+    from tunewise.report.check_page import write_check_page
+    from tunewise.report.findings import findings_document, render_findings
+    from tunewise.runs.folder import RUNS
+
     if as_json:
         _print_json(findings_document(checked))
     else:
@@ -292,7 +294,7 @@ def runs_rm(run: Annotated[Path, typer.Argument(metavar="RUN")]) -> None:
 @models_app.command("list")
 def models_list(as_json: AsJson = False) -> None:
     """Lists the models that were prepared on this machine."""
-    from tunewise.models.catalog import list_models
+    from tunewise.models.prepared import list_models
 
     models = list_models()
     if as_json:
@@ -328,7 +330,7 @@ def models_rm(
     name: Annotated[str, typer.Argument(help="A name that `models list` shows.")],
 ) -> None:
     """Deletes a prepared model; it can be prepared again."""
-    from tunewise.models.catalog import remove_model
+    from tunewise.models.prepared import remove_model
 
     remove_model(name)
     typer.echo(f"Deleted {name}.")
@@ -427,12 +429,19 @@ def _progress() -> "Progress":
 def _decide(project: "Project", *, out: Path | None, resume: bool, as_json: bool) -> None:
     from rich.console import Console
 
+    typer.echo(f"Reading the examples of {project.root.name} ...", err=True)
+    from tunewise.pipelines.reading import read_for_decide
+
+    read = read_for_decide(project, out=out, resume=resume)
+    # Brings torch, for which nobody whose rows have a fault should wait.
     from tunewise.pipelines.decide import run_decide
     from tunewise.report.terminal import render_verdict
     from tunewise.runs.read import read_run
 
     reproduce = shlex.join(["tunewise", *(arg for arg in sys.argv[1:] if arg != "--resume")])
-    path = run_decide(project, progress=_progress(), out=out, resume=resume, reproduce=reproduce)
+    path = run_decide(
+        project, progress=_progress(), read=read, out=out, resume=resume, reproduce=reproduce
+    )
     if as_json:
         typer.echo((path / "verdict.json").read_text("utf-8"), nl=False)
     else:

@@ -4,14 +4,7 @@ from pathlib import Path
 import pytest
 
 from scripted_rows import Counted, engine
-from tunewise.contenders.build import (
-    BUDGET_TOKENS,
-    ContenderSet,
-    Resources,
-    budget_tokens,
-    contender_set,
-    documents_to_read,
-)
+from tunewise.contenders.build import ContenderSet, Resources, contender_set
 from tunewise.contenders.few_shot import FewShot
 from tunewise.contenders.fine_tune import FineTune
 from tunewise.contenders.prompt import TunedPrompt
@@ -20,6 +13,8 @@ from tunewise.errors import UserError
 from tunewise.metrics.by_name import metric_named
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.protocol import Engine
+from tunewise.pipelines.reading import documents_to_read
+from tunewise.project.derived import BUDGET_TOKENS, budget_tokens
 from tunewise.project.load import load_project
 from tunewise.retrieval import embed
 

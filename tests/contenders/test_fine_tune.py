@@ -8,7 +8,7 @@ import torch
 
 from scripted_rows import Counted, row
 from tunewise.chat.tokenize import Span, TokenisedExample
-from tunewise.contenders.fine_tune import FineTune, Stage, dev_points
+from tunewise.contenders.fine_tune import FineTune, Stage
 from tunewise.contenders.protocol import NotApplicable
 from tunewise.contenders.rag import Library
 from tunewise.data.documents.read import Block, Document
@@ -124,16 +124,6 @@ def test_what_is_read_before_counts_towards_the_budget(make: Make) -> None:
     tune = make(budget=120_000, seeds=1)
     assert tune._epochs([STAGE], dev_rows=0) == 3
     assert tune._cost([before, STAGE], 3, dev_rows=0) == 10_000 * (3 + 3)
-
-
-@pytest.mark.parametrize(
-    ("epochs", "points"),
-    [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (10, [4, 7, 10]), (20, [7, 14, 20])],
-)
-def test_dev_is_answered_three_times_in_a_training_the_end_included(
-    epochs: int, points: list[int]
-) -> None:
-    assert dev_points(epochs) == points
 
 
 # --- what a fit does -----------------------------------------------------------------------------

@@ -2,11 +2,12 @@ import pytest
 
 from scripted_rows import Counted, engine, row
 from tunewise.contenders.protocol import NotApplicable
-from tunewise.contenders.rag import SIZES, Library, Lookup, Rag, best_lookup
+from tunewise.contenders.rag import Library, Lookup, Rag, best_lookup
 from tunewise.data.documents.read import Block, Document
 from tunewise.metrics.by_name import metric_named
 from tunewise.models.engines.protocol import Request
 from tunewise.models.engines.scripted import ScriptedEngine
+from tunewise.retrieval.chunk import SIZES
 from tunewise.types import Example, Message
 
 WEIGHTS = {"tent": "3 kilos", "boot": "900 grams", "stove": "400 grams", "lamp": "80 grams"}

@@ -15,12 +15,8 @@ from small_models import build, tensors, user
 from tunewise.chat.tokenize import prompt_tokens
 from tunewise.errors import UserError
 from tunewise.models import catalog, loading
-from tunewise.models.catalog import (
-    LocalModel,
-    list_models,
-    open_model,
-    remove_model,
-)
+from tunewise.models.catalog import LocalModel, open_model
+from tunewise.models.prepared import list_models, remove_model
 from tunewise.progress import Silent
 
 

@@ -8,8 +8,8 @@ from model_folders import opened
 from small_models import build
 from tunewise.errors import UserError
 from tunewise.models import gguf
-from tunewise.models.catalog import list_models
 from tunewise.models.gguf import write_gguf
+from tunewise.models.prepared import list_models
 
 UNLIKE: dict[str, tuple[dict[str, Any], str]] = {
     "another family": ({"family": "gpt_neox"}, "the family gpt_neox"),

@@ -22,8 +22,8 @@ from decide_projects import (
 from tunewise.data.prepare import prepare
 from tunewise.errors import UserError
 from tunewise.pipelines.check import run_check
-from tunewise.pipelines.decide import read_all
 from tunewise.pipelines.dry_run import dry_run
+from tunewise.pipelines.reading import read_all
 from tunewise.progress import Silent
 from tunewise.project.load import load_project
 from tunewise.report.terminal import render_verdict

@@ -12,7 +12,8 @@ import pytest
 import tunewise
 from decide_projects import labelled, read_jsonl, write_project
 from places import SUPPORT
-from tunewise.models.catalog import LocalModel, cache_folder
+from tunewise.models.catalog import LocalModel
+from tunewise.models.prepared import cache_folder
 from tunewise.training.checkpoint import read_checkpoint
 from tunewise.training.state import CHECKPOINTS
 

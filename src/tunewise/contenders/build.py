@@ -15,12 +15,7 @@ from tunewise.contenders.prompt import TunedPrompt
 from tunewise.contenders.protocol import Contender, TrainedContender
 from tunewise.contenders.rag import Library, Rag
 from tunewise.contenders.zero_shot import ZeroShot
-from tunewise.data.documents.read import (
-    Document,
-    DocumentsFound,
-    look_at_documents,
-    whole_text,
-)
+from tunewise.data.documents.document import Document, whole_text
 from tunewise.data.fingerprints import preference_hash
 from tunewise.data.pairs import read_pairs
 from tunewise.metrics.by_name import Metric
@@ -29,13 +24,12 @@ from tunewise.models.engines.protocol import Engine
 from tunewise.models.loading import load_tokenizer
 from tunewise.progress import Progress
 from tunewise.project.contenders import BUILT_IN
+from tunewise.project.derived import budget_tokens
 from tunewise.project.settings import Project
 from tunewise.retrieval.embed import MODEL, Embedder, embedder_or_note
 from tunewise.runs.made_from import Item, text_hash
 from tunewise.types import Example, Preference
 
-BUDGET_TOKENS = 600_000
-"""What `budget_tokens = "auto"` means: prefilled, generated and trained tokens a contender."""
 _WAYS: Mapping[str, Way] = {
     "fine_tune": "alone",
     "fine_tune_cpt": "documents",
@@ -80,18 +74,6 @@ class Resources:
     folder: Path
     progress: Progress
     places: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-def documents_to_read(project: Project) -> DocumentsFound | None:
-    """The project's documents, where a contender needs them."""
-    if project.data.documents is None or not reads_documents(project):
-        return None
-    return look_at_documents(*project.data.documents)
-
-
-def reads_documents(project: Project) -> bool:
-    """Whether any contender needs documents."""
-    return any(BUILT_IN[name].needs_documents for name in project.contenders.use)
 
 
 def contender_set(
@@ -226,9 +208,3 @@ def _prompt(project: Project, resources: Resources, name: str, engine: Engine) -
         budget_tokens=budget_tokens(project),
         progress=resources.progress,
     )
-
-
-def budget_tokens(project: Project) -> int:
-    """Tokens that each contender may spend on fitting."""
-    budget = project.contenders.budget_tokens
-    return BUDGET_TOKENS if budget == "auto" else budget

@@ -21,7 +21,8 @@ from tunewise.contenders.protocol import NotApplicable
 from tunewise.errors import UserError
 from tunewise.metrics.by_name import Metric, quality
 from tunewise.metrics.json_answers import parse_object
-from tunewise.retrieval.embed import Embedder, WordEmbedder, load_embedder, unread_script
+from tunewise.retrieval.embed import Embedder, load_embedder, unread_script
+from tunewise.retrieval.word_embedder import WordEmbedder
 from tunewise.text.answer_text import target_proper
 from tunewise.text.comparison import comparable, label_form
 from tunewise.text.label_sets import form_of, set_elements, write_set

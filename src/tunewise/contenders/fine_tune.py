@@ -4,7 +4,6 @@ The model is trained and asked with the input alone (and its passages): what the
 the examples teach. It may read the documents first, or learn from pairs of answers afterwards.
 """
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +28,7 @@ from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
 from tunewise.project.settings import AUTO, TrainingSettings
 from tunewise.runs.events import show_steps
+from tunewise.training.epochs import dev_points
 from tunewise.training.loop import Training
 from tunewise.training.recipe import Method, Recipe, default_batch, default_epochs, recipe_for
 from tunewise.training.rows import Row, check_rows, document_rows, example_rows, fault_of, pair_rows
@@ -37,8 +37,6 @@ from tunewise.types import Answer, Example, Fit, Input, JsonValue, Preference, T
 
 MAX_PASSAGE_WORDS = 240
 """Words of retrieved passages in a training row at most."""
-DEV_POINTS = 3
-"""Times in a full training that dev is answered, evenly spaced, the end included."""
 
 Way = Literal["alone", "passages", "documents", "preferences"]
 """What a fine-tune has beside the examples: nothing, passages in every prompt, the documents to
@@ -376,11 +374,6 @@ class _Run:
     points: list[_Point]
     tokens: int
     """Trained on in all stages."""
-
-
-def dev_points(epochs: int) -> list[int]:
-    """The epochs after which dev is answered, the last one included."""
-    return sorted({math.ceil(epochs * n / DEV_POINTS) for n in range(1, DEV_POINTS + 1)})
 
 
 def _bare(inputs: Sequence[Input]) -> list[Prompt]:

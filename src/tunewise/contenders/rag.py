@@ -9,18 +9,15 @@ from tunewise.chat.prompts import Prompt, instructed, reworded
 from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
 from tunewise.contenders.protocol import NotApplicable
 from tunewise.contenders.search import Candidate, search_and_fit
-from tunewise.data.documents.read import Document
+from tunewise.data.documents.document import Document
 from tunewise.metrics.by_name import Metric
 from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
-from tunewise.retrieval.chunk import chunk
+from tunewise.retrieval.chunk import SIZES, chunk
 from tunewise.retrieval.embed import Embedder, unread_script
 from tunewise.retrieval.index import Index, Mode, recall_at_k
 from tunewise.text.words import search_terms
 from tunewise.types import Example, Input, JsonValue, Message
-
-SIZES = ((120, 1), (60, 2), (200, 1), (120, 2), (60, 4), (200, 2), (120, 4))
-"""(words of a passage, passages shown), the shortest prompts first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import huggingface_hub
-from huggingface_hub import errors as hub_errors
 
-from tunewise.errors import UserError, first_line
+from tunewise.errors import UserError, fetch_errors, why_not_fetched
 
 SCHEME = "hf://datasets/"
-# Of the HTTP client that the hub's library uses; it has changed once.
-_NETWORK_ERROR = cast("type[Exception]", cast("Any", hub_errors).HTTPError)
 
 
 class Fetched(NamedTuple):
@@ -43,10 +40,11 @@ def fetch(name: str, wanted: Sequence[str]) -> Fetched:
             revision=revision,
             allow_patterns=[pattern] if pattern else [*wanted],
         )
-    except (OSError, ValueError, _NETWORK_ERROR) as error:
+    except fetch_errors() as error:
         raise UserError(
-            f"[data]: {name} is no file here, and cannot be fetched from the hub: {_why(error)} "
-            "Check the name and the network, or give a local folder."
+            f"[data]: {name} is no file here, and cannot be fetched from the hub: "
+            f"{why_not_fetched(error, 'data set')} Check the name and the network, "
+            "or give a local folder."
         ) from error
     return Fetched(Path(folder), pattern)
 
@@ -58,14 +56,3 @@ def _parts(name: str) -> tuple[str, str, str | None, str | None]:
         raise UserError(f"[data]: {name} is no data set. Write {SCHEME}OWNER/NAME.")
     repository, revision, pattern = found.groups()
     return owner, str(repository), revision, pattern
-
-
-def _why(error: BaseException) -> str:
-    """One sentence."""
-    if isinstance(error, hub_errors.GatedRepoError):
-        return "it is gated: accept its terms on the hub, and log in with `hf auth login`."
-    if isinstance(error, hub_errors.RepositoryNotFoundError):
-        return "the hub does not show such a data set to you."
-    if isinstance(error, hub_errors.LocalEntryNotFoundError):
-        return "the hub cannot be reached, and it was never fetched before."
-    return f"{first_line(error).removesuffix('.')}."

@@ -8,14 +8,10 @@ import re
 import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Protocol, cast
 
 import sacrebleu
-from rouge_score import (  # pyright: ignore[reportMissingTypeStubs]
-    rouge_scorer,
-    tokenizers,
-)
 
 from tunewise.metrics.metric import Judgement
 from tunewise.text.comparison import caseless, comparable
@@ -97,24 +93,44 @@ class _Tokenizer(Protocol):
     def tokenize(self, text: str) -> Sequence[str]: ...
 
 
-_OF_ASCII = cast(_Tokenizer, tokenizers.DefaultTokenizer(use_stemmer=True))
+class _RougeL:
+    """rouge-score's ROUGE-L and its tokens on ASCII, and words in every other script."""
 
+    def __init__(self) -> None:
+        # Here rather than above: its stemmer brings a toolkit of languages that takes longer to
+        # import than most commands run.
+        from rouge_score import (  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs]
+            rouge_scorer,
+            tokenizers,
+        )
 
-class _Tokens:
-    """Turns a text into rouge-score's own tokens on ASCII, and into words in every other script."""
+        self._of_ascii = cast(_Tokenizer, tokenizers.DefaultTokenizer(use_stemmer=True))
+        self._rouge = cast(_Rouge, rouge_scorer.RougeScorer(["rougeL"], tokenizer=self))
 
     def tokenize(self, text: str) -> Sequence[str]:
         """Lower case, letters and digits, Porter stems of ASCII words longer than three letters."""
         return _rouge_tokens(text)
 
+    def tokens(self, text: str) -> Sequence[str]:
+        """The same, computed."""
+        parts = (
+            [word] if not word.isascii() else self._of_ascii.tokenize(word) for word in words(text)
+        )
+        return [token for part in parts for token in part]
+
+    def f_measure(self, answer: str, target: str) -> float:
+        """Of the longest common subsequence of tokens."""
+        return float(self._rouge.score(target, answer)["rougeL"].fmeasure)
+
+
+_rouge = cache(_RougeL)
+
 
 @lru_cache(maxsize=4_096)
 def _rouge_tokens(text: str) -> Sequence[str]:
-    parts = ([word] if not word.isascii() else _OF_ASCII.tokenize(word) for word in words(text))
-    return [token for part in parts for token in part]
+    return _rouge().tokens(text)
 
 
-_ROUGE = cast(_Rouge, rouge_scorer.RougeScorer(["rougeL"], tokenizer=_Tokens()))
 _CHRF = sacrebleu.CHRF()
 
 
@@ -129,7 +145,7 @@ def rouge_l(answer: str, target: str) -> Judgement:
         return Judgement(value=float(said == right))
     if given == wanted:
         return _unless_telling(said, right, len(wanted))
-    return Judgement(value=float(_ROUGE.score(right, said)["rougeL"].fmeasure))
+    return Judgement(value=_rouge().f_measure(said, right))
 
 
 def chrf(answer: str, target: str) -> Judgement:

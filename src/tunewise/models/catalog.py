@@ -18,12 +18,13 @@ from filelock import FileLock
 
 from tunewise.errors import UserError
 from tunewise.models.gguf import GGUF_NAME, from_gguf, write_gguf
-from tunewise.models.loading import context_window
+from tunewise.models.loading import context_window, load_tokenizer, refuse_unknown_family
+from tunewise.models.plain_tokenizer import keep_tokenizer
+from tunewise.models.prepared import MANIFEST, cache_folder, safe_name
 from tunewise.models.sources import KEPT, locate
 from tunewise.progress import Progress
 from tunewise.storage import file_sha256, replaced_folder
 
-MANIFEST = "tunewise-manifest.json"
 _FORMAT = 1  # raised whenever what lies in a cache folder changes
 
 
@@ -47,11 +48,6 @@ class LocalModel:
     """Why `gguf` is None, for a person."""
 
 
-def cache_folder() -> Path:
-    """Where converted models lie: $TUNEWISE_CACHE, else ~/.cache/tunewise."""
-    return Path(os.environ.get("TUNEWISE_CACHE") or Path.home() / ".cache" / "tunewise")
-
-
 def open_model(name: str, *, progress: Progress, cache: Path | None = None) -> LocalModel:
     """The local form of the model `name`, made on first use.
 
@@ -68,63 +64,20 @@ def open_model(name: str, *, progress: Progress, cache: Path | None = None) -> L
     try:
         root.mkdir(parents=True, exist_ok=True)
         source = locate(name)
+        if source.is_dir():
+            refuse_unknown_family(source)
         key = _key(source)
-        place = root / f"{_safe(name)}-{key}"
+        place = root / f"{safe_name(name)}-{key}"
         with FileLock(root / f"{place.name}.lock"):
             if not _verified(place):
                 _build(source, place, progress)
+                keep_tokenizer(place, load_tokenizer(place), context_window(place), cache=cache)
     except OSError as error:
         raise UserError(
             f"model.base: the model {name!r} cannot be prepared in {root}: {error}. "
             "Free some disk space, or point TUNEWISE_CACHE to a folder you may write to."
         ) from error
     return _read(name, place)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cached:
-    """A prepared model as a list shows it."""
-
-    name: str
-    """Name of its folder in the cache."""
-    folder: Path
-    megabytes: float
-
-
-def list_models(cache: Path | None = None) -> list[Cached]:
-    """The models prepared on this machine."""
-    root = (cache or cache_folder()) / "models"
-    return [
-        Cached(
-            name=manifest.parent.name,
-            folder=manifest.parent,
-            megabytes=sum(f.stat().st_size for f in manifest.parent.iterdir()) / 1e6,
-        )
-        for manifest in sorted(root.glob(f"[!.]*/{MANIFEST}"))
-    ]
-
-
-def prepared_folder(name: str, cache: Path | None = None) -> Path | None:
-    """The newest folder that was prepared under a name, if any; nothing is verified or made."""
-    root = (cache or cache_folder()) / "models"
-    folders = [file.parent for file in root.glob(f"{_safe(name)}-*/{MANIFEST}")]
-    own = [folder for folder in folders if folder.name.rpartition("-")[0] == _safe(name)]
-    return max(own, key=lambda folder: folder.stat().st_mtime, default=None)
-
-
-def remove_model(name: str, cache: Path | None = None) -> None:
-    """Deletes a prepared model.
-
-    Raises:
-        UserError: there is none of that name.
-    """
-    known = {model.name: model.folder for model in list_models(cache)}
-    if name not in known:
-        raise UserError(
-            f"There is no prepared model {name!r}. Known: {', '.join(known) or 'none'}."
-        )
-    with FileLock(known[name].parent / f"{name}.lock"):
-        shutil.rmtree(known[name])
 
 
 def _key(source: Path) -> str:
@@ -189,8 +142,3 @@ def _link(source: Path, target: Path) -> None:
             os.link(source.resolve(), target)
             return
     shutil.copyfile(source, target)
-
-
-def _safe(name: str) -> str:
-    kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(name).name)
-    return kept.strip(".-")[:60] or "model"

@@ -3,6 +3,7 @@
 No code of a model is ever run and no pickle read.
 """
 
+import json
 import logging
 import shutil
 import warnings
@@ -15,6 +16,7 @@ import transformers
 
 from tunewise.chat.template import set_thinking
 from tunewise.chat.tokenize import ChatTokenizer
+from tunewise.errors import UserError
 
 NO_WINDOW = 2048
 """Tokens that a model takes whose config tells no bound."""
@@ -24,6 +26,21 @@ NO_WINDOW = 2048
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 # PEFT asks transformers for an attribute that was renamed, at every adapter.
 warnings.filterwarnings("ignore", r"`is_gradient_checkpointing` is deprecated", FutureWarning)
+
+
+def refuse_unknown_family(folder: Path) -> None:
+    """Refuses a model of an architecture that transformers does not know.
+
+    Raises:
+        UserError: with the name of the family.
+    """
+    file = folder / "config.json"
+    family = json.loads(file.read_text("utf-8")).get("model_type")
+    if family not in cast("Any", transformers).CONFIG_MAPPING:
+        raise UserError(
+            f"model.base: {file} names the model_type {family!r}, which transformers "
+            f"{transformers.__version__} does not know. Choose another model."
+        )
 
 
 def load_model(

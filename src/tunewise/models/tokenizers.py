@@ -1,4 +1,4 @@
-"""Finds the tokenizer of a base model on this machine; it prepares nothing and fetches nothing."""
+"""Finds the tokenizer of a base model on this machine; it prepares no model and fetches nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import huggingface_hub
 
+from tunewise.chat.template import set_thinking
 from tunewise.chat.tokenize import ChatTokenizer
 from tunewise.errors import UserError, first_line
-from tunewise.models import loading
-from tunewise.models.catalog import prepared_folder
+from tunewise.models.plain_tokenizer import keep_tokenizer, kept_tokenizer
+from tunewise.models.prepared import prepared_folder
 from tunewise.models.sources import locate
 from tunewise.project.settings import STARTER_MODEL, Model
 
@@ -43,12 +44,19 @@ def find_tokenizer(settings: Model, *, cache: Path | None = None) -> FoundTokeni
     folder = _folder(name, cache)
     if folder is None:
         return FoundTokenizer(name=name, why_not=f"the model {name} is not on this machine yet")
+    kept = kept_tokenizer(folder, cache=cache)
+    if kept is not None:
+        tokenizer = set_thinking(kept.tokenizer, thinking=settings.thinking is True)
+        return FoundTokenizer(name=name, tokenizer=tokenizer, context_tokens=kept.context_tokens)
+    from tunewise.models import loading  # noqa: PLC0415 - brings torch, once for each model
+
     try:
         tokenizer = loading.load_tokenizer(folder, thinking=settings.thinking is True)
         context_tokens = loading.context_window(folder)
     except (OSError, ValueError, LookupError, TypeError) as error:
         why_not = f"the tokenizer of {name} cannot be read: {first_line(error)}"
         return FoundTokenizer(name=name, why_not=why_not)
+    keep_tokenizer(folder, tokenizer, context_tokens, cache=cache)
     return FoundTokenizer(name=name, tokenizer=tokenizer, context_tokens=context_tokens)
 
 

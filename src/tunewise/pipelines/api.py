@@ -12,12 +12,16 @@ from pathlib import Path
 from rich.console import Console
 
 from tunewise.data.checks.result import Checked
+from tunewise.data.prepare import prepare_for_training
+from tunewise.pipelines.check import run_check
+from tunewise.pipelines.reading import read_for_decide
 from tunewise.progress import Progress
 from tunewise.project import load
 from tunewise.project.settings import Project
 from tunewise.report.notebook import FinishedRun
 from tunewise.report.terminal import RichProgress
 from tunewise.runs import read
+from tunewise.runs.asked import asked_rows
 from tunewise.runs.trained import read_training
 
 
@@ -66,8 +70,6 @@ def check(
         UserError: files that are not there or cannot be read, or `fix` is taken.
     """
     shown = progress or _lines()
-    from tunewise.pipelines.check import run_check  # noqa: PLC0415 - brings torch
-
     loaded = _loaded(project)
     return run_check(
         loaded,
@@ -96,9 +98,11 @@ def decide(
         UserError: a fault in the data, the model, an endpoint or the run folder.
     """
     shown = progress or _lines()
+    loaded = _loaded(project)
+    read = read_for_decide(loaded, out=_path(out), resume=resume)
     from tunewise.pipelines.decide import run_decide  # noqa: PLC0415 - brings torch
 
-    folder = run_decide(_loaded(project), progress=shown, out=_path(out), resume=resume)
+    folder = run_decide(loaded, progress=shown, read=read, out=_path(out), resume=resume)
     return read_run(folder)
 
 
@@ -124,9 +128,11 @@ def train(
         UserError: a fault in the data, the model, the settings or the folder.
     """
     shown = progress or _lines()
+    loaded = _loaded(project)
+    prepared = prepare_for_training(loaded, asked=asked_rows(loaded))
     from tunewise.pipelines.train import run_train  # noqa: PLC0415 - brings torch
 
-    folder = run_train(_loaded(project), progress=shown, out=_path(out), resume=resume)
+    folder = run_train(loaded, progress=shown, prepared=prepared, out=_path(out), resume=resume)
     if folder is None:
         return None
     result = read_training(folder)

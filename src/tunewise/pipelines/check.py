@@ -14,8 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from tunewise.chat.template import set_thinking
-from tunewise.contenders.build import reads_documents
-from tunewise.contenders.rag import SIZES
 from tunewise.data.checks.duplicates import (
     Contradictions,
     check_contradictions,
@@ -49,17 +47,19 @@ from tunewise.data.checks.shown import (
     shown_secrets,
 )
 from tunewise.data.checks.survey import Survey
-from tunewise.data.documents.read import Document, DocumentsFound, look_at_documents
+from tunewise.data.documents.document import Document, DocumentsFound
 from tunewise.data.formats.text_stream import is_windows_1252
 from tunewise.data.language import SAMPLE, language_note
 from tunewise.data.sources import find_parts
 from tunewise.data.splitting.near_duplicates import Indices
 from tunewise.data.splitting.units import comparable_text
 from tunewise.models.tokenizers import FoundTokenizer, find_tokenizer
+from tunewise.pipelines.reading import documents_of
 from tunewise.progress import Progress
+from tunewise.project.derived import reads_documents
 from tunewise.project.infer_task import infer_task
 from tunewise.project.settings import Project, Task
-from tunewise.retrieval.chunk import chunk
+from tunewise.retrieval.chunk import SIZES, chunk
 from tunewise.retrieval.embed import LOOKED_AT, MODEL
 from tunewise.runs.asked import asked_rows
 from tunewise.text.answer_text import target_proper
@@ -101,8 +101,7 @@ def run_check(
         UserError: files that are not there, or `fix` is taken or cannot be written.
     """
     started = time.monotonic()
-    places = project.data.documents
-    documents = look_at_documents(*places) if places is not None else None
+    documents = documents_of(project)
     parts = find_parts(project.data)
     windows_1252: set[Path] = set()
     if fix is not None:

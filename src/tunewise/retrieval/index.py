@@ -13,15 +13,13 @@ import bm25s  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix  # pyright: ignore[reportMissingTypeStubs]
-from sklearn.feature_extraction.text import (  # pyright: ignore[reportMissingTypeStubs]
-    TfidfVectorizer,
-)
 
 from tunewise.errors import UserError
 from tunewise.retrieval.chunk import Passage
 from tunewise.retrieval.embed import Embedder, Reranker
 from tunewise.retrieval.stems import Stems
 from tunewise.text.comparison import comparable
+from tunewise.text.tfidf import TfIdf
 from tunewise.types import Example
 
 Mode = Literal["bm25", "dense", "hybrid"]
@@ -190,9 +188,7 @@ class ExampleIndex:
         """Unit rows (examples, features)."""
         if self._vectors is not None:
             return csr_matrix(self._vectors)
-        make: Any = TfidfVectorizer
-        vectorizer = make(analyzer=self._words.stems.features)
-        return vectorizer.fit_transform(self._texts)
+        return TfIdf(self._texts, self._words.stems.features).learnt
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,6 +13,14 @@ from typing import Any, Literal
 from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
 from tunewise.project.settings import AUTO, TrainingSettings
+from tunewise.training.epochs import (
+    EPOCHS,
+    MAX_BATCH,
+    MAX_EPOCHS,
+    MIN_BATCH,
+    MIN_STEPS,
+    STEPS_PER_EPOCH,
+)
 from tunewise.training.hardware import Precision
 from tunewise.training.objectives import Distill, Dpo, Kto, Objective, PreferenceLoss, Sft
 from tunewise.training.packing import shared_prefixes
@@ -34,18 +42,9 @@ FULL_SHARE = 0.1
 """Of that, when every weight is trained (the same source)."""
 PREFERENCE_SHARE = 0.1
 """Of that, for dpo and kto."""
-EPOCHS = 3
 PREFERENCE_EPOCHS = 1
-MIN_STEPS = 60
-"""Small data gets more epochs, until the optimiser has made this many steps."""
-MAX_EPOCHS = 20
-STEPS_PER_EPOCH = 100
-"""What `batch_tokens` aims at: many small steps learn more from the same rows than few large ones
-(docs/results.md)."""
 PREFERENCE_STEPS_PER_EPOCH = 20
 """The same of dpo and kto: each pair says one thing, so that more of them stand together."""
-MIN_BATCH, MAX_BATCH = 512, 8192
-"""Tokens of a step."""
 MIN_FRESH = 256
 """Tokens of a step that no other row begins with: behind a long shared instruction a step holds
 more rows, as the instruction is computed once."""

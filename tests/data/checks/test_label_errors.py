@@ -28,8 +28,8 @@ def test_flipped_labels_are_found_and_named_rightly() -> None:
     given[flipped] = (truth[flipped] + 1) % 3
     found = likely_label_errors(texts, given, seed=0).label_errors
     right = [label_error for label_error in found if label_error.row in flipped]
-    assert len(right) >= 12
-    assert len(found) - len(right) <= 2
+    assert len(right) >= 11
+    assert len(found) - len(right) <= 1
     assert all(label_error.likely == truth[label_error.row] for label_error in right)
     assert all(label_error.probability >= 0.5 for label_error in found)
 
@@ -68,6 +68,23 @@ def test_of_few_rows_that_words_hardly_tell_apart_few_labels_are_doubted() -> No
         texts[n] = " ".join(rng.sample([word for words in TOPICS.values() for word in words], 4))
     doubted = likely_label_errors(texts, given, seed=0).label_errors
     assert len(doubted) <= 9
+
+
+def test_over_many_collections_it_finds_as_much_as_stochastic_gradients_and_doubts_less() -> None:
+    # scikit-learn's SGDClassifier (log loss, alpha 3e-5, 10 epochs) found 159 of these 180 with
+    # 19 right labels called wrong.
+    right = wrong = 0
+    for seed in range(12):
+        rng = random.Random(seed)
+        texts, truth = messages(300, rng)
+        given = truth.copy()
+        flipped = rng.sample(range(300), 15)
+        given[flipped] = (truth[flipped] + 1) % 3
+        found = {one.row for one in likely_label_errors(texts, given, seed=0).label_errors}
+        right += len(found & set(flipped))
+        wrong += len(found - set(flipped))
+    assert right >= 150
+    assert wrong <= 3
 
 
 def test_classes_too_rare_for_the_folds_are_not_judged() -> None:

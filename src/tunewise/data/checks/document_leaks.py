@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tunewise.data.documents.read import Document, whole_text
+from tunewise.data.documents.document import Document, whole_text
 from tunewise.data.splitting.word_hashes import Hashes, Vocabulary, Words, runs
 from tunewise.text.answer_text import target_proper
 from tunewise.types import Example, Message

@@ -9,24 +9,16 @@ as on multiple choice, nothing is said.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import (  # pyright: ignore[reportMissingTypeStubs]
-    TfidfVectorizer,
-)
-from sklearn.linear_model import (  # pyright: ignore[reportMissingTypeStubs]
-    SGDClassifier,
-)
-from sklearn.model_selection import (  # pyright: ignore[reportMissingTypeStubs]
-    StratifiedKFold,
-)
 
 from tunewise.data.checks.findings import Found
 from tunewise.data.checks.survey import Survey
 from tunewise.data.splitting.near_duplicates import Indices
 from tunewise.data.splitting.units import comparable_text
+from tunewise.text.tfidf import TfIdf
 from tunewise.text.words import search_terms
 from tunewise.wording import whole_percent
 
@@ -43,6 +35,8 @@ classifier has to go before it may doubt a label."""
 CONFIRMED = 0.9
 """Share of the labels that it has to confirm among the rows of which it is as sure."""
 _FEATURES = 1 << 16
+_STEPS = 30
+"""Of the classifier. Fewer find fewer label errors, more call more right labels wrong."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,17 +166,68 @@ def _cross_validated(
     texts: Sequence[str], classes: NDArray[np.int64], seed: int, advance: Callable[[int], object]
 ) -> NDArray[np.float64]:
     """(texts, classes) probabilities for each row from a classifier that has not seen it."""
-    vectorizer: Any = cast("Any", TfidfVectorizer)(
-        analyzer=_terms, sublinear_tf=True, max_features=_FEATURES
-    )
-    features: Any = vectorizer.fit_transform(texts)
-    probabilities = np.zeros((len(texts), int(classes.max()) + 1))
-    folds: Any = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    for train, held_out in cast("list[tuple[Any, Any]]", list(folds.split(texts, classes))):
-        classifier: Any = cast("Any", SGDClassifier)(
-            loss="log_loss", alpha=3e-5, max_iter=10, tol=None, random_state=seed, n_jobs=2
-        )
-        classifier.fit(features[train], classes[train])
-        probabilities[held_out] = classifier.predict_proba(features[held_out])
+    features = TfIdf(texts, _terms, sublinear=True, most=_FEATURES).learnt
+    size = int(classes.max()) + 1
+    fold = _stratified(classes, seed)
+    probabilities = np.zeros((len(texts), size))
+    for number in range(FOLDS):
+        train, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        weights, bias = _classifier(features[train], classes[train], size)
+        probabilities[held_out] = _softmax(features[held_out] @ weights + bias)
         advance(1)
     return probabilities
+
+
+def _stratified(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """(rows,) the fold of each: every class is dealt out in turn, in an order of the seed's."""
+    order = np.random.default_rng(seed).permutation(len(classes))
+    order = order[np.argsort(classes[order], kind="stable")]
+    fold = np.empty(len(classes), dtype=np.int64)
+    fold[order] = np.arange(len(classes)) % FOLDS
+    return fold
+
+
+def _classifier(
+    rows: Any, classes: NDArray[np.int64], size: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Multinomial logistic regression over the classes' shares, stopped early.
+
+    By accelerated gradients (Nesterov 1983); a fixed number of steps keeps the weights small as a
+    penalty would, and the same rows give the same weights. It is a few products of matrices, so
+    that no library has to be loaded that takes longer than they do.
+
+    Args:
+        rows: a sparse matrix (rows, features).
+        classes: (rows,) numbers below `size`.
+        size: of the classes.
+
+    Returns:
+        (features, size) weights and (size,) bias of the log probabilities.
+    """
+    count, width = rows.shape
+    turned = rows.T.tocsr()
+    wanted = np.zeros((count, size))
+    wanted[np.arange(count), classes] = 1.0
+    bias = np.log(np.maximum(wanted.mean(axis=0), 1e-9))
+    step = 2.0 / _curvature(rows, turned)
+    weights = ahead = np.zeros((width, size))
+    for number in range(_STEPS):
+        slope = turned @ (_softmax(rows @ ahead + bias) - wanted)
+        before, weights = weights, ahead - step * slope
+        ahead = weights + number / (number + 3) * (weights - before)
+    return weights, bias
+
+
+def _curvature(rows: Any, turned: Any) -> float:
+    """The largest eigenvalue of the features' products, by power iteration, and a bit more."""
+    vector = np.full(rows.shape[1], 1.0)
+    size = 1.0
+    for _ in range(8):
+        vector = turned @ (rows @ (vector / np.linalg.norm(vector)))
+        size = float(np.linalg.norm(vector))
+    return 1.1 * size
+
+
+def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return raised / raised.sum(axis=1, keepdims=True)

@@ -18,7 +18,7 @@ import numpy as np
 from tunewise.data.checks.document_leaks import answered_in
 from tunewise.data.checks.findings import Found, Severity
 from tunewise.data.checks.survey import Survey, TestRuns
-from tunewise.data.documents.read import Document
+from tunewise.data.documents.document import Document
 from tunewise.data.splitting.near_duplicates import BOILERPLATE_ROWS, BOILERPLATE_SHARE, Indices
 from tunewise.data.splitting.word_hashes import Hashes
 from tunewise.types import Example

@@ -5,20 +5,19 @@ extra `office`.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tunewise.data.documents.blocks import Block, BlockKind, Content, UnreadableError, paragraphs
 from tunewise.data.documents.books import read_book
+from tunewise.data.documents.document import Document, DocumentsFound, whole_text
 from tunewise.data.documents.line_ends import join_cut_words
 from tunewise.data.documents.markdown import markdown_blocks, markdown_content
 from tunewise.data.documents.office import read_sheets, read_slides, read_word
 from tunewise.data.documents.pdf import read_pdf
 from tunewise.data.documents.text_files import read_page, read_text
 from tunewise.data.documents.web_pages import html_blocks, html_content
-from tunewise.errors import UserError
-from tunewise.types import Text
 
 __all__ = [
     "ASSETS", "DOCUMENT_ENDINGS", "Block", "BlockKind", "Document", "DocumentsFound",
@@ -33,60 +32,6 @@ ASSETS = frozenset(
 """What lies beside pages without being one; passed over in silence."""
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db"})
 """What Windows leaves in folders; hidden there."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Document:
-    """One file, read."""
-
-    name: str
-    """Path inside the folder of documents, with forward slashes."""
-    title: str
-    """The file's own title, or its name without the ending."""
-    blocks: tuple[Block, ...]
-    copies: tuple[str, ...] = ()
-    """Names of files that say the same and are left out."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DocumentsFound:
-    """What lies in the places that a project names as its documents."""
-
-    documents: tuple[Document, ...]
-    faults: tuple[tuple[str, str], ...]
-    """(file, why it cannot be used and what to do)."""
-    missing: tuple[tuple[str, str], ...]
-    """(file, what of it a person would miss, and what to do)."""
-    left_out: Mapping[str, tuple[str, ...]]
-    """What was not taken on purpose, in words -> names of the documents it was in."""
-
-    def all_usable(self) -> tuple[Document, ...]:
-        """The documents.
-
-        Raises:
-            UserError: files cannot be used: all of them in one message, a line each.
-        """
-        if self.faults:
-            raise UserError.together([f"{where}: {why}" for where, why in self.faults])
-        return self.documents
-
-    @property
-    def copies(self) -> tuple[tuple[str, str], ...]:
-        """(file that is left out, document that says the same)."""
-        return tuple((copy, one.name) for one in self.documents for copy in one.copies)
-
-    def notes(self) -> list[str]:
-        """What a person should know of documents that could be read, a line each."""
-        return [
-            *(f"{where}: {what}" for where, what in self.missing),
-            *(f"{copy}: repeats {name}, and is left out." for copy, name in self.copies),
-            *(f"{what}: left out of {_named(names)}." for what, names in self.left_out.items()),
-        ]
-
-
-def _named(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:3])
-    return f"{shown} and {len(names) - 3:,} more documents" if len(names) > 3 else shown
 
 
 def read_documents(*places: Path) -> list[Document]:
@@ -149,19 +94,6 @@ def look_at_documents(*places: Path) -> DocumentsFound:
         missing=tuple(missing),
         left_out={what: tuple(names) for what, names in left_out.items()},
     )
-
-
-def whole_text(document: Document) -> Text:
-    """A document as one text, headings included: what continued pre-training reads."""
-    lines = [f"# {document.title}"]
-    shown: tuple[str, ...] = ()
-    for block in document.blocks:
-        for depth, heading in enumerate(block.headings):
-            if block.headings[: depth + 1] != shown[: depth + 1]:
-                lines.append(f"{'#' * (depth + 2)} {heading}")
-        shown = block.headings
-        lines.append(block.text)
-    return Text(id=document.name, text="\n\n".join(lines))
 
 
 def _without_copies(documents: Sequence[Document]) -> list[Document]:

@@ -11,14 +11,12 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import pyarrow as arrow  # pyright: ignore[reportMissingTypeStubs]
 from pyarrow import ipc, parquet  # pyright: ignore[reportMissingTypeStubs]
 
+from tunewise.data.formats.magic import ARROW_FILE, PARQUET
 from tunewise.data.formats.text_stream import read_chunk
 from tunewise.data.read_log import FileError, Numbered, Reading, RowError
 from tunewise.errors import first_line
 
 _BATCH_ROWS = 1000
-_PARQUET = b"PAR1"
-_ARROW_FILE = b"ARROW1"
-_ARROW_STREAM = b"\xff\xff\xff\xff"
 # Its functions carry no types.
 _IPC, _PARQUET_FILE = cast("Any", ipc), cast("Any", parquet).ParquetFile
 # A damaged file may claim any size, name any column and count past any end.
@@ -30,11 +28,6 @@ _ERRORS = (
     LookupError,
     OverflowError,
 )
-
-
-def is_columnar(head: bytes) -> bool:
-    """Whether a file that begins like this is Parquet or Arrow."""
-    return head.startswith((_PARQUET, _ARROW_FILE, _ARROW_STREAM))
 
 
 def columnar_rows(
@@ -72,10 +65,10 @@ class _ArrowTable(NamedTuple):
 
 
 def _table(head: bytes, stream: BinaryIO) -> _ArrowTable:
-    if head.startswith(_PARQUET):
+    if head.startswith(PARQUET):
         file = _PARQUET_FILE(stream, pre_buffer=False)
         return _ArrowTable(file.schema_arrow, file.iter_batches(batch_size=_BATCH_ROWS))
-    if head.startswith(_ARROW_FILE):
+    if head.startswith(ARROW_FILE):
         reader = _IPC.open_file(stream)
         numbers = range(reader.num_record_batches)
         return _ArrowTable(reader.schema, (reader.get_batch(n) for n in numbers))

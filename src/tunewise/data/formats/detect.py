@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from tunewise.data.formats.arrow import columnar_rows, is_columnar
 from tunewise.data.formats.delimited import table_rows
 from tunewise.data.formats.json_rows import json_rows
+from tunewise.data.formats.magic import is_columnar
 from tunewise.data.formats.plain_text import prose
 from tunewise.data.formats.table_head import Start, delimiter_of, start_of_table
 from tunewise.data.formats.text_stream import HEAD, beginning, opened, read_chunk, utf8_chunks
@@ -56,6 +56,8 @@ def _rows(path: Path, reading: Reading, *, plain_text: bool) -> Iterator[Numbere
             if ending not in _COLUMN_ENDINGS:
                 reading.note(f"ends in {ending}, but holds a table in columns; read as such.")
             stream.seek(0)
+            from tunewise.data.formats.arrow import columnar_rows  # noqa: PLC0415 - brings pyarrow
+
             yield from columnar_rows(first, stream, reading, packed=packed)
             return
         chunks = utf8_chunks(first, stream, reading)
