@@ -251,6 +251,26 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Stopped:
+    """A contender that was asked no more, since on dev it is surely too far behind the best."""
+
+    rows: int
+    """Dev examples that its last setting had answered."""
+    of: int
+    """All dev examples."""
+    quality: float
+    """Of its last setting on these rows."""
+    behind: str
+    """The contender that was best on them."""
+    best: float
+    """How good that one was on them."""
+    margin: float
+    """How far behind was too far."""
+    bound: str
+    """What made it sure, with a chance of error of 1%."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Fit:
     """What fitting one contender cost, and what it chose on dev."""
 
@@ -262,11 +282,14 @@ class Fit:
     tokens: Mapping[str, int]
     """Tokens spent: `prefilled`, `generated`, `trained`."""
     dev_answers: Mapping[int, tuple[str | None, ...]]
-    """seed -> what it answers to each dev example, in dev order; None where it crashed."""
+    """seed -> what it answers to each dev example, in dev order; None where it crashed. Empty for
+    a contender that was stopped before."""
     artifact: Mapping[int, str] = field(default_factory=dict[int, str])
     """seed -> folder of the trained adapter; empty if none."""
     trials: tuple[Mapping[str, JsonValue], ...] = ()
     """Every setting tried, with its dev quality and the number of dev examples it saw."""
+    stopped: Stopped | None = None
+    """Why it was not asked to the end, if so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tunewise.statistics.intervals import Interval, NotComputed
-from tunewise.types import Comparison
+from tunewise.types import Comparison, Stopped
 
 MINUS = "\u2212"
 _NOISE = 1e-9
@@ -74,6 +74,15 @@ def by_seed(qualities: Mapping[int, float]) -> str:
     """The quality of every seed and their mean: `seeds 95.9%, 93.9%, 89.8%, mean 93.2%`."""
     each = ", ".join(percent(qualities[seed]) for seed in sorted(qualities))
     return f"seeds {each}, mean {percent(fmean(qualities.values()))}"
+
+
+def out_of_the_race(stopped: Stopped) -> str:
+    """Why a contender was asked no more: `out after 24 of 55 dev rows: 0.0% ...`."""
+    return (
+        f"out after {count(stopped.rows)} of {plural(stopped.of, 'dev row')}: "
+        f"{percent(stopped.quality)} there, where {stopped.behind} has {percent(stopped.best)}, is "
+        f"surely more than {in_points(stopped.margin)} behind"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -46,32 +46,24 @@ class PromptStrategy:
         answers: list[Answer] = []
         for start in range(0, len(inputs), AT_ONCE):
             some = inputs[start : start + AT_ONCE]
-            answers += self._ask(engine, contender, some, seed)
+            (given,) = ask_together(engine, contender, [(self, some)], seed=seed)
+            answers += given
             advance(len(some))
         return answers
 
-    def _ask(
-        self, engine: Engine, contender: str, inputs: Sequence[Input], seed: int
-    ) -> list[Answer]:
-        prompts = self.prompts(inputs)
-        requests = [
-            Request(
-                messages=prompt.messages,
-                tools=prompt.tools,
-                adapter=self.adapters[seed],
-                sampling=Sampling(max_tokens=self.max_tokens),
-            )
-            for prompt in prompts
-        ]
-        results = engine.generate(requests)
-        return [
-            self._answer(contender, seed, item, prompt, result)
-            for item, prompt, result in zip(inputs, prompts, results, strict=True)
-        ]
+    def request(self, prompt: Prompt, seed: int) -> Request:
+        """A prompt as the engine takes it."""
+        return Request(
+            messages=prompt.messages,
+            tools=prompt.tools,
+            adapter=self.adapters[seed],
+            sampling=Sampling(max_tokens=self.max_tokens),
+        )
 
-    def _answer(
+    def answer(
         self, contender: str, seed: int, item: Input, prompt: Prompt, result: Generation | Failure
     ) -> Answer:
+        """What the engine gave, as it is kept."""
         failed = isinstance(result, Failure)
         return Answer(
             example_id=item.id,
@@ -92,6 +84,40 @@ class PromptStrategy:
             return text.strip()
         called = canonical_answer(answer, tools)
         return self.read(text if called == answer else called)
+
+
+def ask_together(
+    engine: Engine,
+    contender: str,
+    asked: Sequence[tuple[PromptStrategy, Sequence[Input]]],
+    *,
+    seed: int = 0,
+) -> list[list[Answer]]:
+    """Asks in several ways at once: one batch for the engine.
+
+    Args:
+        engine: asked.
+        contender: whose answers they are.
+        asked: ways, each with its inputs.
+        seed: which replica.
+
+    Returns:
+        One answer to each input of each way.
+    """
+    prompts = [way.prompts(inputs) for way, inputs in asked]
+    requests = [
+        way.request(prompt, seed)
+        for (way, _), some in zip(asked, prompts, strict=True)
+        for prompt in some
+    ]
+    results = iter(engine.generate(requests))
+    return [
+        [
+            way.answer(contender, seed, item, prompt, next(results))
+            for item, prompt in zip(inputs, some, strict=True)
+        ]
+        for (way, inputs), some in zip(asked, prompts, strict=True)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

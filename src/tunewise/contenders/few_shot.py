@@ -4,6 +4,7 @@ Fixed ones are the same for every input and as different from each other as poss
 are looked up for each input (Liu et al. 2022, arXiv:2101.06804).
 """
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from typing import Literal
 from tunewise.chat.prompts import Prompt, example_turns, shown_examples
 from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
 from tunewise.contenders.protocol import NotApplicable
-from tunewise.contenders.search import Candidate, search_and_fit
-from tunewise.metrics.by_name import Metric
+from tunewise.contenders.race import FIRST, Race
+from tunewise.contenders.search import Candidate, Search, Trial, search_and_fit
 from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
 from tunewise.retrieval.embed import MODEL, Embedder, unread_script
@@ -22,6 +23,10 @@ from tunewise.types import Example, Input
 
 COUNTS = (1, 2, 4, 8, 16)
 """Examples tried, as far as the context allows."""
+START = 4
+"""Examples that the search starts with."""
+JUDGED = 0.5
+"""Part of dev that settings are compared on."""
 CONTEXT_SHARE = 0.75
 """Part of the context that examples may fill."""
 
@@ -46,15 +51,15 @@ class FewShot:
     """
 
     engine: Engine
-    metric: Metric
     instruction: str
     embedder: Embedder | None
     budget_tokens: int
+    race: Race
     progress: Progress
     name: str = "few_shot"
 
     def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> FittedPrompt:
-        """Chooses k and the way of selection on dev by successive halving.
+        """Chooses k and the way of selection on dev, from the middle.
 
         Raises:
             NotApplicable: not even one example fits the context.
@@ -90,10 +95,10 @@ class FewShot:
             self,
             candidates,
             strategy,
-            dev,
             what="settings",
             settings=lambda best: best.settings,
             began=began,
+            walk=lambda search: from_the_middle(search, candidates),
         )
 
     def _candidates(
@@ -116,3 +121,48 @@ class FewShot:
         if not found:
             raise NotApplicable("one example alone fills most of the model's context")
         return found
+
+
+def from_the_middle(
+    search: Search[Shots], candidates: Sequence[Candidate[Shots]]
+) -> list[Trial[Shots]]:
+    """The best of the settings, which answered every row; none where they are out.
+
+    Both ways of selection are compared with `START` examples, the better one with twice and half as
+    many, and so on in the direction that is better. Before all are given up, the longest prompt
+    has its try.
+    """
+    rows = len(search.race.order)
+    judged = max(math.ceil(JUDGED * rows), min(FIRST, rows))
+    counts = sorted({candidate.value.k for candidate in candidates})
+    start = max((k for k in counts if k <= START), default=counts[0])
+
+    def entered(*wanted: Shots) -> list[Trial[Shots]]:
+        return search.enter([c for one in wanted for c in candidates if c.value == one])
+
+    def tried() -> set[Shots]:
+        return {trial.candidate.value for trial in search.trials}
+
+    def best(trials: Sequence[Trial[Shots]]) -> list[Trial[Shots]]:
+        return search.best(search.run(trials, judged), 1)
+
+    left = best(entered(*(Shots(k=start, selection=way) for way in ("fixed", "nearest"))))
+    while left:
+        (now,) = left
+        place = counts.index(now.candidate.value.k)
+        beside = [
+            Shots(k=k, selection=now.candidate.value.selection)
+            for k in counts[max(0, place - 1) : place + 2]
+        ]
+        untried = [one for one in beside if one not in tried()]
+        if not untried:
+            break
+        if search.exhausted:
+            search.early = True
+            break
+        trials = sorted([now, *entered(*untried)], key=lambda trial: trial.candidate.value.k)
+        left = best(trials)
+    longest = Shots(k=counts[-1], selection="nearest")
+    if not left and longest not in tried():
+        left = search.run(entered(longest), judged)
+    return search.run(left, rows)

@@ -17,12 +17,11 @@ from tunewise.contenders.answering import (
     PromptStrategy,
     answer_limit,
     spent,
-    texts,
 )
 from tunewise.contenders.protocol import Fitted, NotApplicable
+from tunewise.contenders.race import Race, Runner
 from tunewise.contenders.rag import Library, best_lookup
 from tunewise.errors import UserError
-from tunewise.metrics.by_name import Metric, quality
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
@@ -33,7 +32,7 @@ from tunewise.training.loop import Training
 from tunewise.training.recipe import Method, Recipe, default_batch, default_epochs, recipe_for
 from tunewise.training.rows import Row, check_rows, document_rows, example_rows, fault_of, pair_rows
 from tunewise.training.state import Epoch
-from tunewise.types import Answer, Example, Fit, Input, JsonValue, Preference, Text
+from tunewise.types import Example, Fit, Input, JsonValue, Preference, Stopped, Text
 
 MAX_PASSAGE_WORDS = 240
 """Words of retrieved passages in a training row at most."""
@@ -67,7 +66,7 @@ class FineTune:
 
     name: str
     engine: Engine
-    metric: Metric
+    race: Race
     model: LocalModel
     tokenizer: ChatTokenizer
     settings: TrainingSettings
@@ -106,8 +105,8 @@ class FineTune:
         self._check_applicable()
         began = time.perf_counter()
         chosen, strategy, stages = self._prepared(train)
-        run = self._trained(stages, self._epochs(stages, dev_rows=len(dev)), strategy, dev, seed=1)
-        point = max(run.points, key=lambda p: p.quality)  # the earlier one on ties
+        run = self._trained(stages, self._epochs(stages, dev_rows=len(dev)), strategy, seed=1)
+        point, stopped = self._best(run.points, strategy)
         recipe = run.recipe
         settings: dict[str, JsonValue] = {
             "learning_rate": recipe.learning_rate,
@@ -125,7 +124,7 @@ class FineTune:
             settings["stages"] = [stage.method for stage in stages]
         if self._cost(stages, recipe.epochs, dev_rows=len(dev)) > self.budget_tokens:
             settings["over_budget"] = "one epoch a seed is the least there is"
-        asked = [answer for p in run.points for answer in p.answers]
+        asked = [answer for p in run.points for answer in p.runner.answers]
         return FittedPrompt(
             engine=self.engine,
             strategy=replace(strategy, adapters={1: point.adapter}),
@@ -134,18 +133,20 @@ class FineTune:
                 settings=settings,
                 seconds=time.perf_counter() - began,
                 tokens={**spent(asked), "trained": run.tokens},
-                dev_answers={1: texts(point.answers)},
+                dev_answers={1: self.race.dev_answers(point.runner)},
                 artifact={1: str(point.adapter)},
                 trials=tuple(
                     {
                         "learning_rate": recipe.learning_rate,
                         "epochs": p.epochs,
-                        "dev": round(p.quality, 4),
-                        "dev_examples": len(p.answers),
+                        "dev": round(self.race.quality(p.runner), 4),
+                        "dev_examples": len(p.runner.answers),
+                        **({"out_after": p.out_after} if p.out_after else {}),
                         "loss": round(p.epoch.loss, 4),
                     }
                     for p in run.points
                 ),
+                stopped=stopped,
             ),
         )
 
@@ -161,11 +162,11 @@ class FineTune:
         tokens = dict(fit.tokens)
         of_epochs, epochs = (_integer(fit.settings, key) for key in ("of_epochs", "epochs"))
         for seed in range(2, seeds + 1):
-            run = self._trained(stages, of_epochs, strategy, dev, seed=seed, only=epochs)
+            run = self._trained(stages, of_epochs, strategy, seed=seed, only=epochs)
             (point,) = run.points
             adapters[seed] = point.adapter
-            on_dev[seed] = texts(point.answers)
-            for kind, count in {**spent(point.answers), "trained": run.tokens}.items():
+            on_dev[seed] = self.race.dev_answers(point.runner)
+            for kind, count in {**spent(point.runner.answers), "trained": run.tokens}.items():
                 tokens[kind] += count
         return FittedPrompt(
             engine=self.engine,
@@ -262,12 +263,14 @@ class FineTune:
         stages: Sequence[Stage],
         epochs: int,
         strategy: PromptStrategy,
-        dev: Sequence[Example],
         *,
         seed: int,
         only: int | None = None,
     ) -> "_Run":
-        """All stages in turn; dev is answered at the points of the last one, or at `only`."""
+        """All stages in turn; dev is answered at the points of the last one, or at `only`.
+
+        The points race: one that is surely too far behind is not asked to the end.
+        """
         adapter: Path | None = None
         tokens = 0
         for stage in stages[:-1]:
@@ -281,7 +284,11 @@ class FineTune:
         training = self._training(last, recipe, adapter, last=True)
         points = [
             self._point(
-                training, number, self._to_epoch(training, number, last.method), strategy, dev
+                training,
+                number,
+                self._to_epoch(training, number, last.method),
+                strategy,
+                raced=only is None,
             )
             for number in (dev_points(epochs) if only is None else [only])
         ]
@@ -338,19 +345,42 @@ class FineTune:
         epochs: int,
         adapter: Path,
         strategy: PromptStrategy,
-        dev: Sequence[Example],
+        *,
+        raced: bool,
     ) -> "_Point":
-        with self.progress.task(f"{self.name}: dev", total=len(dev)) as advance:
-            asked = replace(strategy, adapters={1: adapter})
-            inputs = [example.input for example in dev]
-            answers = asked.ask(self.engine, self.name, inputs, seed=1, advance=advance)
-        return _Point(
-            epochs=epochs,
-            epoch=training.epochs[epochs - 1],
-            adapter=adapter,
-            answers=answers,
-            quality=quality(self.metric, texts(answers), [e.target for e in dev]),
+        runner = self.race.enter(self.name) if raced else Runner(contender=self.name)
+        point = _Point(
+            epochs=epochs, epoch=training.epochs[epochs - 1], adapter=adapter, runner=runner
         )
+        rows = len(self.race.order)
+        with self.progress.task(f"{self.name}: dev", total=rows) as advance:
+            for end in self.race.ends(rows) if raced else [rows]:
+                advance(self._answered(point, end, strategy))
+                if raced and self.race.surely_behind(runner):
+                    advance(rows - end)
+                    return replace(point, out_after=end)
+        return point
+
+    def _answered(self, point: "_Point", end: int, strategy: PromptStrategy) -> int:
+        """Has a point answered so many rows of dev; returns how many were new."""
+        new = self.race.order[len(point.runner.answers) : end]
+        asked = replace(strategy, adapters={1: point.adapter})
+        inputs = [example.input for example in new]
+        self.race.record(point.runner, asked.ask(self.engine, self.name, inputs, seed=1))
+        return len(new)
+
+    def _best(
+        self, points: Sequence["_Point"], strategy: PromptStrategy
+    ) -> tuple["_Point", Stopped | None]:
+        """The best point, the earlier one on ties; where all are out, why.
+
+        A verdict on training is about a model that was asked: it answers all of dev in any case.
+        """
+        still_in = [point for point in points if point.out_after is None]
+        best = max(still_in or points, key=lambda point: self.race.quality(point.runner))
+        stopped = None if still_in else self.race.stopped(best.runner)
+        self._answered(best, len(self.race.order), strategy)
+        return best, stopped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -360,8 +390,9 @@ class _Point:
     epochs: int
     epoch: Epoch
     adapter: Path
-    answers: list[Answer]
-    quality: float
+    runner: Runner
+    out_after: int | None = None
+    """Dev examples after which it was surely too far behind."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from tunewise.chat.prompts import Prompt, instructed, reworded
 from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
+from tunewise.contenders.race import Race
 from tunewise.contenders.search import Candidate, search_and_fit
-from tunewise.metrics.by_name import Metric
 from tunewise.metrics.json_answers import parse_object
 from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
@@ -69,12 +69,12 @@ class TunedPrompt:
     """
 
     engine: Engine
-    metric: Metric
     instruction: str
     kind: Kind
     labels: Sequence[str] | None
     own: Sequence[str]
     budget_tokens: int
+    race: Race
     progress: Progress
     name: str = "prompt"
 
@@ -101,7 +101,6 @@ class TunedPrompt:
             self,
             [Candidate(value=v, settings={"variant": v.name}) for v in variants],
             strategy,
-            dev,
             what="wordings",
             settings=lambda best: _described(best.value),
             began=began,

@@ -8,9 +8,9 @@ from functools import cached_property
 from tunewise.chat.prompts import Prompt, instructed, reworded
 from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
 from tunewise.contenders.protocol import NotApplicable
+from tunewise.contenders.race import Race
 from tunewise.contenders.search import Candidate, search_and_fit
 from tunewise.data.documents.document import Document
-from tunewise.metrics.by_name import Metric
 from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
 from tunewise.retrieval.chunk import SIZES, chunk
@@ -105,10 +105,10 @@ class Rag:
     """
 
     engine: Engine
-    metric: Metric
     instruction: str
     library: Library | None
     budget_tokens: int
+    race: Race
     progress: Progress
     name: str = "rag"
 
@@ -141,7 +141,7 @@ class Rag:
             return {**best.settings, "retrieval": recall}
 
         return search_and_fit(
-            self, candidates, strategy, dev, what="settings", settings=settings, began=began
+            self, candidates, strategy, what="settings", settings=settings, began=began
         )
 
 

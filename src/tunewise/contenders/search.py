@@ -1,28 +1,26 @@
-"""Chooses among ways to ask by successive halving on dev, within a budget of tokens.
+"""Chooses among ways to ask, on dev, within a budget of tokens.
 
-Every candidate answers a quarter of dev, the better half goes on to half of dev, the best of those
-to all of it (Jamieson & Talwalkar 2016, arXiv:1502.07943).
+Settings answer dev block by block, all together. One that is surely further behind the best of all
+contenders than a gain that is worth a training is out (`race`); of the others the better half goes
+on to twice as many rows (successive halving, Jamieson & Talwalkar 2016, arXiv:1502.07943).
 """
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from tunewise.contenders.answering import FittedPrompt, PromptStrategy, spent, texts
-from tunewise.metrics.by_name import Metric, quality
+from tunewise.contenders.answering import FittedPrompt, PromptStrategy, ask_together, spent
+from tunewise.contenders.race import FIRST, Race, Runner
 from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
-from tunewise.types import Answer, Example, Fit, JsonValue
+from tunewise.types import Answer, Example, Fit, JsonValue, Stopped
 
 T = TypeVar("T")
 
-SHARES = (0.25, 0.5, 1.0)
-"""Part of dev that each round answers."""
-MIN_COUNT = 12
-"""Dev examples of the first round at least, as far as there are so many."""
+Ask = Callable[[Sequence[T], Sequence[Sequence[Example]]], list[list[Answer]]]
+"""(values, the examples that each is asked) -> one answer to each example of each value."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,13 +38,16 @@ class Choice(Generic[T]):
 
     candidate: Candidate[T]
     dev_answers: tuple[str | None, ...]
-    """Of the winner, to every dev example in dev order; None where it crashed."""
+    """Of the winner, to every dev example in dev order; None where it crashed. Empty where even
+    the winner was stopped."""
     tokens: Mapping[str, int]
     """Spent by all candidates together."""
     trials: tuple[Mapping[str, JsonValue], ...]
     """Every candidate with its dev quality and the number of dev examples it saw."""
     exhausted: bool
     """Whether the budget ended the search early."""
+    stopped: Stopped | None
+    """Set where every candidate is surely too far behind."""
 
 
 class Searcher(Protocol):
@@ -63,13 +64,13 @@ class Searcher(Protocol):
         ...
 
     @property
-    def metric(self) -> Metric:
-        """What it is judged by."""
+    def budget_tokens(self) -> int:
+        """Tokens that its search may take, prefilled and generated."""
         ...
 
     @property
-    def budget_tokens(self) -> int:
-        """Tokens that its search may take, prefilled and generated."""
+    def race(self) -> Race:
+        """Where its settings run."""
         ...
 
     @property
@@ -78,108 +79,155 @@ class Searcher(Protocol):
         ...
 
 
-@dataclass
-class _Trial(Generic[T]):
+@dataclass(eq=False)
+class Trial(Generic[T]):
+    """A candidate under way."""
+
     candidate: Candidate[T]
-    answers: dict[str, Answer] = field(default_factory=dict[str, Answer])
-    quality: float = 0.0
+    runner: Runner
+    out: bool = False
+    """Whether it is surely too far behind."""
 
 
-def choose(
-    candidates: Sequence[Candidate[T]],
-    ask: Callable[[T, Sequence[Example]], list[Answer]],
-    dev: Sequence[Example],
-    *,
-    metric: Metric,
-    budget_tokens: int,
-    advance: Callable[[int], None] = lambda units: None,
-) -> Choice[T]:
-    """The candidate with the best dev quality; the earlier one on ties.
+@dataclass(kw_only=True)
+class Search(Generic[T]):
+    """One contender's candidates in the race."""
 
-    Args:
-        candidates: in order of preference (simplest first), at least one.
-        ask: (value, examples) -> one answer each.
-        dev: at least one example.
-        metric: what to maximise.
-        budget_tokens: prompt and completion tokens; when they are used up, the round at hand is
-            the last but for the winner's own answers to the rest of dev.
-        advance: informed of each answer asked for.
-    """
-    order = sorted(dev, key=lambda e: hashlib.sha256(e.id.encode()).digest())
-    trials = [_Trial(candidate=candidate) for candidate in candidates]
-    left = trials
-    exhausted = False
-    for share in SHARES:
-        seen = order[: max(math.ceil(share * len(order)), min(MIN_COUNT, len(order)))]
-        for trial in left:
-            _extend(trial, seen, ask, metric, advance)
-        last = share == SHARES[-1]
-        exhausted = exhausted or (not last and _total(trials) >= budget_tokens)
-        left = _best(left, 1 if exhausted or last else math.ceil(len(left) / 2))
-    (winner,) = left
-    _extend(winner, order, ask, metric, advance)
-    return Choice(
-        candidate=winner.candidate,
-        dev_answers=texts([winner.answers[example.id] for example in dev]),
-        tokens=spent([answer for trial in trials for answer in trial.answers.values()]),
-        trials=tuple(
-            {
-                **trial.candidate.settings,
-                "dev": round(trial.quality, 4),
-                "dev_examples": len(trial.answers),
-            }
-            for trial in trials
-        ),
-        exhausted=exhausted,
-    )
+    name: str
+    """The contender's."""
+    race: Race
+    ask: Ask[T]
+    budget_tokens: int
+    """Prompt and completion tokens; when they are used up, only the best so far goes on."""
+    advance: Callable[[int], None] = lambda units: None
+    """Informed of each answer asked for."""
+    trials: list[Trial[T]] = field(default_factory=list[Trial[T]])
+    early: bool = False
+    """Whether the budget ended the search before its time."""
+
+    def enter(self, candidates: Sequence[Candidate[T]]) -> list[Trial[T]]:
+        """Lets candidates take part."""
+        new = [Trial(candidate, self.race.enter(self.name)) for candidate in candidates]
+        self.trials += new
+        return new
+
+    def run(self, trials: Sequence[Trial[T]], upto: int) -> list[Trial[T]]:
+        """Those of the trials that are still in after so many rows, in their order."""
+        left = [trial for trial in trials if not trial.out]
+        for end in self.race.ends(upto):
+            moving = [trial for trial in left if len(trial.runner.answers) < end]
+            self._ask(moving, end)
+            for trial in moving:
+                trial.out = self.race.surely_behind(trial.runner)
+            left = [trial for trial in left if not trial.out]
+        return left
+
+    def halve(self, candidates: Sequence[Candidate[T]]) -> list[Trial[T]]:
+        """The best candidate after all rows, or none where all are out.
+
+        Where none of several candidates gives a single right answer to the first rows, the first
+        of them alone goes on.
+        """
+        left = self.enter(candidates)
+        if len(left) > 1:
+            left = self.run(left, FIRST)
+            if left and not any(score for trial in left for score in trial.runner.scores):
+                left = left[:1]
+        everything = len(self.race.order)
+        for size, keep in schedule(len(left), everything):
+            left = self.run(left, size)
+            self.early = self.early or (self.exhausted and len(left) > 1 and size < everything)
+            left = self.best(left, 1 if self.early else keep)
+        return left
+
+    def best(self, trials: Sequence[Trial[T]], count: int) -> list[Trial[T]]:
+        """The best `count` of trials with as many rows, the earlier ones on ties, in order."""
+        quality = [self.race.quality(trial.runner) for trial in trials]
+        places = sorted(range(len(trials)), key=lambda n: -quality[n])[:count]
+        return [trials[n] for n in sorted(places)]
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the budget is used up."""
+        asked = (answer for trial in self.trials for answer in trial.runner.answers)
+        return sum(answer.usage.total for answer in asked) >= self.budget_tokens
+
+    def chosen(self, left: Sequence[Trial[T]]) -> Choice[T]:
+        """What the search found.
+
+        Args:
+            left: the winner, which answered every row; nothing where all candidates are out.
+        """
+        race = self.race
+        winner = left[0] if left else self._last()
+        stopped = None if left else race.stopped(winner.runner)
+        if stopped and race.to_the_end:
+            self._ask([winner], len(race.order))
+            stopped = None
+        return Choice(
+            candidate=winner.candidate,
+            dev_answers=() if stopped else race.dev_answers(winner.runner),
+            tokens=spent([answer for trial in self.trials for answer in trial.runner.answers]),
+            trials=tuple(self._told(trial) for trial in self.trials),
+            exhausted=self.early,
+            stopped=stopped,
+        )
+
+    def _last(self) -> Trial[T]:
+        """Of those that are out, the best of those that got furthest."""
+        furthest = max(len(trial.runner.answers) for trial in self.trials)
+        last = [trial for trial in self.trials if len(trial.runner.answers) == furthest]
+        return self.best(last, 1)[0]
+
+    def _ask(self, trials: Sequence[Trial[T]], end: int) -> None:
+        """Has each of the trials answered so many rows."""
+        if not trials:
+            return
+        new = [self.race.order[len(trial.runner.answers) : end] for trial in trials]
+        given = self.ask([trial.candidate.value for trial in trials], new)
+        for trial, answers in zip(trials, given, strict=True):
+            self.race.record(trial.runner, answers)
+            self.advance(len(answers))
+
+    def _told(self, trial: Trial[T]) -> Mapping[str, JsonValue]:
+        seen = len(trial.runner.answers)
+        return {
+            **trial.candidate.settings,
+            "dev": round(self.race.quality(trial.runner), 4),
+            "dev_examples": seen,
+            **({"out_after": seen} if trial.out else {}),
+        }
 
 
-def rounds(candidates: int, dev: int) -> int:
-    """Answers that `choose` will ask for: what its progress counts to."""
+def schedule(candidates: int, rows: int) -> list[tuple[int, int]]:
+    """Successive halving: (rows answered by the end of a round, candidates that go on)."""
+    rounds = max(1, math.ceil(math.log2(max(1, candidates))))
+    found: list[tuple[int, int]] = []
+    left = candidates
+    for number in range(rounds - 1, -1, -1):
+        left = max(1, math.ceil(left / 2))
+        found.append((max(math.ceil(rows / 2**number), min(FIRST, rows)), left))
+    return found
+
+
+def most_answers(candidates: int, rows: int) -> int:
+    """Answers that halving asks for where none is out: what its progress counts to."""
     total, left, seen = 0, candidates, 0
-    for share in SHARES:
-        size = max(math.ceil(share * dev), min(MIN_COUNT, dev))
+    for size, keep in schedule(candidates, rows):
         total += left * (size - seen)
-        left, seen = max(1, math.ceil(left / 2)), size
+        left, seen = keep, size
     return total
-
-
-def _best(trials: Sequence[_Trial[T]], count: int) -> list[_Trial[T]]:
-    """The best `count`, the earlier ones on ties, in their former order."""
-    places = sorted(range(len(trials)), key=lambda n: -trials[n].quality)[:count]
-    return [trials[n] for n in sorted(places)]
-
-
-def _extend(
-    trial: _Trial[T],
-    examples: Sequence[Example],
-    ask: Callable[[T, Sequence[Example]], list[Answer]],
-    metric: Metric,
-    advance: Callable[[int], None],
-) -> None:
-    new = [example for example in examples if example.id not in trial.answers]
-    if not new:
-        return
-    for answer in ask(trial.candidate.value, new):
-        trial.answers[answer.example_id] = answer
-    given = texts([trial.answers[example.id] for example in examples])
-    trial.quality = quality(metric, given, [example.target for example in examples])
-    advance(len(new))
-
-
-def _total(trials: Sequence[_Trial[T]]) -> int:
-    return sum(answer.usage.total for trial in trials for answer in trial.answers.values())
 
 
 def search_and_fit(
     contender: Searcher,
     candidates: Sequence[Candidate[T]],
     strategy: Callable[[T], PromptStrategy],
-    dev: Sequence[Example],
     *,
     what: str,
     settings: Callable[[Candidate[T]], Mapping[str, JsonValue]],
     began: float,
+    walk: Callable[[Search[T]], list[Trial[T]]] | None = None,
 ) -> FittedPrompt:
     """The contender with its best candidate.
 
@@ -187,24 +235,40 @@ def search_and_fit(
         contender: who searches.
         candidates: in order of preference, at least one.
         strategy: how a candidate asks.
-        dev: at least one example.
         what: what the candidates are, for the progress: `wordings`.
         settings: the winner's settings as the report shows them.
         began: when the contender's fit began, on the clock of `time.perf_counter`, seconds.
+        walk: goes through the candidates in a way of its own; None: halving.
     """
-    total = rounds(len(candidates), len(dev))
-    label = f"{contender.name}: {len(candidates)} {what}"
+    race = contender.race
+    many = len(candidates) > 1
+    label = f"{contender.name}: {len(candidates)} {what}" if many else f"{contender.name}: dev"
+    total = most_answers(len(candidates), len(race.order))
+    done = 0
     with contender.progress.task(label, total=total) as advance:
-        choice = choose(
-            candidates,
-            lambda value, some: strategy(value).ask(
-                contender.engine, contender.name, [example.input for example in some], seed=0
-            ),
-            dev,
-            metric=contender.metric,
+
+        def tell(answers: int) -> None:
+            nonlocal done
+            advance(min(answers, total - done))
+            done = min(total, done + answers)
+
+        def ask(values: Sequence[T], rows: Sequence[Sequence[Example]]) -> list[list[Answer]]:
+            asked = [
+                (strategy(value), [example.input for example in some])
+                for value, some in zip(values, rows, strict=True)
+            ]
+            return ask_together(contender.engine, contender.name, asked)
+
+        search: Search[T] = Search(
+            name=contender.name,
+            race=race,
+            ask=ask,
             budget_tokens=contender.budget_tokens,
-            advance=advance,
+            advance=tell,
         )
+        left = walk(search) if walk else search.halve(candidates)
+        choice = search.chosen(left)
+        tell(total - done)
     chosen = dict(settings(choice.candidate))
     if choice.exhausted:
         chosen["stopped"] = "by the budget"
@@ -216,7 +280,8 @@ def search_and_fit(
             settings=chosen,
             seconds=time.perf_counter() - began,
             tokens=choice.tokens,
-            dev_answers={0: choice.dev_answers},
+            dev_answers={} if choice.stopped else {0: choice.dev_answers},
             trials=choice.trials,
+            stopped=choice.stopped,
         ),
     )

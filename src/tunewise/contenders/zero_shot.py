@@ -1,21 +1,17 @@
 """The instruction alone, in the person's own words. Nothing is chosen."""
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tunewise.chat.prompts import Prompt, instructed
-from tunewise.contenders.answering import (
-    FittedPrompt,
-    PromptStrategy,
-    answer_limit,
-    spent,
-    texts,
-)
-from tunewise.metrics.by_name import Metric
+from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
+from tunewise.contenders.race import Race
+from tunewise.contenders.search import Candidate, search_and_fit
 from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
-from tunewise.types import Example, Fit, Input
+from tunewise.types import Example, Input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +19,11 @@ class ZeroShot:
     """Asks with the instruction as the system turn."""
 
     engine: Engine
-    metric: Metric
     instruction: str
+    race: Race
     progress: Progress
+    budget_tokens: int = sys.maxsize
+    """Nothing is searched, so that there is nothing to save."""
     name: str = "zero_shot"
 
     def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> FittedPrompt:
@@ -38,18 +36,12 @@ class ZeroShot:
                 for item in inputs
             ]
 
-        strategy = PromptStrategy(prompts=prompts, max_tokens=answer_limit(self.engine, train))
-        with self.progress.task(f"{self.name}: dev", total=len(dev)) as advance:
-            inputs = [example.input for example in dev]
-            answers = strategy.ask(self.engine, self.name, inputs, seed=0, advance=advance)
-        return FittedPrompt(
-            engine=self.engine,
-            strategy=strategy,
-            fit=Fit(
-                contender=self.name,
-                settings={"instruction": self.instruction},
-                seconds=time.perf_counter() - began,
-                tokens=spent(answers),
-                dev_answers={0: texts(answers)},
-            ),
+        limit = answer_limit(self.engine, train)
+        return search_and_fit(
+            self,
+            [Candidate(value=self.instruction, settings={"instruction": self.instruction})],
+            lambda _: PromptStrategy(prompts=prompts, max_tokens=limit),
+            what="instruction",
+            settings=lambda one: one.settings,
+            began=began,
         )

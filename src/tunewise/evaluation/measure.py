@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tunewise.decision.plan import Measured
-from tunewise.metrics.by_name import CRASHED
-from tunewise.metrics.metric import Aggregate, Metric
-from tunewise.statistics.intervals import FloatArray, IntArray
-from tunewise.statistics.jackknife import Statistic
+from tunewise.metrics.by_name import over_rows
+from tunewise.metrics.metric import Metric
+from tunewise.statistics.intervals import FloatArray
 
 
 def measure(
@@ -44,7 +43,7 @@ def measure(
         scores={seed: _scores(metric, given, targets) for seed, given in answers.items()},
         aggregate=None
         if metric.aggregate is None
-        else {seed: _over(metric.aggregate, given, targets) for seed, given in answers.items()},
+        else {seed: over_rows(metric.aggregate, given, targets) for seed, given in answers.items()},
     )
 
 
@@ -57,14 +56,3 @@ def _scores(metric: Metric, answers: Sequence[str | None], targets: Sequence[str
         ],
         dtype=np.float64,
     )
-
-
-def _over(aggregate: Aggregate, answers: Sequence[str | None], targets: Sequence[str]) -> Statistic:
-    """The aggregate as a function of row indices."""
-    given = [CRASHED if answer is None else answer for answer in answers]
-
-    def of(rows: IntArray) -> float:
-        chosen = [int(row) for row in rows]
-        return aggregate([given[row] for row in chosen], [targets[row] for row in chosen])
-
-    return of

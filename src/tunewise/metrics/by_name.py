@@ -9,17 +9,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tunewise.errors import UserError
 from tunewise.metrics.custom import own_metric_function
 from tunewise.metrics.json_metrics import exact_match, json_fields, valid_json
 from tunewise.metrics.label_metrics import label_metric
-from tunewise.metrics.metric import Judgement, Metric
+from tunewise.metrics.metric import Aggregate, Judgement, Metric
 from tunewise.metrics.set_metrics import set_metric
 from tunewise.metrics.text_metrics import chrf, rouge_l, token_f1
 from tunewise.project.settings import METRICS
 from tunewise.text.answer_text import Pair, answer_proper, asks_for_mark, closes_with_mark
 from tunewise.types import Answer, Kind, Score
+
+if TYPE_CHECKING:
+    from tunewise.statistics.intervals import IntArray
+    from tunewise.statistics.jackknife import Statistic
 
 CRASHED = ""
 """What an answer that crashed reads as where a metric needs a text: never right by itself."""
@@ -171,6 +176,25 @@ def quality(metric: Metric, answers: Sequence[str | None], targets: Sequence[str
         for answer, target in zip(answers, targets, strict=True)
     ]
     return math.fsum(values) / len(values)
+
+
+def over_rows(
+    aggregate: Aggregate, answers: Sequence[str | None], targets: Sequence[str]
+) -> "Statistic":
+    """An aggregate as a function of row indices.
+
+    Args:
+        aggregate: of a metric that is no mean.
+        answers: one text per target; None for an answer that crashed, which counts as wrong.
+        targets: the answers wanted.
+    """
+    given = [CRASHED if answer is None else answer for answer in answers]
+
+    def of(rows: "IntArray") -> float:
+        chosen = [int(row) for row in rows]
+        return aggregate([given[row] for row in chosen], [targets[row] for row in chosen])
+
+    return of
 
 
 def _score_answer(metric: Metric, answer: Answer, targets: Mapping[str, str]) -> Score:

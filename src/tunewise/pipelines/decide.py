@@ -4,32 +4,33 @@ Contenders are fitted on train and dev; incumbent, challenger and the one compar
 are written down; only then is test opened, once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import cast
 
 from tunewise.contenders.answering import texts
 from tunewise.contenders.build import ContenderSet, Resources, contender_set
-from tunewise.contenders.protocol import Contender, Fitted, NotApplicable
+from tunewise.contenders.protocol import Fitted
+from tunewise.contenders.race import Race
 from tunewise.data.prepare import Prepared
 from tunewise.data.read_log import SHOWN
-from tunewise.decision.plan import Measured, Plan
-from tunewise.decision.rule import Demands, choose_plan, decide, futile
+from tunewise.decision.plan import Measured
+from tunewise.decision.rule import Demands, decide
 from tunewise.errors import UserError
 from tunewise.evaluation.collect import AnswerFile, collect
 from tunewise.evaluation.latency import REQUESTS, WARM_UP, ServedLatency, measure_latency
-from tunewise.evaluation.measure import measure
 from tunewise.exporting.model_card import ship
-from tunewise.metrics.by_name import Metric, metric_named, score_answers, side_metrics
+from tunewise.metrics.by_name import metric_named, score_answers, side_metrics
 from tunewise.metrics.custom import own_metric_file
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.cached import JournalEngine
 from tunewise.models.engines.open import EngineOpener, Opened, open_ceiling, open_engine
 from tunewise.models.engines.protocol import Engine
-from tunewise.pipelines.estimate import Forecast, forecast, usual
+from tunewise.pipelines.estimate import forecast, usual
+from tunewise.pipelines.fitting import Fits, Job, fit_all, measured
 from tunewise.pipelines.reading import Read, read_for_decide
 from tunewise.progress import Progress
 from tunewise.project.derived import budget_tokens
@@ -43,38 +44,9 @@ from tunewise.runs.ledger import Uses, check_ledger, note_use
 from tunewise.runs.made_from import MadeFrom
 from tunewise.runs.read import read_run
 from tunewise.runs.records import dump
-from tunewise.runs.schema import PLAN, SCORE, VERDICT, Latency, WrittenPlan
+from tunewise.runs.schema import SCORE, VERDICT, Latency
 from tunewise.storage import file_sha256, read_lines, shortened, write_json, write_lines
-from tunewise.types import Answer, Example, Fit
-from tunewise.wording import in_points
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What every step of one run shares."""
-
-    prepared: Prepared
-    metric: Metric
-    field: ContenderSet
-    run: RunFolder
-    progress: Progress
-    shares: Forecast
-    """What each stage weighs in the bar of the whole run."""
-    done: Callable[[int], None]
-    """Advances that bar."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fits:
-    """What fitting on train and dev gave."""
-
-    fitted: Mapping[str, Fitted]
-    skipped: Mapping[str, str]
-    """Contender -> why it did not run."""
-    plan: Plan
-    futile: bool
-    """Whether dev showed that training is not worth further seeds."""
-    notes: tuple[str, ...]
+from tunewise.types import Answer
 
 
 def run_decide(
@@ -128,10 +100,18 @@ def run_decide(
         )
         engine = JournalEngine(opened.engine, run.file("fit-answers.jsonl"))
         others = {n: JournalEngine(c, run.file(f"fit-{n}.jsonl")) for n, c in ceilings.items()}
+        race = Race(
+            prepared.splits.dev,
+            metric=metric,
+            units=prepared.splits.units_of(prepared.splits.dev),
+            margin=project.decision.minimum_gain,
+            to_the_end=project.contenders.finish,
+        )
         resources = Resources(
             engine=engine,
             model=opened.model,
             metric=metric,
+            race=race,
             folder=run.file("training"),
             progress=progress,
             places=prepared.places,
@@ -156,6 +136,7 @@ def run_decide(
                 prepared=prepared,
                 metric=metric,
                 field=field,
+                race=race,
                 run=run,
                 progress=progress,
                 shares=shares,
@@ -204,79 +185,6 @@ def refuse_untrainable(job: Job) -> None:
     more = [f"{len(lines) - SHOWN} more rows like these."] if len(lines) > SHOWN else []
     if lines:
         raise UserError.together([*lines[:SHOWN], *more])
-
-
-def fit_all(job: Job) -> Fits:
-    """Fits everyone on train and dev, decides who trains further seeds, and writes plan.json."""
-    field, prepared, run, progress = job.field, job.prepared, job.run, job.progress
-    train, dev = prepared.splits.train, prepared.splits.dev
-    minimum_gain = prepared.project.decision.minimum_gain
-    seeds = prepared.project.training.seeds
-    fitted: dict[str, Fitted] = {}
-    on_dev: dict[str, Measured] = {}
-    skipped = dict(field.skipped)
-    notes: list[str] = []
-
-    def fit(contender: Contender) -> None:
-        try:
-            with run.timed(contender.name):
-                found = contender.fit(train, dev)
-            keep(contender.name, found)
-            run.event("fitted", contender=contender.name)
-        except NotApplicable as reason:
-            skipped[contender.name] = reason.reason
-            progress.note(f"{contender.name}: skipped, {reason.reason}")
-
-    def keep(name: str, found: Fitted) -> None:
-        fitted[name] = found
-        on_dev[name] = _on_dev(job, name, found.fit)
-
-    def plan() -> Plan:
-        measured = list(on_dev.values())
-        return choose_plan(measured, minimum_gain=minimum_gain, seeds_wanted=seeds)
-
-    for contender in field.untrained.values():
-        fit(contender)
-        job.done(job.shares.share(contender.name, "fit"))
-    incumbent = plan().incumbent if fitted else None
-    for contender in field.trained.values():
-        fit(contender)
-        job.done(job.shares.share(contender.name, "fit"))
-    challenger = plan().challenger if fitted else None
-    hopeless = False
-    if challenger is not None and seeds > 1:
-        first = fitted[challenger]
-        if incumbent is not None:
-            hopeless = futile(
-                on_dev[challenger],
-                on_dev[incumbent],
-                minimum_gain=minimum_gain,
-                groups=prepared.splits.units_of(dev),
-            )
-        others = [n for n in field.trained if n in fitted and n != challenger]
-        if hopeless:
-            notes.append(
-                f"Seeds 2 to {seeds} were skipped: dev already shows that {challenger} does not "
-                f"gain {in_points(minimum_gain)} over {incumbent}."
-            )
-        else:
-            with run.timed(challenger):
-                tuned = field.trained[challenger]
-                further = tuned.replicate(first, train, dev, seeds=seeds)
-            keep(challenger, further)
-        job.done(job.shares.share(challenger, "seeds"))
-        notes += [
-            f"{name} was trained once: {challenger} does better on dev, so that further seeds of "
-            f"{name} could not change the verdict."
-            for name in others
-            if not hopeless
-        ]
-    # Named while every trained contender had one seed: further seeds of its own do not undo it.
-    final = replace(plan(), challenger=challenger)
-    plan_file = WrittenPlan(**asdict(final), futile=hopeless)
-    write_json(run.file("plan.json"), dump(PLAN, plan_file))
-    run.event("planned", incumbent=final.incumbent, challenger=final.challenger)
-    return Fits(fitted=fitted, skipped=skipped, plan=final, futile=hopeless, notes=tuple(notes))
 
 
 def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
@@ -351,6 +259,7 @@ def conclude(
         use=uses.look,
         entries=entries,
         skipped=fits.skipped,
+        stopped=fits.stopped,
         verdict=verdict,
         engine=opened.engine.name,
         engine_why=opened.why,
@@ -372,34 +281,16 @@ def _shown_again(run: RunFolder, progress: Progress) -> Path:
     return run.path
 
 
-def _on_dev(job: Job, name: str, fit: Fit) -> Measured:
-    return _measure(job, name, fit.dev_answers, job.prepared.splits.dev)
-
-
 def _on_test(
     job: Job, name: str, answers: Mapping[int, Sequence[Answer]], ships: int, latency: Latency
 ) -> Measured:
     given = {seed: texts(some) for seed, some in answers.items()}
     spent = [one.usage.total for one in answers[ships]]
     return replace(
-        _measure(job, name, given, job.prepared.splits.test),
+        measured(job, name, given, job.prepared.splits.test),
         latency_p50_ms=latency.p50,
         latency_high_ms=latency.p50_high,
         tokens=fmean(spent),
-    )
-
-
-def _measure(
-    job: Job, name: str, answers: Mapping[int, Sequence[str | None]], rows: Sequence[Example]
-) -> Measured:
-    """One contender on dev or test: the same quality on both."""
-    return measure(
-        name,
-        answers,
-        [example.target for example in rows],
-        job.metric,
-        trained=name in job.field.trained,
-        ceiling=not job.field.ceilings.get(name, True),
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from tunewise.chat.tokenize import answer_tokens
 from tunewise.contenders.few_shot import COUNTS
-from tunewise.contenders.search import rounds
+from tunewise.contenders.search import most_answers
 from tunewise.data.prepare import Prepared
 from tunewise.errors import UserError
 from tunewise.evaluation.latency import REQUESTS, WARM_UP
@@ -265,8 +265,9 @@ def _asking(
     shown = {"few_shot": fmean(COUNTS[-3:]) * row, "rag": 1.4 * fmean(w * k for w, k in SIZES)}
     prompt = size.asked + shown.get(name, 0.0)
     tried = size.asked + fmean(COUNTS) * row if name == "few_shot" else prompt
-    wordings = {"zero_shot": 1, "prompt": 9, "few_shot": 2 * len(COUNTS), "rag": 3 * len(SIZES)}
-    answers = rounds(wordings[name], dev)
+    wordings = {"zero_shot": 1, "prompt": 9, "rag": 3 * len(SIZES)}
+    # few_shot compares about four settings on half of dev.
+    answers = 2.5 * dev if name == "few_shot" else most_answers(wordings[name], dev)
     request = _batched(prompt, size.answered, rate)
     affordable = budget_tokens(project) / max(1.0, tried + size.answered)
     return Counted(

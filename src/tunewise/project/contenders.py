@@ -44,7 +44,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
         asks=True,
         looks_up=True,
     ),
-    "classifier": BuiltIn(in_words="a small classifier", fit=2.0, test=1.0),
+    "classifier": BuiltIn(in_words="a small classifier", fit=1.5, test=1.0),
     "rag": BuiltIn(
         in_words="the model with passages of your documents in its prompt",
         fit=12.0,
@@ -82,3 +82,8 @@ BUILT_IN: Mapping[str, BuiltIn] = {
 def simplicity(name: str) -> int:
     """The rank of a contender, 0 for the simplest; one of another name (an endpoint) comes last."""
     return list(BUILT_IN).index(name) if name in BUILT_IN else len(BUILT_IN)
+
+
+def effort(name: str) -> float:
+    """What a contender's fit takes beside that of others; one of another name comes last of all."""
+    return BUILT_IN[name].fit if name in BUILT_IN else max(one.fit for one in BUILT_IN.values())

@@ -245,6 +245,8 @@ class Contenders(_Section):
     """Tokens that each contender may spend on fitting: prefilled, generated and trained."""
     limit: Annotated[int, within(1, _MOST)] | None = None
     """Examples used at most, all splits together."""
+    finish: Flag = False
+    """Whether contenders that dev shows to be too far behind are asked on test all the same."""
     endpoints: tuple[Endpoint, ...] = ()
     """The `[contenders.NAME]` tables that take part."""
 

@@ -64,7 +64,7 @@ def verdict_html(run: Run) -> str:
         for one in ranked(run)
     )
     skipped = Markup("").join(
-        Markup("<br>{} did not run: {}").format(one.name, one.skipped) for one in run.skipped
+        Markup("<br>{} {}").format(one.name, one.sentence) for one in run.skipped
     )
     told = summary(run)
     sentences = [text for text in (told.gain, told.request, told.next) if text]

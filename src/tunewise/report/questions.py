@@ -94,9 +94,13 @@ def _enough_without(run: Run) -> Question:
     question = "Are prompting, few-shot and retrieval enough?"
     ways = [c for name in _UNTRAINED_WAYS if (c := run.contender(name))]
     text = f"Without training: {'; '.join(map(_score, ways))}." if ways else ""
-    missing = [f"{c.name} ({c.skipped})" for c in run.skipped if c.name in _UNTRAINED_WAYS]
-    if missing:
-        text += f" Not run: {'; '.join(missing)}."
+    apart = [c for c in run.skipped if c.name in _UNTRAINED_WAYS]
+    for label, group in (
+        ("Stopped on dev", [c for c in apart if c.stopped]),
+        ("Not run", [c for c in apart if not c.stopped]),
+    ):
+        if group:
+            text += f" {label}: {'; '.join(f'{c.name} ({c.skipped})' for c in group)}."
     rival, gain = run.rival, run.gain
     if rival is None or gain is None:
         return Question(

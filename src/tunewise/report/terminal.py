@@ -52,7 +52,7 @@ def render_verdict(run: Run, console: Console) -> None:
             said = chose(contender, longest=60)
             console.print(Text(f"  {contender.name} chose {said}", style="dim"))
     for contender in run.skipped:
-        line = f"  {contender.name} did not run: {contender.skipped}"
+        line = f"  {contender.name} {contender.sentence}"
         console.print(Text(line, style="dim"))
     console.print()
     _print_verdict(run, console)

@@ -28,6 +28,7 @@ from tunewise.statistics.intervals import Interval, NotComputed
 from tunewise.statistics.paired import rows_of
 from tunewise.text.answer_text import split_thoughts
 from tunewise.types import Answer, Fit, Kind, Splits, Verdict
+from tunewise.wording import out_of_the_race
 
 NOT_MEASURED = (
     "Retention (what general ability the training cost) was not measured in this version.",
@@ -64,6 +65,7 @@ class Finished:
     use: int
     entries: Sequence[Entry]
     skipped: Mapping[str, str]
+    stopped: Mapping[str, Fit]
     verdict: Verdict
     engine: str
     engine_why: str
@@ -90,6 +92,7 @@ def verdict_file(run: Finished) -> VerdictFile:
         task=TaskAsked(instruction=task.instruction, kind=task.kind, metric=task.metric),
         contenders=(
             *(_result(entry, run) for entry in run.entries),
+            *(_stopped(name, fit) for name, fit in run.stopped.items()),
             *(SkippedContender(name=name, skipped=why) for name, why in run.skipped.items()),
         ),
         comparisons=verdict.comparisons,
@@ -175,12 +178,21 @@ def _result(entry: Entry, run: Finished) -> ContenderResult:
         latency=entry.latency,
         cost=_cost(tokens, run.project.prices),
         retrieval=RetrievalRecall(**entry.retrieval) if entry.retrieval else None,
-        fit=FitRecord(
-            seconds=entry.fit.seconds,
-            settings={k: v for k, v in entry.fit.settings.items() if k != "retrieval"},
-            tokens=entry.fit.tokens,
-            trials=entry.fit.trials,
-        ),
+        fit=_fit(entry.fit),
+    )
+
+
+def _stopped(name: str, fit: Fit) -> SkippedContender:
+    why = "" if fit.stopped is None else out_of_the_race(fit.stopped)
+    return SkippedContender(name=name, skipped=why, stopped=fit.stopped, fit=_fit(fit))
+
+
+def _fit(fit: Fit) -> FitRecord:
+    return FitRecord(
+        seconds=fit.seconds,
+        settings={k: v for k, v in fit.settings.items() if k != "retrieval"},
+        tokens=fit.tokens,
+        trials=fit.trials,
     )
 
 

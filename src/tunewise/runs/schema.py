@@ -32,6 +32,7 @@ from tunewise.types import (
     Kind,
     Rule,
     Score,
+    Stopped,
 )
 
 Json: TypeAlias = Annotated[
@@ -177,11 +178,20 @@ class ContenderResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SkippedContender:
-    """A contender that did not run."""
+    """A contender that did not run, or was asked no more."""
 
     name: str
     skipped: str
     """Why."""
+    stopped: Stopped | None = None
+    """What dev showed of it; None: it did not run at all."""
+    fit: FitRecord = FitRecord()
+    """What was spent on it until then."""
+
+    @property
+    def sentence(self) -> str:
+        """`did not run: ...`, or `out after 24 of 55 dev rows: ...`."""
+        return self.skipped if self.stopped else f"did not run: {self.skipped}"
 
 
 def _ran_or_skipped(value: object) -> str:
@@ -218,6 +228,8 @@ class WrittenPlan(Plan):
     """plan.json: all that was decided before test was opened."""
 
     futile: bool
+    stopped: Mapping[str, Stopped] = field(default_factory=dict[str, Stopped])
+    """contender -> why it is not asked on test."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

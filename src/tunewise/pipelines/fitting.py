@@ -1,0 +1,196 @@
+"""Fits everyone on train and dev, and writes down what test will be asked: plan.json.
+
+Contenders run cheapest first; what dev shows to be too far behind the best is asked no more.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+from tunewise.contenders.build import ContenderSet
+from tunewise.contenders.protocol import Contender, Fitted, NotApplicable
+from tunewise.contenders.race import Race
+from tunewise.data.prepare import Prepared
+from tunewise.decision.plan import Measured, Plan, choose_plan, futile
+from tunewise.evaluation.measure import measure
+from tunewise.metrics.by_name import Metric
+from tunewise.pipelines.estimate import Forecast
+from tunewise.progress import Progress
+from tunewise.project.contenders import effort
+from tunewise.runs.folder import RunFolder
+from tunewise.runs.records import dump
+from tunewise.runs.schema import PLAN, WrittenPlan
+from tunewise.storage import write_json
+from tunewise.types import Example, Fit
+from tunewise.wording import in_points, out_of_the_race
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What every step of one run shares."""
+
+    prepared: Prepared
+    metric: Metric
+    field: ContenderSet
+    race: Race
+    """Who answered what on dev."""
+    run: RunFolder
+    progress: Progress
+    shares: Forecast
+    """What each stage weighs in the bar of the whole run."""
+    done: Callable[[int], None]
+    """Advances that bar."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fits:
+    """What fitting on train and dev gave."""
+
+    fitted: Mapping[str, Fitted]
+    """Contenders that are asked on test."""
+    skipped: Mapping[str, str]
+    """Contender -> why it did not run."""
+    stopped: Mapping[str, Fit]
+    """Contenders that dev showed to be too far behind."""
+    plan: Plan
+    futile: bool
+    """Whether dev showed that training is not worth further seeds."""
+    notes: tuple[str, ...]
+
+
+def fit_all(job: Job) -> Fits:
+    """Fits everyone on train and dev, decides who trains further seeds, and writes plan.json."""
+    fitting = _Fitting(job)
+    field = job.field
+    for contender in sorted(field.untrained.values(), key=lambda one: effort(one.name)):
+        fitting.fit(contender)
+    fitting.drop(field.untrained)
+    incumbent = fitting.plan().incumbent if fitting.fitted else None
+    for contender in sorted(field.trained.values(), key=lambda one: effort(one.name)):
+        fitting.fit(contender)
+    trained = [name for name in field.trained if name in fitting.fitted]
+    if any(fitting.fitted[name].fit.stopped is None for name in trained):
+        fitting.drop(trained)
+    challenger = fitting.plan().challenger if fitting.fitted else None
+    hopeless = False
+    if challenger is not None:
+        hopeless = fitting.hopeless(challenger, incumbent)
+        fitting.further_seeds(challenger, incumbent, hopeless=hopeless)
+        fitting.drop([name for name in trained if name != challenger])
+    # Named while every trained contender had one seed: further seeds of its own do not undo it.
+    final = replace(fitting.plan(), challenger=challenger)
+    stopped = {name: fit.stopped for name, fit in fitting.stopped.items() if fit.stopped}
+    plan_file = WrittenPlan(**asdict(final), futile=hopeless, stopped=stopped)
+    write_json(job.run.file("plan.json"), dump(PLAN, plan_file))
+    job.run.event("planned", incumbent=final.incumbent, challenger=final.challenger)
+    order = [*field.untrained, *field.trained]
+    return Fits(
+        fitted={name: fitting.fitted[name] for name in order if name in fitting.fitted},
+        skipped=fitting.skipped,
+        stopped=fitting.stopped,
+        plan=final,
+        futile=hopeless,
+        notes=tuple(fitting.notes),
+    )
+
+
+@dataclass
+class _Fitting:
+    """Who is fitted so far."""
+
+    job: Job
+    fitted: dict[str, Fitted] = field(default_factory=dict[str, Fitted])
+    skipped: dict[str, str] = field(default_factory=dict[str, str])
+    stopped: dict[str, Fit] = field(default_factory=dict[str, Fit])
+    notes: list[str] = field(default_factory=list[str])
+
+    def __post_init__(self) -> None:
+        self.skipped |= self.job.field.skipped
+
+    def fit(self, contender: Contender) -> None:
+        """Fits one contender, unless it cannot be used."""
+        job, name = self.job, contender.name
+        splits = job.prepared.splits
+        try:
+            with job.run.timed(name):
+                found = contender.fit(splits.train, splits.dev)
+        except NotApplicable as reason:
+            self.skipped[name] = reason.reason
+            job.progress.note(f"{name}: skipped, {reason.reason}")
+        else:
+            self.fitted[name] = found
+            job.run.event("fitted", contender=name)
+            if found.fit.stopped:
+                job.progress.note(f"{name}: {out_of_the_race(found.fit.stopped)}")
+            elif job.field.ceilings.get(name, True):
+                job.race.add(name, found.fit.dev_answers[min(found.seeds)])
+        job.done(job.shares.share(name, "fit"))
+
+    def drop(self, names: Sequence[str] | Mapping[str, Contender]) -> None:
+        """Asks those of the contenders no more that are surely too far behind."""
+        for name in list(names):
+            if name in self.fitted and self.fitted[name].fit.stopped:
+                self.stopped[name] = self.fitted.pop(name).fit
+
+    def plan(self) -> Plan:
+        """From dev, of those who are still in."""
+        project = self.job.prepared.project
+        return choose_plan(
+            [self._on_dev(name) for name in self.fitted],
+            minimum_gain=project.decision.minimum_gain,
+            seeds_wanted=project.training.seeds,
+        )
+
+    def hopeless(self, challenger: str, incumbent: str | None) -> bool:
+        """Whether dev shows that the challenger does not gain enough."""
+        prepared = self.job.prepared
+        if incumbent is None or prepared.project.training.seeds == 1:
+            return False
+        return self.fitted[challenger].fit.stopped is not None or futile(
+            self._on_dev(challenger),
+            self._on_dev(incumbent),
+            minimum_gain=prepared.project.decision.minimum_gain,
+            groups=prepared.splits.units_of(prepared.splits.dev),
+        )
+
+    def further_seeds(self, challenger: str, incumbent: str | None, *, hopeless: bool) -> None:
+        """Trains the challenger's other seeds, unless they are not worth it."""
+        job = self.job
+        splits, project = job.prepared.splits, job.prepared.project
+        seeds = project.training.seeds
+        if seeds == 1:
+            return
+        others = [n for n in job.field.trained if n in self.fitted and n != challenger]
+        if hopeless:
+            self.notes.append(
+                f"Seeds 2 to {seeds} were skipped: dev already shows that {challenger} does not "
+                f"gain {in_points(project.decision.minimum_gain)} over {incumbent}."
+            )
+        else:
+            with job.run.timed(challenger):
+                self.fitted[challenger] = job.field.trained[challenger].replicate(
+                    self.fitted[challenger], splits.train, splits.dev, seeds=seeds
+                )
+            self.notes += [
+                f"{name} was trained once: {challenger} does better on dev, so that further seeds "
+                f"of {name} could not change the verdict."
+                for name in others
+            ]
+        job.done(job.shares.share(challenger, "seeds"))
+
+    def _on_dev(self, name: str) -> Measured:
+        answers = self.fitted[name].fit.dev_answers
+        return measured(self.job, name, answers, self.job.prepared.splits.dev)
+
+
+def measured(
+    job: Job, name: str, answers: Mapping[int, Sequence[str | None]], rows: Sequence[Example]
+) -> Measured:
+    """One contender on dev or test: the same quality on both."""
+    return measure(
+        name,
+        answers,
+        [example.target for example in rows],
+        job.metric,
+        trained=name in job.field.trained,
+        ceiling=not job.field.ceilings.get(name, True),
+    )
