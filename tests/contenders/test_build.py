@@ -161,7 +161,7 @@ def test_every_contender_may_spend_the_same_number_of_tokens(
         if hasattr(one, "budget_tokens")
     ]
     assert {one.name for one in spenders} == {
-        "prompt", "few_shot", "rag", "fine_tune", "fine_tune_rag",
+        "zero_shot", "prompt", "few_shot", "rag", "fine_tune", "fine_tune_rag",
     }  # fmt: skip
     assert {getattr(one, "budget_tokens", None) for one in spenders} == {1234}
     assert budget_tokens(load_project(tmp_path)) == 1234

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from places import ROOT
+from scripted_rows import race
 from tunewise.contenders.classifier import Classifier, closed_columns
 from tunewise.contenders.protocol import NotApplicable
 from tunewise.errors import UserError
@@ -61,7 +62,7 @@ def tickets() -> list[Example]:
 
 def test_labels_are_learned_from_the_texts() -> None:
     contender = Classifier(metric=metric_named("accuracy"), load=WordEmbedder)
-    fitted = contender.fit(LABELLED[:8], LABELLED[8:])
+    fitted = contender.fit(LABELLED[:8], race(LABELLED[8:]))
     new = [example(90, "where is the parcel", "").input, example(91, "i want money", "").input]
     answers = fitted.answer(new, seed=0)
     assert [answer.text for answer in answers] == ["delivery", "refund"]
@@ -75,7 +76,7 @@ def test_an_answer_costs_no_tokens_and_its_time_is_measured() -> None:
     contender = Classifier(
         metric=metric_named("accuracy"), load=WordEmbedder, clock=lambda: next(times)
     )
-    fitted = contender.fit(LABELLED, LABELLED[:2])
+    fitted = contender.fit(LABELLED, race(LABELLED[:2]))
     (answer,) = fitted.answer([LABELLED[0].input], seed=0)
     assert fitted.fit.seconds == 1.0
     assert answer.seconds == 0.25
@@ -85,7 +86,9 @@ def test_an_answer_costs_no_tokens_and_its_time_is_measured() -> None:
 
 def test_json_answers_have_a_classifier_for_each_field_and_the_field_order_of_train() -> None:
     rows = tickets()
-    fitted = Classifier(metric=metric_named("json_fields"), load=WordEmbedder).fit(rows, rows[:6])
+    fitted = Classifier(metric=metric_named("json_fields"), load=WordEmbedder).fit(
+        rows, race(rows[:6])
+    )
     (answer,) = fitted.answer([example(90, "tent parcel please", "").input], seed=0)
     assert answer.text == '{"category": "delivery", "urgency": "low", "product": "tent"}'
     assert fitted.fit.settings["values"] == {"category": 2, "urgency": 2, "product": 2}
@@ -98,7 +101,9 @@ def test_a_field_that_some_rows_lack_can_be_left_out_of_an_answer() -> None:
             [("tent", '{"ok": true, "product": "tent"}'), ("parcel", '{"ok": true}')] * 5
         )
     ]
-    fitted = Classifier(metric=metric_named("json_fields"), load=WordEmbedder).fit(rows, rows[:2])
+    fitted = Classifier(metric=metric_named("json_fields"), load=WordEmbedder).fit(
+        rows, race(rows[:2])
+    )
     answers = fitted.answer([rows[0].input, rows[1].input], seed=0)
     assert [answer.text for answer in answers] == [
         '{"ok": true, "product": "tent"}',
@@ -111,7 +116,7 @@ def test_the_strength_is_chosen_on_dev_and_every_trial_is_shown() -> None:
     train = [example(n, "money now", "refund") for n in range(12)]
     train += [example(20 + n, "money now tent", "return") for n in range(3)]
     dev = [example(30, "money now tent", "return"), example(31, "money now", "refund")]
-    fitted = Classifier(metric=metric_named("accuracy"), load=WordEmbedder).fit(train, dev)
+    fitted = Classifier(metric=metric_named("accuracy"), load=WordEmbedder).fit(train, race(dev))
     values = {trial["C"]: trial["dev"] for trial in fitted.fit.trials}
     assert values[1.0] == 0.5
     assert values[300.0] == 1.0
@@ -128,14 +133,14 @@ def test_the_strength_is_the_one_with_the_best_aggregate(metric: str, weak: bool
     dev = [example(30 + n, "money now", "refund") for n in range(5)]
     dev += [example(40 + n, "money now tent", "refund") for n in range(2)]
     dev += [example(50, "money now tent", "return")]
-    fit = Classifier(metric=metric_named(metric), load=WordEmbedder).fit(train, dev).fit
+    fit = Classifier(metric=metric_named(metric), load=WordEmbedder).fit(train, race(dev)).fit
     assert (fit.dev_answers[0][-1] == "return") is weak
     of_weak = {"accuracy": 6 / 8, "macro_f1": round((10 / 12 + 1 / 2) / 2, 4)}
     assert fit.trials[-1]["dev"] == of_weak[metric]
 
 
 def test_no_inputs_give_no_answers() -> None:
-    fitted = Classifier(metric=metric_named("accuracy"), load=WordEmbedder).fit(LABELLED, [])
+    fitted = Classifier(metric=metric_named("accuracy"), load=WordEmbedder).fit(LABELLED, race([]))
     assert fitted.answer([], seed=0) == []
 
 
@@ -180,7 +185,7 @@ def test_without_the_extra_it_does_not_apply_and_says_what_to_install() -> None:
 
     contender = Classifier(metric=metric_named("accuracy"), load=missing)
     with pytest.raises(NotApplicable, match=r"pip install 'tunewise\[dense\]'"):
-        contender.fit(LABELLED, [])
+        contender.fit(LABELLED, race([]))
 
 
 # --- real embeddings
@@ -199,7 +204,7 @@ def test_it_learns_the_categories_of_real_mail() -> None:
     commonest = Counter(row.target for row in mail[300:]).most_common(1)[0][1] / len(mail[300:])
     metric = metric_named("accuracy", labels)
     contender = Classifier(metric=metric, labels=labels, load=load_embedder)
-    answers = contender.fit(mail[:250], mail[250:300]).answer(
+    answers = contender.fit(mail[:250], race(mail[250:300])).answer(
         [row.input for row in mail[300:]], seed=0
     )
     right = quality(metric, [one.text for one in answers], [row.target for row in mail[300:]])
@@ -236,7 +241,7 @@ def test_inputs_in_a_script_that_the_model_cannot_read_are_placed_by_their_words
         )
     ]
     classifier = Classifier(metric=metric_named("accuracy"), load=EnglishModel)
-    fitted = classifier.fit(rows, rows[:4])
+    fitted = classifier.fit(rows, race(rows[:4]))
     assert fitted.fit.settings["embedder"] == "words (LSA)"
     asked = [example(90, "この商品は返品できますか", ""), example(91, "配送はいつ", "")]
     answers = fitted.answer([one.input for one in asked], seed=0)

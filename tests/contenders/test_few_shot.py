@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scripted_rows import Counted, engine, row, rows
+from scripted_rows import Counted, engine, race, row, rows
 from tunewise.contenders.few_shot import FewShot
 from tunewise.contenders.protocol import NotApplicable
-from tunewise.metrics.by_name import metric_named
 from tunewise.models.engines.protocol import Request
 from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.progress import Silent
@@ -35,7 +34,6 @@ def copies_last_example(request: Request) -> str:
 def few_shot(told: ScriptedEngine, progress: Counted | None = None) -> FewShot:
     return FewShot(
         engine=told,
-        metric=metric_named("accuracy"),
         instruction="Say where it belongs.",
         embedder=None,
         budget_tokens=10**9,
@@ -51,7 +49,7 @@ def shown(request: Request) -> list[str]:
 def test_nearest_examples_win_where_the_topic_decides_and_the_nearest_stands_last() -> None:
     told = engine(copies_last_example)
     dev = topics(16, "dev")
-    fitted = few_shot(told).fit(topics(), dev)
+    fitted = few_shot(told).fit(topics(), race(dev))
     assert fitted.fit.settings["selection"] == "nearest"
     assert fitted.fit.settings["by"] == "BM25"
     assert fitted.fit.dev_answers == {0: tuple(row.target for row in dev)}
@@ -64,18 +62,18 @@ def test_nearest_examples_win_where_the_topic_decides_and_the_nearest_stands_las
 
 def test_fixed_examples_are_the_same_for_all_inputs_and_nearest_ones_differ() -> None:
     told = engine(copies_last_example)
-    few_shot(told).fit(topics(), topics(12, "dev"))
-    fixed, nearest = told.requests[:12], told.requests[12:24]  # the settings come in this order
-    assert len({text for request in fixed for text in shown(request)}) == 1
-    assert len({text for request in nearest for text in shown(request)}) >= 4
-    assert all(len(shown(request)) == 1 for request in [*fixed, *nearest])
+    few_shot(told).fit(topics(), race(topics(16, "dev")))
+    fixed, nearest = told.requests[:8], told.requests[8:16]  # the settings come in this order
+    assert len({text for request in fixed for text in shown(request)}) == 4
+    assert len({text for request in nearest for text in shown(request)}) > 4
+    assert all(len(shown(request)) == 4 for request in [*fixed, *nearest])
     for request in nearest:
-        assert request.messages[-1].content.split()[3] in shown(request)[0]
+        assert request.messages[-1].content.split()[3] in shown(request)[-1]
 
 
 def test_examples_are_turns_of_the_conversation_between_instruction_and_input() -> None:
     told = engine(copies_last_example)
-    fitted = few_shot(told).fit(topics(), topics(16, "dev"))
+    fitted = few_shot(told).fit(topics(), race(topics(16, "dev")))
     fitted.answer([row("x", "my lamp is dark", "").input], seed=0)
     messages = told.requests[-1].messages
     assert messages[0] == Message(role="system", content="Say where it belongs.")
@@ -87,45 +85,96 @@ def test_examples_are_turns_of_the_conversation_between_instruction_and_input() 
 
 def test_more_examples_end_with_the_nearest() -> None:
     told = engine(lambda request: "?")  # nothing helps: the first of every kind stays
-    few_shot(told).fit(topics(), topics(16, "dev"))
+    few_shot(told).fit(topics(), race(topics(16, "dev")))
     four = [r for r in told.requests if len(shown(r)) == 4]
     topic_last = [r.messages[-1].content.split()[3] in shown(r)[-1] for r in four]
     topic_first = [r.messages[-1].content.split()[3] in shown(r)[0] for r in four]
     assert sum(topic_last) > sum(topic_first)
 
 
-def counts(told: ScriptedEngine, train: list[Example]) -> set[object]:
-    fit = few_shot(told).fit(train, topics(4, "dev")).fit
-    return {trial["k"] for trial in fit.trials}
+def tried(told: ScriptedEngine, train: list[Example], dev: int = 16) -> list[tuple[object, str]]:
+    fit = few_shot(told).fit(train, race(topics(dev, "dev"))).fit
+    return [(trial["k"], str(trial["selection"]).split(",")[0]) for trial in fit.trials]
 
 
-def test_one_to_sixteen_examples_are_tried_both_ways() -> None:
-    fit = few_shot(engine(copies_last_example)).fit(topics(), topics(4, "dev")).fit
-    assert [(t["k"], t["selection"]) for t in fit.trials] == [
-        (k, way) for k in (1, 2, 4, 8, 16) for way in ("fixed, diverse", "nearest")
-    ]
+def reads(least: int, most: int = 99):
+    """A model that is right when it sees so many examples."""
+
+    def script(request: Request) -> str:
+        topic = request.messages[-1].content.split()[3]
+        return TOPICS[topic] if least <= len(shown(request)) <= most else "?"
+
+    return script
+
+
+def test_the_search_starts_in_the_middle_both_ways() -> None:
+    assert tried(engine(copies_last_example), topics())[:2] == [(4, "fixed"), (4, "nearest")]
+
+
+def test_it_goes_on_in_the_direction_that_is_better() -> None:
+    both = [(4, "fixed"), (4, "nearest")]
+    assert tried(engine(reads(7)), topics()) == [*both, (2, "fixed"), (8, "fixed"), (16, "fixed")]
+    assert tried(engine(reads(1, 2)), topics()) == [
+        *both, (2, "fixed"), (8, "fixed"), (1, "fixed")
+    ]  # fmt: skip
+    assert tried(engine(reads(4, 4)), topics()) == [*both, (2, "fixed"), (8, "fixed")]
+
+
+def test_of_equals_the_shorter_prompt_is_chosen() -> None:
+    fit = few_shot(engine(reads(1))).fit(topics(), race(topics(16, "dev"))).fit
+    assert (fit.settings["k"], fit.settings["selection"]) == (1, "fixed, diverse")
+
+
+def test_settings_are_compared_on_half_of_dev_and_the_best_answers_all_of_it() -> None:
+    fit = few_shot(engine(reads(4, 4))).fit(topics(), race(topics(40, "dev"))).fit
+    seen = {(t["k"], t["selection"]): t["dev_examples"] for t in fit.trials}
+    assert seen.pop((4, "fixed, diverse")) == 40
+    assert max(seen.values()) == 20
+
+
+def test_before_it_is_given_up_the_longest_prompt_has_its_try() -> None:
+    field = race(topics(60, "dev"))
+    field.add("classifier", [row.target for row in field.dev])
+    fit = few_shot(engine(reads(16))).fit(topics(), field).fit
+    assert [trial["k"] for trial in fit.trials] == [4, 4, 16]
+    assert fit.settings["k"] == 16
+    assert fit.stopped is None
+    assert len(fit.dev_answers[0]) == 60
+
+
+def test_where_no_setting_comes_near_it_is_stopped() -> None:
+    field = race(topics(60, "dev"))
+    field.add("classifier", [row.target for row in field.dev])
+    told = engine(lambda request: "?")
+    fit = few_shot(told).fit(topics(), field).fit
+    assert fit.stopped is not None
+    assert (fit.stopped.behind, fit.stopped.of) == ("classifier", 60)
+    assert fit.dev_answers == {}
+    assert len(told.requests) == 3 * fit.stopped.rows < 60
 
 
 def test_no_more_examples_are_tried_than_three_quarters_of_the_context_hold() -> None:
     # An example takes 5 or 6 tokens, an answer up to 10.
-    assert counts(engine(context_tokens=1000), topics()) == {1, 2, 4, 8, 16}
-    assert counts(engine(context_tokens=80), topics()) == {1, 2, 4, 8}
-    assert counts(engine(context_tokens=40), topics()) == {1, 2}
+    more = reads(1 + 4)
+    assert tried(engine(more, context_tokens=1000), topics())[-1] == (16, "fixed")
+    assert tried(engine(more, context_tokens=80), topics())[-1] == (8, "fixed")
+    assert tried(engine(more, context_tokens=40), topics())[0] == (2, "fixed")
 
 
 def test_an_example_is_left_for_every_input_of_train_itself() -> None:
-    assert counts(engine(), topics(8)) == {1, 2, 4}
+    assert max(k for k, _ in tried(engine(reads(5)), topics(8))) == 4
 
 
 def test_it_does_not_apply_where_not_even_one_example_fits() -> None:
     with pytest.raises(NotApplicable, match="one example alone fills most"):
-        few_shot(engine(context_tokens=20)).fit(topics(), topics(4, "dev"))
+        few_shot(engine(context_tokens=20)).fit(topics(), race(topics(4, "dev")))
 
 
-def test_progress_counts_exactly_what_is_asked() -> None:
+def test_progress_ends_full_whatever_the_search_left_out() -> None:
     progress, told = Counted(), engine(copies_last_example)
-    few_shot(told, progress).fit(topics(), topics(16, "dev"))
-    assert progress.totals == progress.done == [len(told.requests)]
+    few_shot(told, progress).fit(topics(), race(topics(16, "dev")))
+    assert progress.totals == progress.done
+    assert len(told.requests) <= progress.totals[0]
 
 
 def test_an_examples_own_system_turn_is_not_repeated_for_each_example() -> None:
@@ -136,7 +185,7 @@ def test_an_examples_own_system_turn_is_not_repeated_for_each_example() -> None:
         )
         for e in rows(12)
     ]
-    few_shot(told).fit(train, train[:3])
+    few_shot(told).fit(train, race(train[:3]))
     assert {sum(turn.role == "system" for turn in r.messages) for r in told.requests} == {1}
 
 
@@ -156,10 +205,9 @@ def test_nearest_goes_by_words_where_the_model_cannot_read_the_inputs() -> None:
 
     FewShot(
         engine=engine(),
-        metric=metric_named("exact_match"),
         instruction="",
         embedder=Model(),
         budget_tokens=10**9,
         progress=Told(),
-    ).fit(train, train[:3])
+    ).fit(train, race(train[:3]))
     assert [note for note in said if "Thai script" in note]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from scripted_rows import Counted, row
+from scripted_rows import Counted, race, row
 from tunewise.chat.tokenize import Span, TokenisedExample
 from tunewise.contenders.fine_tune import FineTune, Stage
 from tunewise.contenders.protocol import NotApplicable
@@ -139,14 +139,14 @@ def test_the_epoch_that_ships_has_the_best_aggregate(make: Make) -> None:
         return "b" if number % 5 == 0 else "?" if number < 4 else "a"  # 7 of 10, 0.88
 
     tune = make(ScriptedEngine(said), epochs=2, learning_rate=1e-3)
-    fit = replace(tune, metric=metric_named("macro_f1")).fit(letters(12), dev).fit
+    fit = replace(tune, metric=metric_named("macro_f1")).fit(letters(12), race(dev)).fit
     assert fit.settings["epochs"] == 2
     assert [trial["dev"] for trial in fit.trials] == [0.4444, round((10 / 13 + 1) / 2, 4)]
 
 
 def test_the_best_epoch_ships_and_the_earlier_one_on_ties(make: Make) -> None:
     engine = AdapterEngine(lambda rate, seed, epochs: {1: 0.5, 2: 0.8, 3: 0.8}[epochs])
-    fitted = make(engine, epochs=3, learning_rate=1e-3).fit(letters(12), letters(10, "dev"))
+    fitted = make(engine, epochs=3, learning_rate=1e-3).fit(letters(12), race(letters(10, "dev")))
     assert fitted.fit.settings["epochs"] == 2
     assert fitted.fit.settings["of_epochs"] == 3
     assert Path(fitted.fit.artifact[1]).name == "epoch2"
@@ -155,7 +155,7 @@ def test_the_best_epoch_ships_and_the_earlier_one_on_ties(make: Make) -> None:
 
 def test_the_adapter_that_was_chosen_answers(make: Make) -> None:
     engine = AdapterEngine(lambda rate, seed, epochs: 1.0 if epochs == 2 else 0.0)
-    fitted = make(engine, epochs=3, learning_rate=1e-3).fit(letters(12), letters(10, "dev"))
+    fitted = make(engine, epochs=3, learning_rate=1e-3).fit(letters(12), race(letters(10, "dev")))
     (answer,) = fitted.answer([letters(2, "test")[1].input], seed=1)
     assert (fitted.seeds, answer.seed, answer.text) == ((1,), 1, "b")
     assert engine.asked[-1] == ("0.001", 1, 2)
@@ -163,14 +163,14 @@ def test_the_adapter_that_was_chosen_answers(make: Make) -> None:
 
 def test_the_model_is_asked_with_the_input_alone(make: Make) -> None:
     engine = AdapterEngine(lambda rate, seed, epochs: 1.0)
-    make(engine, epochs=1, learning_rate=1e-3).fit(letters(12), letters(2, "dev"))
+    make(engine, epochs=1, learning_rate=1e-3).fit(letters(12), race(letters(2, "dev")))
     assert [r.messages for r in engine.requests] == [e.messages for e in letters(2, "dev")]
 
 
 def test_tokens_of_the_training_and_of_all_asking_are_counted(make: Make) -> None:
     engine = AdapterEngine(lambda rate, seed, epochs: 0.5)
     tune = make(engine, epochs=2)
-    fit = tune.fit(letters(12), letters(10, "dev")).fit
+    fit = tune.fit(letters(12), race(letters(10, "dev"))).fit
     ((_, rows),) = [(s.method, s.rows) for s in tune._prepared(letters(12))[2]]
     assert fit.tokens["trained"] == 2 * sum(one.tokens for one in rows)
     assert fit.tokens["prefilled"] == 2 * 10 * 2  # twice dev, two words an input
@@ -180,7 +180,7 @@ def test_tokens_of_the_training_and_of_all_asking_are_counted(make: Make) -> Non
 def test_more_seeds_train_with_the_winners_settings_and_keep_the_first(make: Make) -> None:
     engine = AdapterEngine(lambda rate, seed, epochs: 0.3 * seed)
     tune = make(engine, epochs=2, learning_rate=1e-3)
-    first = tune.fit(letters(12), letters(10, "dev"))
+    first = tune.fit(letters(12), race(letters(10, "dev")))
     epochs = first.fit.settings["epochs"]
     engine.asked.clear()
     three = tune.replicate(first, letters(12), letters(10, "dev"), seeds=3)
@@ -201,7 +201,7 @@ def test_another_seed_of_the_project_is_another_training(make: Make) -> None:
     def weights(base_seed: int) -> bytes:
         tune = make(epochs=1, learning_rate=1e-3, more={"base_seed": base_seed})
         folder = tune.folder / str(base_seed)
-        fit = replace(tune, folder=folder).fit(letters(12), letters(4, "dev")).fit
+        fit = replace(tune, folder=folder).fit(letters(12), race(letters(4, "dev"))).fit
         return (Path(fit.artifact[1]) / "adapter_model.safetensors").read_bytes()
 
     assert weights(0) != weights(1)
@@ -211,12 +211,12 @@ def test_a_second_fit_in_the_same_folder_trains_nothing_again(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tune = make(epochs=2)
-    first = tune.fit(letters(12), letters(10, "dev")).fit
+    first = tune.fit(letters(12), race(letters(10, "dev"))).fit
     monkeypatch.setattr(
         "tunewise.training.loop.Training.run_epoch",
         lambda *given: pytest.fail("an epoch was trained again"),
     )
-    again = make(epochs=2).fit(letters(12), letters(10, "dev")).fit
+    again = make(epochs=2).fit(letters(12), race(letters(10, "dev"))).fit
     assert replace(again, seconds=0.0) == replace(first, seconds=0.0)
 
 
@@ -232,7 +232,7 @@ def test_the_real_engine_answers_with_what_the_adapter_learned(
             score=lambda answer, target: Judgement(value=float(answer[:1] == target)),
         ),
     )
-    fitted = tune.fit(letters(12), letters(6))
+    fitted = tune.fit(letters(12), race(letters(6)))
     adapter = Path(fitted.fit.artifact[1])
     check_adapter(adapter, small_llama)
     losses = [trial["loss"] for trial in fitted.fit.trials]
@@ -254,7 +254,7 @@ def test_the_real_engine_answers_with_what_the_adapter_learned(
 def test_a_row_longer_than_the_context_is_refused_by_name(make: Make) -> None:
     train = [*letters(5), row("long-one", "x" * 300, "a"), row("long-two", "y" * 400, "b")]
     with pytest.raises(UserError) as caught:
-        make().fit(train, letters(3, "dev"))
+        make().fit(train, race(letters(3, "dev")))
     first, second = str(caught.value).splitlines()
     assert first.startswith("example long-one: its 3")
     assert "do not fit the model's context of 256" in first
@@ -274,7 +274,7 @@ def test_a_row_with_no_answer_token_is_refused_by_name(
 
     monkeypatch.setattr("tunewise.training.rows.answer_tokens", nothing_to_learn)
     with pytest.raises(UserError) as caught:
-        make().fit(letters(4), letters(3, "dev"))
+        make().fit(letters(4), race(letters(3, "dev")))
     assert str(caught.value).splitlines() == [
         f"example row{n}: its answer has no token to learn from. Give it an answer, or remove it."
         for n in (1, 3)
@@ -283,7 +283,7 @@ def test_a_row_with_no_answer_token_is_refused_by_name(
 
 def test_with_passages_it_does_not_apply_without_documents(make: Make) -> None:
     with pytest.raises(NotApplicable, match="no documents given"):
-        make(more={"way": "passages"}).fit(letters(5), letters(3, "dev"))
+        make(more={"way": "passages"}).fit(letters(5), race(letters(3, "dev")))
 
 
 def test_with_passages_it_is_trained_and_asked_with_them(make: Make) -> None:
@@ -307,7 +307,7 @@ def test_with_passages_it_is_trained_and_asked_with_them(make: Make) -> None:
     )
     for one in tune._prepared(letters(6))[2][0].rows:
         assert sentence in str(tune.tokenizer.decode(list(one.sequences[0].token_ids)))
-    fitted = tune.fit(letters(6), letters(3, "dev"))
+    fitted = tune.fit(letters(6), race(letters(3, "dev")))
     assert all(sentence in r.messages[-1].content for r in engine.requests)
     (answer,) = fitted.answer([letters(2, "dev")[1].input], seed=1)
     assert answer.passages == ("a.md#1",)
@@ -320,7 +320,7 @@ def test_a_request_that_fails_on_dev_is_no_score(make: Make) -> None:
             return [Failure(message="full"), *super().generate(requests[1:])]
 
     engine = Refusing(lambda rate, seed, epochs: 1.0)
-    fit = make(engine, epochs=1, learning_rate=1e-3).fit(letters(6), letters(3, "dev")).fit
+    fit = make(engine, epochs=1, learning_rate=1e-3).fit(letters(6), race(letters(3, "dev"))).fit
     assert fit.dev_answers == {1: (None, "b", "a")}
 
 
@@ -345,7 +345,7 @@ def staged(make: Make, engine: Engine | None = None, **more: object) -> FineTune
 @pytest.mark.parametrize("way", ["documents", "preferences"])
 def test_a_second_stage_does_not_apply_without_its_data(make: Make, way: str) -> None:
     with pytest.raises(NotApplicable, match=r"no (documents|preference pairs) given"):
-        staged(make, way=way).fit(letters(5), letters(3, "dev"))
+        staged(make, way=way).fit(letters(5), race(letters(3, "dev")))
 
 
 @pytest.mark.parametrize(
@@ -359,14 +359,14 @@ def test_stages_follow_each_other_on_one_adapter(
     make: Make, more: dict, first: str, last: str
 ) -> None:
     tune = staged(make, AdapterEngine(lambda rate, seed, epochs: 1.0), **more)
-    fitted = tune.fit(letters(6), letters(3, "dev"))
+    fitted = tune.fit(letters(6), race(letters(3, "dev")))
     assert fitted.fit.settings["stages"] == [first, last]
     stages = tune._prepared(letters(6))[2]
     assert fitted.fit.tokens["trained"] == sum(r.tokens for s in stages for r in s.rows)
     before = next(tune.folder.glob(f"fine_tune-{first}-*/epoch1"))
     alone = staged(make, AdapterEngine(lambda rate, seed, epochs: 1.0))
     alone = replace(alone, folder=tune.folder / "alone")
-    from_scratch = alone.fit(letters(6), letters(3, "dev")).fit.artifact[1]
+    from_scratch = alone.fit(letters(6), race(letters(3, "dev"))).fit.artifact[1]
     shipped = adapter_hash(Path(fitted.fit.artifact[1]))
     assert shipped not in (adapter_hash(before), adapter_hash(Path(from_scratch)))
     three = tune.replicate(fitted, letters(6), letters(3, "dev"), seeds=2)
@@ -378,7 +378,7 @@ def test_pairs_are_learnt_from(make: Make, small_llama: LocalModel) -> None:
     tune = replace(
         tune, way="preferences", preferences=PAIRS, settings=replace(tune.settings, epochs=8)
     )
-    fitted = tune.fit(letters(6), letters(3, "dev"))
+    fitted = tune.fit(letters(6), race(letters(3, "dev")))
     rows = pair_rows(tune.tokenizer, PAIRS, context_tokens=256)
     before = next(tune.folder.glob("fine_tune-sft-*/epoch8"))
 

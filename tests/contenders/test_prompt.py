@@ -3,9 +3,8 @@ from typing import get_args
 
 import pytest
 
-from scripted_rows import Counted, engine, row, rows
+from scripted_rows import Counted, engine, race, row, rows
 from tunewise.contenders.prompt import TunedPrompt, Variant, variants_of
-from tunewise.metrics.by_name import metric_named
 from tunewise.models.engines.protocol import Request
 from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.types import Example, Kind
@@ -157,7 +156,6 @@ def test_after_steps_the_answer_is_what_follows_the_last_mark(said: str, read: s
 def tuned(told: ScriptedEngine, *own: str, budget: int = 10**9, progress: object = None):
     return TunedPrompt(
         engine=told,
-        metric=metric_named("accuracy"),
         instruction=INSTRUCTION,
         kind="classification",
         labels=("a", "b", "c"),
@@ -180,7 +178,7 @@ def right_if(marker: str):
 def test_the_wording_that_dev_likes_best_answers_test() -> None:
     told = engine(right_if("great care"))
     dev = rows(20, "dev")
-    fitted = tuned(told).fit(rows(30), dev)
+    fitted = tuned(told).fit(rows(30), race(dev))
     assert fitted.fit.settings["variant"] == "role"
     assert fitted.fit.dev_answers == {0: tuple(row.target for row in dev)}
     (answer,) = fitted.answer([rows(3, "test")[2].input], seed=0)
@@ -189,14 +187,16 @@ def test_the_wording_that_dev_likes_best_answers_test() -> None:
 
 
 def test_a_persons_own_variants_take_part() -> None:
-    fitted = tuned(engine(right_if("Sesame")), "Open up.", "Sesame.").fit(rows(30), rows(20, "dev"))
+    fitted = tuned(engine(right_if("Sesame")), "Open up.", "Sesame.").fit(
+        rows(30), race(rows(20, "dev"))
+    )
     assert fitted.fit.settings == {"variant": "own 2", "system": "Sesame."}
     assert [t["variant"] for t in fitted.fit.trials][-2:] == ["own 1", "own 2"]
     assert len(fitted.fit.trials) == 11
 
 
 def test_where_all_are_alike_the_persons_own_words_stay() -> None:
-    fit = tuned(engine(lambda r: "a")).fit(rows(30), rows(20, "dev")).fit
+    fit = tuned(engine(lambda r: "a")).fit(rows(30), race(rows(20, "dev"))).fit
     assert fit.settings["variant"] == "own words"
 
 
@@ -204,7 +204,7 @@ def test_a_marked_answer_is_given_room_for_its_steps() -> None:
     told = engine(
         lambda r: "thinking\nAnswer: a" if "step by step" in r.messages[0].content else ""
     )
-    fitted = tuned(told).fit(rows(30), rows(20, "dev"))
+    fitted = tuned(told).fit(rows(30), race(rows(20, "dev")))
     assert fitted.fit.settings["variant"] == "step by step"
     limits = {"step by step" in r.messages[0].content: r.sampling.max_tokens for r in told.requests}
     assert limits[True] == limits[False] + 120
@@ -213,20 +213,36 @@ def test_a_marked_answer_is_given_room_for_its_steps() -> None:
 
 def test_progress_counts_exactly_what_is_asked() -> None:
     progress, told = Counted(), engine()
-    tuned(told, progress=progress).fit(rows(30), rows(20, "dev"))
+    tuned(told, progress=progress).fit(rows(30), race(rows(20, "dev")))
     assert progress.totals == progress.done == [len(told.requests)]
 
 
 def test_a_small_budget_ends_the_search_after_a_round() -> None:
     told = engine(right_if("great care"))
-    fit = tuned(told, budget=1).fit(rows(30), rows(40, "dev")).fit
+    fit = tuned(told, budget=1).fit(rows(30), race(rows(40, "dev"))).fit
     assert fit.settings["stopped"] == "by the budget"
-    whole = tuned(told).fit(rows(30), rows(40, "dev")).fit
+    whole = tuned(told).fit(rows(30), race(rows(40, "dev"))).fit
     assert "stopped" not in whole.settings
     assert fit.settings["variant"] == "role"
     seen = {str(trial["variant"]): trial["dev_examples"] for trial in fit.trials}
     assert seen.pop("role") == 40
-    assert set(seen.values()) == {12}
+    assert set(seen.values()) == {8}
+
+
+def test_where_no_wording_is_right_on_the_first_rows_only_ones_own_words_go_on() -> None:
+    told = engine(lambda request: "z")
+    fit = tuned(told).fit(rows(30), race(rows(40, "dev"))).fit
+    assert fit.settings["variant"] == "own words"
+    assert [trial["dev_examples"] for trial in fit.trials] == [40] + [8] * 8
+    assert len(told.requests) == 9 * 8 + 32
+
+
+def test_it_is_stopped_where_every_wording_is_surely_too_far_behind() -> None:
+    field = race(rows(60, "dev"))
+    field.add("classifier", [row.target for row in field.dev])
+    fit = tuned(engine(lambda request: "z")).fit(rows(30), field).fit
+    assert fit.stopped is not None
+    assert fit.trials[0]["out_after"] == fit.stopped.rows
 
 
 def test_spellings_of_a_label_are_listed_once_and_defined_together() -> None:

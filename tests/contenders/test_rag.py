@@ -1,10 +1,9 @@
 import pytest
 
-from scripted_rows import Counted, engine, row
+from scripted_rows import Counted, engine, race, row
 from tunewise.contenders.protocol import NotApplicable
 from tunewise.contenders.rag import Library, Lookup, Rag, best_lookup
 from tunewise.data.documents.read import Block, Document
-from tunewise.metrics.by_name import metric_named
 from tunewise.models.engines.protocol import Request
 from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.retrieval.chunk import SIZES
@@ -56,7 +55,6 @@ def reads(request: Request) -> str:
 def rag(told: ScriptedEngine, some: Library | None, progress: Counted | None = None) -> Rag:
     return Rag(
         engine=told,
-        metric=metric_named("exact_match"),
         instruction="Answer from the manuals.",
         library=some,
         budget_tokens=10**9,
@@ -66,12 +64,12 @@ def rag(told: ScriptedEngine, some: Library | None, progress: Counted | None = N
 
 def test_it_does_not_apply_without_documents() -> None:
     with pytest.raises(NotApplicable, match="no documents given"):
-        rag(engine(reads), None).fit(questions(12), questions(8, "dev"))
+        rag(engine(reads), None).fit(questions(12), race(questions(8, "dev")))
 
 
 def test_what_the_passages_say_reaches_the_model_and_their_ids_stand_on_the_answer() -> None:
     told = engine(reads)
-    fitted = rag(told, library()).fit(questions(12), questions(12, "dev"))
+    fitted = rag(told, library()).fit(questions(12), race(questions(12, "dev")))
     answers = fitted.answer([e.input for e in questions(4, "test")], seed=0)
     assert [a.text for a in answers] == list(WEIGHTS.values())
     assert [a.passages[0].split("#")[0] for a in answers] == [f"{t}.md" for t in WEIGHTS]
@@ -84,7 +82,7 @@ def test_what_the_passages_say_reaches_the_model_and_their_ids_stand_on_the_answ
 
 def test_sizes_and_numbers_of_passages_are_tried_and_the_choice_is_said() -> None:
     dev = questions(12, "dev")
-    fit = rag(engine(reads), library()).fit(questions(12), dev).fit
+    fit = rag(engine(reads), library()).fit(questions(12), race(dev)).fit
     assert [(t["chunk_words"], t["k"], t["search"]) for t in fit.trials] == [
         (words, k, "bm25") for words, k in SIZES
     ]
@@ -96,13 +94,13 @@ def test_sizes_and_numbers_of_passages_are_tried_and_the_choice_is_said() -> Non
 
 def test_recall_is_told_over_the_rows_that_name_their_document() -> None:
     train = [*questions(12), row("x", "how much does the tent weigh?", "3 kilos")]
-    fit = rag(engine(reads), library()).fit(train, questions(8, "dev")).fit
+    fit = rag(engine(reads), library()).fit(train, race(questions(8, "dev"))).fit
     assert fit.settings["retrieval"] == {"recall_at_k": 1.0, "k": fit.settings["k"], "n": 20}
 
 
 def test_recall_is_left_out_where_no_row_names_a_document() -> None:
     train = [row(e.id, e.input.text, e.target) for e in questions(12)]
-    assert rag(engine(reads), library()).fit(train, train[:4]).fit.settings["retrieval"] == {}
+    assert rag(engine(reads), library()).fit(train, race(train[:4])).fit.settings["retrieval"] == {}
 
 
 def test_recall_counts_the_document_among_the_k_passages_shown() -> None:
@@ -141,5 +139,5 @@ def test_the_share_of_an_answer_found_is_that_of_its_words() -> None:
 
 def test_progress_counts_exactly_what_is_asked() -> None:
     progress, told = Counted(), engine(reads)
-    rag(told, library(), progress).fit(questions(12), questions(30, "dev"))
+    rag(told, library(), progress).fit(questions(12), race(questions(30, "dev")))
     assert progress.totals == progress.done == [len(told.requests)]

@@ -1,7 +1,9 @@
 """Rows and engines for contenders that only need a model that says what it is told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from tunewise.contenders.race import Race
+from tunewise.metrics.by_name import metric_named
 from tunewise.models.engines.protocol import Request
 from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.types import Answer, Example, Message, Usage
@@ -69,3 +71,7 @@ class Counted:
 
     def note(self, text: str) -> None:
         pass
+
+
+def race(dev: Sequence[Example], metric: str = "accuracy", *, margin: float = 0.05) -> Race:
+    return Race(dev, metric=metric_named(metric), margin=margin)

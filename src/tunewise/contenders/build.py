@@ -4,7 +4,7 @@ The only place that knows which class a name in tunewise.toml stands for.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunewise.contenders.classifier import Classifier
@@ -13,7 +13,6 @@ from tunewise.contenders.few_shot import FewShot
 from tunewise.contenders.fine_tune import FineTune, Way
 from tunewise.contenders.prompt import TunedPrompt
 from tunewise.contenders.protocol import Contender, TrainedContender
-from tunewise.contenders.race import Race
 from tunewise.contenders.rag import Library, Rag
 from tunewise.contenders.zero_shot import ZeroShot
 from tunewise.data.documents.document import Document, whole_text
@@ -64,7 +63,6 @@ class Resources:
         engine: runs the base model.
         model: the base model on this machine; None: it cannot be trained here.
         metric: the primary one.
-        race: where all who ask a model answer dev.
         folder: where trainings keep their state.
         progress: informed by the contenders what they do.
         places: example id -> `file:line`, for what they tell of rows.
@@ -73,7 +71,6 @@ class Resources:
     engine: Engine
     model: LocalModel | None
     metric: Metric
-    race: Race
     folder: Path
     progress: Progress
     places: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -126,13 +123,7 @@ def contender_set(
     build = _untrained(project, resources, embedder, library)
     untrained = {name: build[name]() for name in use if not BUILT_IN[name].trained}
     untrained |= {
-        one.name: _prompt(
-            project,
-            resources if one.candidate else replace(resources, race=resources.race.apart()),
-            one.name,
-            ceilings[one.name],
-        )
-        for one in project.contenders.endpoints
+        name: _prompt(project, resources, name, runs_on) for name, runs_on in ceilings.items()
     }
     tunes = [name for name in use if BUILT_IN[name].trained]
     trained: dict[str, TrainedContender] = {}
@@ -146,7 +137,6 @@ def contender_set(
             trained[name] = FineTune(
                 name=name,
                 engine=resources.engine,
-                race=resources.race,
                 model=resources.model,
                 tokenizer=tokenizer,
                 settings=project.training,
@@ -175,12 +165,12 @@ def _untrained(
     project: Project, resources: Resources, embedder: Embedder | None, library: Library | None
 ) -> dict[str, Callable[[], Contender]]:
     """Name in tunewise.toml -> how that contender is made."""
-    engine, race, progress = resources.engine, resources.race, resources.progress
+    engine, progress = resources.engine, resources.progress
     instruction, budget = project.task.instruction, budget_tokens(project)
     return {
         "constant": lambda: Constant(metric=resources.metric, labels=project.task.labels),
         "zero_shot": lambda: ZeroShot(
-            engine=engine, instruction=instruction, race=race, progress=progress
+            engine=engine, instruction=instruction, budget_tokens=budget, progress=progress
         ),
         "prompt": lambda: _prompt(project, resources, "prompt", engine),
         "few_shot": lambda: FewShot(
@@ -188,7 +178,6 @@ def _untrained(
             instruction=instruction,
             embedder=embedder,
             budget_tokens=budget,
-            race=race,
             progress=progress,
         ),
         "classifier": lambda: Classifier(
@@ -201,7 +190,6 @@ def _untrained(
             instruction=instruction,
             library=library,
             budget_tokens=budget,
-            race=race,
             progress=progress,
         ),
     }
@@ -216,6 +204,5 @@ def _prompt(project: Project, resources: Resources, name: str, engine: Engine) -
         labels=project.task.labels,
         own=project.contenders.variants,
         budget_tokens=budget_tokens(project),
-        race=resources.race,
         progress=resources.progress,
     )

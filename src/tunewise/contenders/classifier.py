@@ -18,6 +18,7 @@ from sklearn.linear_model import (  # pyright: ignore[reportMissingTypeStubs]
 )
 
 from tunewise.contenders.protocol import NotApplicable
+from tunewise.contenders.race import Race
 from tunewise.errors import UserError
 from tunewise.metrics.by_name import Metric, quality
 from tunewise.metrics.json_answers import parse_object
@@ -108,13 +109,13 @@ class Classifier:
     clock: Callable[[], float] = field(default=time.perf_counter)
     name: str = "classifier"
 
-    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> FittedClassifier:
+    def fit(self, train: Sequence[Example], race: Race) -> FittedClassifier:
         """Chooses C on dev.
 
         Raises:
             NotApplicable: the answers are not from a closed set, or the extra `dense` is missing.
         """
-        began = self.clock()
+        began, dev = self.clock(), race.dev
         targets = [target_proper(example.target) for example in train]
         columns = (
             set_columns(targets, self.labels)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tunewise.contenders.protocol import NotApplicable
+from tunewise.contenders.race import Race
 from tunewise.metrics.by_name import Metric, quality
 from tunewise.metrics.json_answers import parse_object
 from tunewise.text.answer_text import target_proper
@@ -57,7 +58,7 @@ class Constant:
     clock: Callable[[], float] = field(default=time.perf_counter)
     name: str = "constant"
 
-    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> FittedConstant:
+    def fit(self, train: Sequence[Example], race: Race) -> FittedConstant:
         """Chooses on train; dev is only scored."""
         if not train:
             raise NotApplicable("there are no training examples")
@@ -85,7 +86,7 @@ class Constant:
                 settings={"answer": text, "train_score": found[text]},
                 seconds=self.clock() - began,
                 tokens={"prefilled": 0, "generated": 0, "trained": 0},
-                dev_answers={0: (text,) * len(dev)},
+                dev_answers={0: (text,) * len(race.dev)},
             ),
         )
 

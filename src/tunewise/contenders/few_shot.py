@@ -54,11 +54,10 @@ class FewShot:
     instruction: str
     embedder: Embedder | None
     budget_tokens: int
-    race: Race
     progress: Progress
     name: str = "few_shot"
 
-    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> FittedPrompt:
+    def fit(self, train: Sequence[Example], race: Race) -> FittedPrompt:
         """Chooses k and the way of selection on dev, from the middle.
 
         Raises:
@@ -95,6 +94,7 @@ class FewShot:
             self,
             candidates,
             strategy,
+            race,
             what="settings",
             settings=lambda best: best.settings,
             began=began,

@@ -66,7 +66,6 @@ class FineTune:
 
     name: str
     engine: Engine
-    race: Race
     model: LocalModel
     tokenizer: ChatTokenizer
     settings: TrainingSettings
@@ -95,7 +94,7 @@ class FineTune:
                 faults[example.id] = fault
         return faults
 
-    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> FittedPrompt:
+    def fit(self, train: Sequence[Example], race: Race) -> FittedPrompt:
         """Trains the first seed; the point of its last stage that is best on dev ships.
 
         Raises:
@@ -105,8 +104,10 @@ class FineTune:
         self._check_applicable()
         began = time.perf_counter()
         chosen, strategy, stages = self._prepared(train)
-        run = self._trained(stages, self._epochs(stages, dev_rows=len(dev)), strategy, seed=1)
-        point, stopped = self._best(run.points, strategy)
+        run = self._trained(
+            stages, self._epochs(stages, dev_rows=len(race.dev)), strategy, race, seed=1
+        )
+        point, stopped = self._best(run.points, strategy, race)
         recipe = run.recipe
         settings: dict[str, JsonValue] = {
             "learning_rate": recipe.learning_rate,
@@ -122,7 +123,7 @@ class FineTune:
         }
         if len(stages) > 1:
             settings["stages"] = [stage.method for stage in stages]
-        if self._cost(stages, recipe.epochs, dev_rows=len(dev)) > self.budget_tokens:
+        if self._cost(stages, recipe.epochs, dev_rows=len(race.dev)) > self.budget_tokens:
             settings["over_budget"] = "one epoch a seed is the least there is"
         asked = [answer for p in run.points for answer in p.runner.answers]
         return FittedPrompt(
@@ -133,13 +134,13 @@ class FineTune:
                 settings=settings,
                 seconds=time.perf_counter() - began,
                 tokens={**spent(asked), "trained": run.tokens},
-                dev_answers={1: self.race.dev_answers(point.runner)},
+                dev_answers={1: race.dev_answers(point.runner)},
                 artifact={1: str(point.adapter)},
                 trials=tuple(
                     {
                         "learning_rate": recipe.learning_rate,
                         "epochs": p.epochs,
-                        "dev": round(self.race.quality(p.runner), 4),
+                        "dev": round(race.quality(p.runner), 4),
                         "dev_examples": len(p.runner.answers),
                         **({"out_after": p.out_after} if p.out_after else {}),
                         "loss": round(p.epoch.loss, 4),
@@ -151,7 +152,7 @@ class FineTune:
         )
 
     def replicate(
-        self, fitted: Fitted, train: Sequence[Example], dev: Sequence[Example], *, seeds: int
+        self, fitted: Fitted, train: Sequence[Example], race: Race, *, seeds: int
     ) -> FittedPrompt:
         """Trains seeds 2 to n with the first one's schedule and number of epochs."""
         began = time.perf_counter()
@@ -162,10 +163,10 @@ class FineTune:
         tokens = dict(fit.tokens)
         of_epochs, epochs = (_integer(fit.settings, key) for key in ("of_epochs", "epochs"))
         for seed in range(2, seeds + 1):
-            run = self._trained(stages, of_epochs, strategy, seed=seed, only=epochs)
+            run = self._trained(stages, of_epochs, strategy, race, seed=seed, only=epochs)
             (point,) = run.points
             adapters[seed] = point.adapter
-            on_dev[seed] = self.race.dev_answers(point.runner)
+            on_dev[seed] = race.dev_answers(point.runner)
             for kind, count in {**spent(point.runner.answers), "trained": run.tokens}.items():
                 tokens[kind] += count
         return FittedPrompt(
@@ -263,6 +264,7 @@ class FineTune:
         stages: Sequence[Stage],
         epochs: int,
         strategy: PromptStrategy,
+        race: Race,
         *,
         seed: int,
         only: int | None = None,
@@ -288,6 +290,7 @@ class FineTune:
                 number,
                 self._to_epoch(training, number, last.method),
                 strategy,
+                race,
                 raced=only is None,
             )
             for number in (dev_points(epochs) if only is None else [only])
@@ -345,41 +348,42 @@ class FineTune:
         epochs: int,
         adapter: Path,
         strategy: PromptStrategy,
+        race: Race,
         *,
         raced: bool,
     ) -> "_Point":
-        runner = self.race.enter(self.name) if raced else Runner(contender=self.name)
+        runner = race.enter(self.name) if raced else Runner(contender=self.name)
         point = _Point(
             epochs=epochs, epoch=training.epochs[epochs - 1], adapter=adapter, runner=runner
         )
-        rows = len(self.race.order)
+        rows = len(race.order)
         with self.progress.task(f"{self.name}: dev", total=rows) as advance:
-            for end in self.race.ends(rows) if raced else [rows]:
-                advance(self._answered(point, end, strategy))
-                if raced and self.race.surely_behind(runner):
+            for end in race.ends(rows) if raced else [rows]:
+                advance(self._answered(point, end, strategy, race))
+                if raced and race.surely_behind(runner):
                     advance(rows - end)
                     return replace(point, out_after=end)
         return point
 
-    def _answered(self, point: "_Point", end: int, strategy: PromptStrategy) -> int:
+    def _answered(self, point: "_Point", end: int, strategy: PromptStrategy, race: Race) -> int:
         """Has a point answered so many rows of dev; returns how many were new."""
-        new = self.race.order[len(point.runner.answers) : end]
+        new = race.order[len(point.runner.answers) : end]
         asked = replace(strategy, adapters={1: point.adapter})
         inputs = [example.input for example in new]
-        self.race.record(point.runner, asked.ask(self.engine, self.name, inputs, seed=1))
+        race.record(point.runner, asked.ask(self.engine, self.name, inputs, seed=1))
         return len(new)
 
     def _best(
-        self, points: Sequence["_Point"], strategy: PromptStrategy
+        self, points: Sequence["_Point"], strategy: PromptStrategy, race: Race
     ) -> tuple["_Point", Stopped | None]:
         """The best point, the earlier one on ties; where all are out, why.
 
         A verdict on training is about a model that was asked: it answers all of dev in any case.
         """
         still_in = [point for point in points if point.out_after is None]
-        best = max(still_in or points, key=lambda point: self.race.quality(point.runner))
-        stopped = None if still_in else self.race.stopped(best.runner)
-        self._answered(best, len(self.race.order), strategy)
+        best = max(still_in or points, key=lambda point: race.quality(point.runner))
+        stopped = None if still_in else race.stopped(best.runner)
+        self._answered(best, len(race.order), strategy, race)
         return best, stopped
 
 

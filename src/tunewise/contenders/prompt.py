@@ -74,11 +74,10 @@ class TunedPrompt:
     labels: Sequence[str] | None
     own: Sequence[str]
     budget_tokens: int
-    race: Race
     progress: Progress
     name: str = "prompt"
 
-    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> FittedPrompt:
+    def fit(self, train: Sequence[Example], race: Race) -> FittedPrompt:
         """Chooses the wording on dev by successive halving."""
         began = time.perf_counter()
         limit = answer_limit(self.engine, train)
@@ -101,6 +100,7 @@ class TunedPrompt:
             self,
             [Candidate(value=v, settings={"variant": v.name}) for v in variants],
             strategy,
+            race,
             what="wordings",
             settings=lambda best: _described(best.value),
             began=began,

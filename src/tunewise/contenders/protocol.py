@@ -7,6 +7,7 @@ how answers are scored, compared or shown.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from tunewise.contenders.race import Race
 from tunewise.types import Answer, Example, Fit, Input
 
 
@@ -48,8 +49,12 @@ class Contender(Protocol):
         """Its name in tunewise.toml and in every table."""
         ...
 
-    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> Fitted:
+    def fit(self, train: Sequence[Example], race: Race) -> Fitted:
         """Makes every choice by looking at train and dev alone.
+
+        Args:
+            train: what it learns from.
+            race: dev, with what others answered there.
 
         Raises:
             NotApplicable: the contender cannot be used on this task.
@@ -65,7 +70,7 @@ class TrainedContender(Contender, Protocol):
         ...
 
     def replicate(
-        self, fitted: Fitted, train: Sequence[Example], dev: Sequence[Example], *, seeds: int
+        self, fitted: Fitted, train: Sequence[Example], race: Race, *, seeds: int
     ) -> Fitted:
         """Trains seeds 2 to n again with the winner's settings; `fitted` holds the first seed."""
         ...

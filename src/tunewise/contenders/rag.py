@@ -108,11 +108,10 @@ class Rag:
     instruction: str
     library: Library | None
     budget_tokens: int
-    race: Race
     progress: Progress
     name: str = "rag"
 
-    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> FittedPrompt:
+    def fit(self, train: Sequence[Example], race: Race) -> FittedPrompt:
         """Chooses chunk size, k and the way of search on dev by successive halving.
 
         Raises:
@@ -137,11 +136,11 @@ class Rag:
             )
 
         def settings(best: Candidate[Lookup]) -> dict[str, JsonValue]:
-            recall = library.recall(best.value, [*train, *dev])
+            recall = library.recall(best.value, [*train, *race.dev])
             return {**best.settings, "retrieval": recall}
 
         return search_and_fit(
-            self, candidates, strategy, what="settings", settings=settings, began=began
+            self, candidates, strategy, race, what="settings", settings=settings, began=began
         )
 
 

@@ -69,11 +69,6 @@ class Searcher(Protocol):
         ...
 
     @property
-    def race(self) -> Race:
-        """Where its settings run."""
-        ...
-
-    @property
     def progress(self) -> Progress:
         """Informed of what it does."""
         ...
@@ -223,6 +218,7 @@ def search_and_fit(
     contender: Searcher,
     candidates: Sequence[Candidate[T]],
     strategy: Callable[[T], PromptStrategy],
+    race: Race,
     *,
     what: str,
     settings: Callable[[Candidate[T]], Mapping[str, JsonValue]],
@@ -235,12 +231,12 @@ def search_and_fit(
         contender: who searches.
         candidates: in order of preference, at least one.
         strategy: how a candidate asks.
+        race: where candidates run.
         what: what the candidates are, for the progress: `wordings`.
         settings: the winner's settings as the report shows them.
         began: when the contender's fit began, on the clock of `time.perf_counter`, seconds.
         walk: goes through the candidates in a way of its own; None: halving.
     """
-    race = contender.race
     many = len(candidates) > 1
     label = f"{contender.name}: {len(candidates)} {what}" if many else f"{contender.name}: dev"
     total = most_answers(len(candidates), len(race.order))
@@ -281,7 +277,7 @@ def search_and_fit(
             seconds=time.perf_counter() - began,
             tokens=choice.tokens,
             dev_answers={} if choice.stopped else {0: choice.dev_answers},
-            trials=choice.trials,
+            trials=choice.trials if many else (),
             stopped=choice.stopped,
         ),
     )

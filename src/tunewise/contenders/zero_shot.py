@@ -1,6 +1,5 @@
 """The instruction alone, in the person's own words. Nothing is chosen."""
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +19,11 @@ class ZeroShot:
 
     engine: Engine
     instruction: str
-    race: Race
+    budget_tokens: int
     progress: Progress
-    budget_tokens: int = sys.maxsize
-    """Nothing is searched, so that there is nothing to save."""
     name: str = "zero_shot"
 
-    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> FittedPrompt:
+    def fit(self, train: Sequence[Example], race: Race) -> FittedPrompt:
         """Only looks how long answers are, and answers dev."""
         began = time.perf_counter()
 
@@ -41,6 +38,7 @@ class ZeroShot:
             self,
             [Candidate(value=self.instruction, settings={"instruction": self.instruction})],
             lambda _: PromptStrategy(prompts=prompts, max_tokens=limit),
+            race,
             what="instruction",
             settings=lambda one: one.settings,
             began=began,

@@ -14,6 +14,7 @@ import numpy as np
 from tunewise.chat.prompts import Prompt
 from tunewise.contenders.answering import PromptStrategy, answer_limit
 from tunewise.contenders.constant import Constant
+from tunewise.contenders.race import Race
 from tunewise.data.prepare import Prepared
 from tunewise.metrics.by_name import Metric, metric_named, quality
 from tunewise.models.engines.open import open_engine
@@ -124,6 +125,7 @@ def _by_answers(
         folder=prepared.project.root,
         instruction=task.instruction,
     )
+    dev = Race(splits.dev, metric=metric, margin=prepared.project.decision.minimum_gain)
     targets = [example.target for example in splits.dev]
 
     def answered(adapter: Path | None) -> Validation:
@@ -143,7 +145,7 @@ def _by_answers(
         return Validation(value=value, scores=_scores(metric, answers, targets))
 
     def baselines(training: Training) -> dict[str, Validation]:
-        text = Constant(metric=metric).fit(splits.train, splits.dev).text
+        text = Constant(metric=metric).fit(splits.train, dev).text
         return {CONSTANT: scored([text] * len(targets)), UNTRAINED: answered(start)}
 
     def validate(training: Training, saved: Path) -> Validation:

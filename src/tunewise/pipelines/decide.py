@@ -111,7 +111,6 @@ def run_decide(
             engine=engine,
             model=opened.model,
             metric=metric,
-            race=race,
             folder=run.file("training"),
             progress=progress,
             places=prepared.places,

@@ -109,10 +109,12 @@ class _Fitting:
     def fit(self, contender: Contender) -> None:
         """Fits one contender, unless it cannot be used."""
         job, name = self.job, contender.name
-        splits = job.prepared.splits
+        candidate = job.field.ceilings.get(name, True)
         try:
             with job.run.timed(name):
-                found = contender.fit(splits.train, splits.dev)
+                found = contender.fit(
+                    job.prepared.splits.train, job.race if candidate else job.race.apart()
+                )
         except NotApplicable as reason:
             self.skipped[name] = reason.reason
             job.progress.note(f"{name}: skipped, {reason.reason}")
@@ -121,7 +123,7 @@ class _Fitting:
             job.run.event("fitted", contender=name)
             if found.fit.stopped:
                 job.progress.note(f"{name}: {out_of_the_race(found.fit.stopped)}")
-            elif job.field.ceilings.get(name, True):
+            elif candidate:
                 job.race.add(name, found.fit.dev_answers[min(found.seeds)])
         job.done(job.shares.share(name, "fit"))
 
@@ -168,7 +170,7 @@ class _Fitting:
         else:
             with job.run.timed(challenger):
                 self.fitted[challenger] = job.field.trained[challenger].replicate(
-                    self.fitted[challenger], splits.train, splits.dev, seeds=seeds
+                    self.fitted[challenger], splits.train, job.race, seeds=seeds
                 )
             self.notes += [
                 f"{name} was trained once: {challenger} does better on dev, so that further seeds "
