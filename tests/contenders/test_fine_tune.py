@@ -10,10 +10,11 @@ from scripted_rows import Counted, race, row
 from tunewise.chat.tokenize import Span, TokenisedExample
 from tunewise.contenders.fine_tune import FineTune, Stage
 from tunewise.contenders.protocol import NotApplicable
+from tunewise.contenders.race import Race
 from tunewise.contenders.rag import Library
 from tunewise.data.documents.read import Block, Document
 from tunewise.errors import UserError
-from tunewise.metrics.by_name import Judgement, Metric, metric_named
+from tunewise.metrics.by_name import Judgement, Metric
 from tunewise.models.adapters import adapter_hash, attach_adapter, check_adapter
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.protocol import Engine, Request, Sampling
@@ -73,7 +74,6 @@ def make(small_llama: LocalModel, tmp_path: Path) -> Make:
         return FineTune(
             name="fine_tune",
             engine=engine or AdapterEngine(lambda rate, seed, epochs: 0.5),
-            metric=metric_named("accuracy"),
             model=small_llama,
             tokenizer=load_tokenizer(small_llama.folder),
             settings=TrainingSettings(**{"rank": 2, **settings}),
@@ -139,7 +139,7 @@ def test_the_epoch_that_ships_has_the_best_aggregate(make: Make) -> None:
         return "b" if number % 5 == 0 else "?" if number < 4 else "a"  # 7 of 10, 0.88
 
     tune = make(ScriptedEngine(said), epochs=2, learning_rate=1e-3)
-    fit = replace(tune, metric=metric_named("macro_f1")).fit(letters(12), race(dev)).fit
+    fit = tune.fit(letters(12), race(dev, "macro_f1")).fit
     assert fit.settings["epochs"] == 2
     assert [trial["dev"] for trial in fit.trials] == [0.4444, round((10 / 13 + 1) / 2, 4)]
 
@@ -163,8 +163,9 @@ def test_the_adapter_that_was_chosen_answers(make: Make) -> None:
 
 def test_the_model_is_asked_with_the_input_alone(make: Make) -> None:
     engine = AdapterEngine(lambda rate, seed, epochs: 1.0)
-    make(engine, epochs=1, learning_rate=1e-3).fit(letters(12), race(letters(2, "dev")))
-    assert [r.messages for r in engine.requests] == [e.messages for e in letters(2, "dev")]
+    dev = race(letters(2, "dev"))
+    make(engine, epochs=1, learning_rate=1e-3).fit(letters(12), dev)
+    assert [r.messages for r in engine.requests] == [e.messages for e in dev.order]
 
 
 def test_tokens_of_the_training_and_of_all_asking_are_counted(make: Make) -> None:
@@ -183,7 +184,7 @@ def test_more_seeds_train_with_the_winners_settings_and_keep_the_first(make: Mak
     first = tune.fit(letters(12), race(letters(10, "dev")))
     epochs = first.fit.settings["epochs"]
     engine.asked.clear()
-    three = tune.replicate(first, letters(12), letters(10, "dev"), seeds=3)
+    three = tune.replicate(first, letters(12), race(letters(10, "dev")), seeds=3)
     assert points(engine) == [("0.001", 2, epochs), ("0.001", 3, epochs)]
     assert three.seeds == (1, 2, 3)
     assert three.fit.dev_answers[1] == first.fit.dev_answers[1]
@@ -224,15 +225,13 @@ def test_the_real_engine_answers_with_what_the_adapter_learned(
     make: Make, small_llama: LocalModel
 ) -> None:
     engine = TransformersEngine(small_llama, device="cpu")
-    tune = replace(
-        make(engine, epochs=12, learning_rate=0.005, rank=8, batch_tokens=64),
-        metric=Metric(
-            name="first letter",
-            binary=True,
-            score=lambda answer, target: Judgement(value=float(answer[:1] == target)),
-        ),
+    first_letter = Metric(
+        name="first letter",
+        binary=True,
+        score=lambda answer, target: Judgement(value=float(answer[:1] == target)),
     )
-    fitted = tune.fit(letters(12), race(letters(6)))
+    tune = make(engine, epochs=12, learning_rate=0.005, rank=8, batch_tokens=64)
+    fitted = tune.fit(letters(12), race(letters(6), first_letter))
     adapter = Path(fitted.fit.artifact[1])
     check_adapter(adapter, small_llama)
     losses = [trial["loss"] for trial in fitted.fit.trials]
@@ -246,6 +245,37 @@ def test_the_real_engine_answers_with_what_the_adapter_learned(
     assert [one.text[:1] for one in base if isinstance(one, Generation)] != [
         e.target for e in letters(6)
     ]
+
+
+# --- the race of the checkpoints ------------------------------------------------------------------
+
+
+def ahead(count: int) -> Race:
+    """A race in which another contender is always right."""
+    field = race(letters(count, "dev"))
+    field.add("classifier", [example.target for example in field.dev])
+    return field
+
+
+def test_a_checkpoint_that_is_surely_behind_is_not_answered_to_its_end(make: Make) -> None:
+    engine = AdapterEngine(lambda rate, seed, epochs: 6.0 if epochs == 3 else 0.0)
+    fit = make(engine, epochs=3, learning_rate=1e-3).fit(letters(12), ahead(60)).fit
+    assert [(t["epochs"], t["dev_examples"], t.get("out_after")) for t in fit.trials] == [
+        (1, 16, 16), (2, 16, 16), (3, 60, None)
+    ]  # fmt: skip
+    assert fit.settings["epochs"] == 3
+    assert fit.stopped is None
+    assert len(engine.requests) == 16 + 16 + 60
+
+
+def test_where_every_checkpoint_is_behind_the_best_of_them_answers_all_of_dev(make: Make) -> None:
+    """A verdict about training is about a model that was asked."""
+    engine = AdapterEngine(lambda rate, seed, epochs: 0.1 * epochs)
+    fit = make(engine, epochs=3, learning_rate=1e-3).fit(letters(12), ahead(60)).fit
+    assert fit.stopped is not None
+    assert fit.stopped.behind == "classifier"
+    assert len(fit.dev_answers[1]) == 60
+    assert all(trial["out_after"] for trial in fit.trials)
 
 
 # --- what is refused -----------------------------------------------------------------------------
@@ -320,8 +350,10 @@ def test_a_request_that_fails_on_dev_is_no_score(make: Make) -> None:
             return [Failure(message="full"), *super().generate(requests[1:])]
 
     engine = Refusing(lambda rate, seed, epochs: 1.0)
-    fit = make(engine, epochs=1, learning_rate=1e-3).fit(letters(6), race(letters(3, "dev"))).fit
-    assert fit.dev_answers == {1: (None, "b", "a")}
+    dev = race(letters(3, "dev"))
+    fit = make(engine, epochs=1, learning_rate=1e-3).fit(letters(6), dev).fit
+    assert fit.dev_answers[1][dev.dev.index(dev.order[0])] is None
+    assert fit.dev_answers[1].count(None) == 1
 
 
 # --- documents before, pairs afterwards ----------------------------------------------------------
@@ -369,7 +401,7 @@ def test_stages_follow_each_other_on_one_adapter(
     from_scratch = alone.fit(letters(6), race(letters(3, "dev"))).fit.artifact[1]
     shipped = adapter_hash(Path(fitted.fit.artifact[1]))
     assert shipped not in (adapter_hash(before), adapter_hash(Path(from_scratch)))
-    three = tune.replicate(fitted, letters(6), letters(3, "dev"), seeds=2)
+    three = tune.replicate(fitted, letters(6), race(letters(3, "dev")), seeds=2)
     assert adapter_hash(Path(three.fit.artifact[2])) != shipped
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from tunewise.contenders.race import Race
 from tunewise.metrics.by_name import metric_named
+from tunewise.metrics.metric import Metric
 from tunewise.models.engines.protocol import Request
 from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.types import Answer, Example, Message, Usage
@@ -73,5 +74,8 @@ class Counted:
         pass
 
 
-def race(dev: Sequence[Example], metric: str = "accuracy", *, margin: float = 0.05) -> Race:
-    return Race(dev, metric=metric_named(metric), margin=margin)
+def race(
+    dev: Sequence[Example], metric: str | Metric = "accuracy", *, margin: float = 0.05
+) -> Race:
+    judged_by = metric_named(metric) if isinstance(metric, str) else metric
+    return Race(dev, metric=judged_by, margin=margin)
