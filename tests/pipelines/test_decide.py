@@ -27,6 +27,7 @@ from decide_projects import (
 )
 from tunewise.contenders.build import ContenderSet
 from tunewise.contenders.build import contender_set as real_line_up
+from tunewise.contenders.race import Race
 from tunewise.data.prepare import prepare
 from tunewise.errors import UserError
 from tunewise.models.catalog import LocalModel
@@ -34,6 +35,7 @@ from tunewise.models.engines.open import EngineOpener
 from tunewise.models.engines.protocol import Request
 from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.pipelines import decide as decide_module
+from tunewise.pipelines import fitting
 from tunewise.pipelines.dry_run import dry_run
 from tunewise.project.load import load_project
 from tunewise.project.settings import USUAL_CONTENDERS
@@ -197,14 +199,14 @@ class Spy:
         self.shown: list[Example] = []
         self.asked: list[Input] = []
 
-    def fit(self, train: Sequence[Example], dev: Sequence[Example]) -> SpyFitted:
-        self.shown += [*train, *dev]
+    def fit(self, train: Sequence[Example], race: Race) -> SpyFitted:
+        self.shown += [*train, *race.dev]
         fit = Fit(
             contender="spy",
             settings={},
             seconds=0,
             tokens={"prefilled": 0, "generated": 0, "trained": 0},
-            dev_answers={0: ("refund",) * len(dev)},
+            dev_answers={0: ("refund",) * len(race.dev)},
         )
         return SpyFitted(fit=fit, asked=self.asked)
 
@@ -268,7 +270,7 @@ def test_this_check_would_notice_a_plan_written_after_the_answers(
 ) -> None:
     project, out, engine = watched(tmp_path)
     opener = opened(engine)
-    real, late = decide_module.write_json, list[tuple[Path, object]]()
+    real, late = fitting.write_json, list[tuple[Path, object]]()
 
     def write_plan_last(file: Path, value: object) -> None:
         if file.name == "plan.json":
@@ -278,6 +280,7 @@ def test_this_check_would_notice_a_plan_written_after_the_answers(
             real(*one)
         real(file, value)
 
+    monkeypatch.setattr(fitting, "write_json", write_plan_last)
     monkeypatch.setattr(decide_module, "write_json", write_plan_last)
     decide(project, out=out, opener=opener)
     assert (out / "plan.json").is_file()

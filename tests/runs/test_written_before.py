@@ -45,7 +45,16 @@ TIMES = {"seconds", "latency_ms", "detail", "time", "loss", "precision"}
 """Keys whose values no two runs share, or no two machines: a loss is one of the chip's numbers."""
 JUDGED = {"reason", "comparisons", "notes"}
 """Keys whose values are those of a later rule and its intervals."""
-ADDED = {"maximum_loss", "computed", "finding", "untrained", "regret", "assurance", "leaked"}
+ADDED = {
+    "maximum_loss",
+    "computed",
+    "finding",
+    "untrained",
+    "regret",
+    "assurance",
+    "leaked",
+    "stopped",
+}
 """Keys that later versions write, too."""
 
 
@@ -60,7 +69,7 @@ def without_times(value: Any) -> Any:
     """The value with what takes time left out, its keys in their order."""
     if isinstance(value, dict):
         return [
-            (k, None if k in TIMES | JUDGED else without_times(v))
+            (k, None if k in TIMES | JUDGED | SEARCHED else without_times(v))
             for k, v in value.items()
             if k not in ADDED
         ]

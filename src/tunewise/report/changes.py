@@ -284,7 +284,7 @@ def _without_challenger(run: Run) -> list[str]:
     if run.plan.challenger is not None and run.rival is None:
         return ["A contender without training: none was judged, so there is nothing to beat."]
     reasons = [
-        f"{c.name} {c.sentence}"
+        f"{c.name}: {c.skipped}"
         for c in run.skipped
         if c.name in BUILT_IN and BUILT_IN[c.name].trained
     ]

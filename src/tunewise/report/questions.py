@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tunewise.project.contenders import BUILT_IN
-from tunewise.runs.schema import ContenderResult, Run
+from tunewise.runs.schema import ContenderResult, Run, StoppedContender
 from tunewise.types import Finding
 from tunewise.wording import (
     count,
@@ -96,8 +96,8 @@ def _enough_without(run: Run) -> Question:
     text = f"Without training: {'; '.join(map(_score, ways))}." if ways else ""
     apart = [c for c in run.skipped if c.name in _UNTRAINED_WAYS]
     for label, group in (
-        ("Stopped on dev", [c for c in apart if c.stopped]),
-        ("Not run", [c for c in apart if not c.stopped]),
+        ("Stopped on dev", [c for c in apart if isinstance(c, StoppedContender)]),
+        ("Not run", [c for c in apart if not isinstance(c, StoppedContender)]),
     ):
         if group:
             text += f" {label}: {'; '.join(f'{c.name} ({c.skipped})' for c in group)}."

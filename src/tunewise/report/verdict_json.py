@@ -20,6 +20,7 @@ from tunewise.runs.schema import (
     RetrievalRecall,
     SkippedContender,
     SplitSizes,
+    StoppedContender,
     TaskAsked,
     Tokens,
     VerdictFile,
@@ -27,7 +28,7 @@ from tunewise.runs.schema import (
 from tunewise.statistics.intervals import Interval, NotComputed
 from tunewise.statistics.paired import rows_of
 from tunewise.text.answer_text import split_thoughts
-from tunewise.types import Answer, Fit, Kind, Splits, Verdict
+from tunewise.types import Answer, Fit, Kind, Splits, Stopped, Verdict
 from tunewise.wording import out_of_the_race
 
 NOT_MEASURED = (
@@ -92,7 +93,7 @@ def verdict_file(run: Finished) -> VerdictFile:
         task=TaskAsked(instruction=task.instruction, kind=task.kind, metric=task.metric),
         contenders=(
             *(_result(entry, run) for entry in run.entries),
-            *(_stopped(name, fit) for name, fit in run.stopped.items()),
+            *(_stopped(name, fit.stopped, fit) for name, fit in run.stopped.items() if fit.stopped),
             *(SkippedContender(name=name, skipped=why) for name, why in run.skipped.items()),
         ),
         comparisons=verdict.comparisons,
@@ -182,9 +183,9 @@ def _result(entry: Entry, run: Finished) -> ContenderResult:
     )
 
 
-def _stopped(name: str, fit: Fit) -> SkippedContender:
-    why = "" if fit.stopped is None else out_of_the_race(fit.stopped)
-    return SkippedContender(name=name, skipped=why, stopped=fit.stopped, fit=_fit(fit))
+def _stopped(name: str, stopped: Stopped, fit: Fit) -> StoppedContender:
+    why = out_of_the_race(stopped)
+    return StoppedContender(name=name, skipped=why, stopped=stopped, fit=_fit(fit))
 
 
 def _fit(fit: Fit) -> FitRecord:

@@ -6,7 +6,7 @@ A record's fields are the file's keys, in the file's order.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, cast
 
 import pydantic
 from pydantic import (
@@ -178,35 +178,47 @@ class ContenderResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SkippedContender:
-    """A contender that did not run, or was asked no more."""
+    """A contender that did not run."""
 
     name: str
     skipped: str
     """Why."""
-    stopped: Stopped | None = None
-    """What dev showed of it; None: it did not run at all."""
-    fit: FitRecord = FitRecord()
+
+    @property
+    def sentence(self) -> str:
+        """What follows its name: `did not run: ...`."""
+        return f"did not run: {self.skipped}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoppedContender(SkippedContender):
+    """A contender that was asked no more, since dev shows it to be too far behind."""
+
+    stopped: Stopped
+    fit: FitRecord
     """What was spent on it until then."""
 
     @property
     def sentence(self) -> str:
-        """`did not run: ...`, or `out after 24 of 55 dev rows: ...`."""
-        return self.skipped if self.stopped else f"did not run: {self.skipped}"
+        """What follows its name: `out after 24 of 55 dev rows: ...`."""
+        return self.skipped
 
 
-def _ran_or_skipped(value: object) -> str:
-    """Which of the two a contender is, as a record or as it stands in the file."""
-    skipped = isinstance(value, SkippedContender) or (
-        isinstance(value, Mapping) and "skipped" in value
-    )
-    return SKIPPED if skipped else RAN
+def _ran_or_not(value: object) -> str:
+    """Which of the three a contender is, as a record or as it stands in the file."""
+    keys = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else ()
+    if isinstance(value, StoppedContender) or "stopped" in keys:
+        return STOPPED
+    return SKIPPED if isinstance(value, SkippedContender) or "skipped" in keys else RAN
 
 
-RAN, SKIPPED = "<ran>", "<skipped>"
+RAN, SKIPPED, STOPPED = "<ran>", "<skipped>", "<stopped>"
 """Tags, which faults must not show."""
 AnyContender: TypeAlias = Annotated[
-    Annotated[ContenderResult, Tag(RAN)] | Annotated[SkippedContender, Tag(SKIPPED)],
-    Discriminator(_ran_or_skipped),
+    Annotated[ContenderResult, Tag(RAN)]
+    | Annotated[StoppedContender, Tag(STOPPED)]
+    | Annotated[SkippedContender, Tag(SKIPPED)],
+    Discriminator(_ran_or_not),
 ]
 
 
