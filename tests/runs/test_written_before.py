@@ -45,16 +45,11 @@ TIMES = {"seconds", "latency_ms", "detail", "time", "loss", "precision"}
 """Keys whose values no two runs share, or no two machines: a loss is one of the chip's numbers."""
 JUDGED = {"reason", "comparisons", "notes"}
 """Keys whose values are those of a later rule and its intervals."""
+SEARCHED = {"trials", "prefilled", "generated"}
+"""Keys whose values are those of a later search."""
 ADDED = {
-    "maximum_loss",
-    "computed",
-    "finding",
-    "untrained",
-    "regret",
-    "assurance",
-    "leaked",
-    "stopped",
-}
+    "maximum_loss", "computed", "finding", "untrained", "regret", "assurance", "leaked", "stopped",
+}  # fmt: skip
 """Keys that later versions write, too."""
 
 
