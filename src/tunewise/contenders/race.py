@@ -167,14 +167,12 @@ class Race:
         ]
 
     def _seen(self, runner: Runner) -> Seen:
-        aggregate = self._metric.aggregate
+        scores, aggregate = np.array(runner.scores, dtype=np.float64), self._metric.aggregate
+        if aggregate is None:
+            return Seen(scores=scores)
         given = [answer.text for answer in runner.answers]
-        return Seen(
-            scores=np.array(runner.scores, dtype=np.float64),
-            aggregate=None
-            if aggregate is None
-            else over_rows(aggregate, given, [one.target for one in self.order[: len(given)]]),
-        )
+        targets = [one.target for one in self.order[: len(given)]]
+        return Seen(scores=scores, aggregate=over_rows(aggregate, given, targets))
 
     def _quality(self, runner: Runner, rows: int) -> float:
         given = [answer.text for answer in runner.answers[:rows]]

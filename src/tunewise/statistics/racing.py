@@ -4,7 +4,7 @@ The bound holds at any stopping time, so that looking after every few rows costs
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -52,6 +52,15 @@ class Course:
     its own."""
     margin: float
     """How far behind is too far."""
+    codes: IntArray | None = field(init=False)
+    """(n,) number of each row's unit; None: every row stands alone."""
+    largest: int = field(init=False)
+    """Rows of the largest unit."""
+
+    def __post_init__(self) -> None:
+        codes = paired.rows_of(len(self.groups), binary=False, groups=self.groups).codes
+        object.__setattr__(self, "codes", codes)
+        object.__setattr__(self, "largest", 1 if codes is None else int(np.bincount(codes).max()))
 
     def surely_behind(self, one: Seen, rivals: Sequence[Rival], *, look: int) -> bool:
         """Whether `one` is worse than the best by more than the margin, with chance of error 1%.
@@ -86,15 +95,9 @@ class Course:
         return evidence_behind(
             one.scores[:n] - other.scores[:n],
             margin=self.margin,
-            codes=paired.rows_of(n, binary=False, groups=self.groups[:n]).codes,
-            largest=self._largest,
+            codes=None if self.codes is None else self.codes[:n],
+            largest=self.largest,
         )
-
-    @property
-    def _largest(self) -> int:
-        """Rows of the largest unit."""
-        named = [name for name in self.groups if name is not None]
-        return max((named.count(name) for name in set(named)), default=1)
 
     def _bound(self, one: Seen, other: Seen, n: int, *, error: float) -> float:
         """The one-sided upper bound of the difference of two aggregates over n rows."""
