@@ -15,8 +15,10 @@ from scipy.optimize import brentq
 from scipy.special import ndtri
 from scipy.stats import multivariate_normal
 
+from races import checkpoints, dev_of, told
 from tunewise.decision.plan import Measured, Plan, choose_plan, futile
 from tunewise.decision.rule import Demands, decide
+from tunewise.project.contenders import effort
 from tunewise.types import Verdict
 
 Rule = Callable[..., Verdict]
@@ -61,6 +63,8 @@ class World:
     seeds: int = 3
     grid: int = 3
     """Runs from which the first seed was picked on dev."""
+    raced: bool = True
+    """Whether those that dev shows to be surely too far behind are not asked on test."""
     shared: float = field(init=False)
     """Share of the latent variance that is the example's difficulty."""
 
@@ -207,28 +211,58 @@ def macro_f1(labels: np.ndarray, right: np.ndarray, classes: int, rng: np.random
 
 
 def planned(world: World, rng: np.random.Generator) -> Plan:
-    """What a run writes down from dev: incumbent, futility of each tune, plan."""
+    """What a run writes down from dev: who is still in, incumbent, futility of each tune, plan."""
     rows = draw_rows(world, world.dev_rows, rng)
     dev = rows.answers(world.runs(world.seeds - 1 + world.grid), rng)
+    still_in = _still_in(world, rows, dev, rng) if world.raced else _everybody(world)
     for name in dev:  # the first seed is the winner of the grid on dev
         if is_trained(name):
-            tried, others = dev[name][: world.grid], dev[name][world.grid :]
-            dev[name] = np.vstack([tried[tried.mean(axis=1).argmax()], others])
+            tried = max(still_in[name] or range(world.grid), key=lambda n: dev[name][n].mean())
+            dev[name] = dev[name][[tried, *range(world.grid, dev[name].shape[0])]]
 
     def on_dev(seeds: Mapping[str, int], names=tuple(world.rates)) -> list[Measured]:
         return _seen(world, {name: dev[name] for name in names}, seeds, rows.labels, rng)
 
     seeds, once = world.runs(world.seeds), world.runs(1)
-    untrained = [name for name in dev if not is_trained(name)]
+    untrained = [name for name in dev if not is_trained(name) and still_in[name]]
     demands = {"minimum_gain": world.minimum_gain}
     incumbent = choose_plan(on_dev(once, untrained), **demands).incumbent
+    trained = [name for name in dev if is_trained(name)]
+    if not any(still_in[name] for name in trained):  # one is asked on test in any case
+        trained = [choose_plan(on_dev(once, trained), **demands).challenger]
+    else:
+        trained = [name for name in trained if still_in[name]]
     groups = rows.groups if world.units_known else None
-    for name in dev:
-        if is_trained(name):
-            first, bar = on_dev(once, (name, incumbent))
-            if futile(first, bar, groups=groups, **demands):
-                seeds[name] = 1
-    return choose_plan(on_dev(seeds), seeds_wanted=world.seeds, **demands)
+    for name in trained:
+        first, bar = on_dev(once, (name, incumbent))
+        if not still_in[name] or futile(first, bar, groups=groups, **demands):
+            seeds[name] = 1
+    return choose_plan(on_dev(seeds, (*untrained, *trained)), seeds_wanted=world.seeds, **demands)
+
+
+def _everybody(world: World) -> dict[str, list[int]]:
+    return {name: list(range(runs)) for name, runs in world.runs(world.grid).items()}
+
+
+def _still_in(
+    world: World, rows: Rows, dev: Mapping[str, np.ndarray], rng: np.random.Generator
+) -> dict[str, list[int]]:
+    """contender -> its settings, or points of the first seed's training, that dev does not stop.
+
+    In the order of a run, cheapest first, those who train last. What asks no model is not raced.
+    """
+    labels = rows.labels if world.kind == "macro_f1" else None
+    groups = rows.groups if world.units_known else None
+    race = dev_of(world.dev_rows, groups, labels, world.classes).race(world.minimum_gain)
+    found = _everybody(world)
+    for name in sorted(found, key=lambda one: (is_trained(one), effort(one))):
+        says = [told(dev[name][run], labels, world.classes, rng) for run in found[name]]
+        if name in ("constant", "classifier"):
+            race.add(name, says[0])
+        else:
+            out = checkpoints(race, name, says)
+            found[name] = [run for run in found[name] if out[run] is None]
+    return found
 
 
 def _seen(world, scores, seeds, labels, rng) -> list[Measured]:
@@ -253,7 +287,7 @@ def run_project(
             kept = test.answers(world.runs(world.seeds), rng, renewed=world.refitted)
         plan = planned(world, rng)
         seen = np.sort(order[:rows])
-        answered = {name: values[:, seen] for name, values in kept.items()}
+        answered = {name: kept[name][:, seen] for name in plan.seeds}
         verdicts.append(
             rule(
                 plan,

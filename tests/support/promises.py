@@ -102,7 +102,7 @@ class Worth:
     """Share of the projects without a gain in which a training is recommended."""
 
 
-def worth_of(rule: Rule, *, rows: int, projects: int, seed: int = 0) -> Worth:
+def worth_of(rule: Rule, *, rows: int, projects: int, seed: int = 0, raced: bool = True) -> Worth:
     """Gains are drawn from N(0.03, 0.08); a training is worth its gain less 0.05 to the person."""
     rng = np.random.default_rng(seed)
     said: Counter[str] = Counter()
@@ -112,7 +112,7 @@ def worth_of(rule: Rule, *, rows: int, projects: int, seed: int = 0) -> Worth:
         world = World(
             rates={**UNTRAINED, "prompt": 0.62, "few_shot": 0.70, "fine_tune": tuned},
             discordant=min(max(0.2, abs(gain) + 0.1), 0.95 * independent),
-            test_rows=(rows,), dev_rows=rows // 2,
+            test_rows=(rows,), dev_rows=rows // 2, raced=raced,
         )  # fmt: skip
         verdict = run_project(world, rng, rule)[-1]
         trains = is_trained(verdict.outcome)
