@@ -5,7 +5,7 @@ gain: always saying `undecided` fails, and so does always saying `fine_tune`.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,19 +74,20 @@ class Kept:
         return found
 
 
-def check_promises(rule: Rule, *, projects: int, seed: int = 0) -> Kept:
+def check_promises(rule: Rule, *, projects: int, seed: int = 0, raced: bool = True) -> Kept:
     """Simulates that many projects in every world and says which promises the rule keeps.
 
     Macro F1 is recomputed without each row in turn: its worlds get a quarter of the projects.
     """
+    worlds = {name: replace(world, raced=raced) for name, world in NO_GAIN.items()}
     return Kept(
         false_advice={
             name: share_fine_tuned(
                 world, projects // 4 if world.kind == "macro_f1" else projects, seed + number, rule
             )
-            for number, (name, world) in enumerate(NO_GAIN.items())
+            for number, (name, world) in enumerate(worlds.items())
         },
-        power=share_fine_tuned(GAIN, projects, seed + 100, rule),
+        power=share_fine_tuned(replace(GAIN, raced=raced), projects, seed + 100, rule),
     )
 
 
