@@ -134,7 +134,10 @@ def table(verdict: dict[str, Any], seconds: float | None) -> str:
     ]
     for one in verdict["contenders"]:
         if "skipped" in one:
-            out.append(f"| {one['name']} | skipped: {one['skipped']} | | | | | | |")
+            spent = sum(one["fit"]["tokens"].values()) if "stopped" in one else None
+            why = one["skipped"] if spent is not None else f"skipped: {one['skipped']}"
+            seconds_too = f"{one['fit']['seconds']:.0f} | {spent:,}" if spent is not None else " | "
+            out.append(f"| {one['name']} | {why} | | | | | {seconds_too} |")
             continue
         quality, tokens = one["quality"], one["tokens"]
         interval = (

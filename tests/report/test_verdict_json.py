@@ -1,6 +1,7 @@
 """What verdict.json says of a contender beyond its contract, on small runs of `decide`."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -149,6 +150,18 @@ def test_every_contender_tells_what_it_chose_and_what_it_spent(tmp_path: Path) -
         > (found["zero_shot"]["fit"]["tokens"]["prefilled"])
     )
     assert len(found["prompt"]["fit"]["trials"]) == 9
+
+
+def test_the_tokens_of_the_whole_run_are_told(tmp_path: Path) -> None:
+    told = scripted(right_when(lambda request: 0.5))
+    verdict = verdict_of(tmp_path, told, labelled(90), USE)
+    (note,) = [note for note in verdict["notes"] if note.startswith("Tokens of this run")]
+    read, written, trained = (int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", note))
+    warm_up = 2 * by_name(verdict)["zero_shot"]["tokens"]["completion"]
+    answers = len(told.requests) - warm_up  # each of one token
+    assert written == answers
+    assert read > written
+    assert trained == 0
 
 
 def test_what_was_not_measured_is_said(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from tunewise.statistics.intervals import Interval, NotComputed
 from tunewise.statistics.paired import rows_of
 from tunewise.text.answer_text import split_thoughts
 from tunewise.types import Answer, Fit, Kind, Splits, Stopped, Verdict
-from tunewise.wording import out_of_the_race
+from tunewise.wording import count, out_of_the_race
 
 NOT_MEASURED = (
     "Retention (what general ability the training cost) was not measured in this version.",
@@ -122,7 +122,7 @@ def verdict_file(run: Finished) -> VerdictFile:
         untrained=verdict.untrained,
         regret=verdict.regret,
         assurance=verdict.assurance,
-        notes=(*run.notes, *_about_thoughts(run.entries), *NOT_MEASURED),
+        notes=(*run.notes, _spent(run), *_about_thoughts(run.entries), *NOT_MEASURED),
         reproduce=run.reproduce,
     )
 
@@ -194,6 +194,27 @@ def _fit(fit: Fit) -> FitRecord:
         settings={k: v for k, v in fit.settings.items() if k != "retrieval"},
         tokens=fit.tokens,
         trials=fit.trials,
+    )
+
+
+def _spent(run: Finished) -> str:
+    """The tokens of the whole run: what does not depend on the machine."""
+    fits = [*(entry.fit for entry in run.entries), *run.stopped.values()]
+    read, written, trained = (
+        sum(fit.tokens.get(kind, 0) for fit in fits)
+        for kind in ("prefilled", "generated", "trained")
+    )
+    for entry in run.entries:
+        for answer in (one for answers in entry.answers.values() for one in answers):
+            read += answer.usage.prompt_tokens - answer.usage.cached_tokens
+            written += answer.usage.completion_tokens
+        usages = [answer.usage for answer in entry.answers[entry.shipped_seed]]
+        timed, cached = entry.latency.n or 0, entry.latency.cached_tokens
+        read += round(timed * (fmean(u.prompt_tokens for u in usages) - cached))
+        written += round(timed * fmean(u.completion_tokens for u in usages))
+    return (
+        f"Tokens of this run, latency included: {count(read)} read, {count(written)} written, "
+        f"{count(trained)} trained on."
     )
 
 
