@@ -10,11 +10,13 @@ from decide_projects import (
     contract_faults,
     decide,
     essence,
+    labelled,
     number_of,
     opened,
     read_json,
     read_jsonl,
     repeated_answers,
+    right_when,
     scripted,
     stopping,
     write_project,
@@ -79,6 +81,23 @@ def test_hopeless_ones_are_stopped_on_dev_and_not_asked_on_test(run: Path) -> No
         assert stopped["behind"] == "constant"
         assert f"out after {stopped['rows']} of {stopped['of']} dev rows" in found[name]["skipped"]
         assert found[name]["fit"]["tokens"]["prefilled"] > 0
+    asked = {answer["contender"] for answer in read_jsonl(run / "answers.jsonl")}
+    assert asked == {"constant", "few_shot"}
+
+
+def test_one_that_a_later_contender_leaves_far_behind_is_not_asked_on_test(tmp_path: Path) -> None:
+    """Against `constant` alone nothing is sure of it; few_shot comes later, and is far better."""
+
+    def half_without_examples(request: Request) -> float:
+        return 0.95 if shots(request) >= 4 else 0.45
+
+    project = write_project(tmp_path, labelled(400), USE)
+    run = decide(project, opener=opened(scripted(right_when(half_without_examples))))
+    stopped = read_json(run / "plan.json")["stopped"]
+    assert {name: one["behind"] for name, one in stopped.items()} == {
+        "zero_shot": "few_shot", "prompt": "few_shot",
+    }  # fmt: skip
+    assert stopped["zero_shot"]["rows"] == stopped["zero_shot"]["of"]
     asked = {answer["contender"] for answer in read_jsonl(run / "answers.jsonl")}
     assert asked == {"constant", "few_shot"}
 

@@ -68,12 +68,15 @@ class Race:
         self._course = Course(groups=groups, margin=margin)
         self._ends = _ends([keys[place] for place in places])
         self._runners: dict[str, list[Runner]] = {}
+        self.chosen: dict[str, Runner] = {}
+        """Contender -> its best setting, which answered every row."""
 
     def apart(self) -> "Race":
         """The same rows for one that is shown beside the others: nobody else's answers count."""
         race = copy.copy(self)
         race.to_the_end = True
         race._runners = {}
+        race.chosen = {}
         return race
 
     def ends(self, upto: int) -> list[int]:

@@ -159,6 +159,8 @@ class Search(Generic[T]):
         if stopped and race.to_the_end:
             self._ask([winner], len(race.order))
             stopped = None
+        if not stopped:
+            race.chosen[self.name] = winner.runner
         return Choice(
             candidate=winner.candidate,
             dev_answers=() if stopped else race.dev_answers(winner.runner),

@@ -63,6 +63,7 @@ def fit_all(job: Job) -> Fits:
     field = job.field
     for contender in sorted(field.untrained.values(), key=lambda one: effort(one.name)):
         fitting.fit(contender)
+    fitting.look_back()
     fitting.drop(field.untrained)
     incumbent = fitting.plan().incumbent if fitting.fitted else None
     for contender in sorted(field.trained.values(), key=lambda one: effort(one.name)):
@@ -126,6 +127,16 @@ class _Fitting:
             elif candidate:
                 job.race.add(name, found.fit.dev_answers[min(found.seeds)])
         job.done(job.shares.share(name, "fit"))
+
+    def look_back(self) -> None:
+        """Tells those who asked a model which of them a later contender left far behind."""
+        race = self.job.race
+        for name, runner in race.chosen.items():
+            found = self.fitted.get(name)
+            if found and not race.to_the_end and race.surely_behind(runner):
+                stopped = race.stopped(runner)
+                self.job.progress.note(f"{name}: {out_of_the_race(stopped)}")
+                self.stopped[name] = replace(self.fitted.pop(name).fit, stopped=stopped)
 
     def drop(self, names: Sequence[str] | Mapping[str, Contender]) -> None:
         """Asks those of the contenders no more that are surely too far behind."""
