@@ -135,7 +135,9 @@ def rows_of(work: str, data: Path) -> Sequence[Any]:
     return [replace(example, messages=(told, *example.messages)) for example in examples]
 
 
-def ours(examples: Sequence[Any], start: Path, folder: Path) -> dict[str, Any]:
+def ours(
+    examples: Sequence[Any], start: Path, folder: Path, *, threads: Any = None
+) -> dict[str, Any]:
     """The loop of this repository, its own order of rows replaced by the given one."""
     from tunewise.models import loading
     from tunewise.training import loop
@@ -171,7 +173,9 @@ def ours(examples: Sequence[Any], start: Path, folder: Path) -> dict[str, Any]:
         warmup_share=0.0,
     )
     with tempfile.TemporaryDirectory(dir=folder) as out:
-        training = InOrder(model, rows, recipe, Path(out), start=start, watchers=[watch])
+        training = InOrder(
+            model, rows, recipe, Path(out), start=start, watchers=[watch], threads=threads
+        )
         training.run_epoch()
         precision = training.precision
     found = summary(ends, losses, [row.tokens for row in rows])

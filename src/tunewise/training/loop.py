@@ -44,6 +44,7 @@ from tunewise.training.recipe import Recipe, learning_rate
 from tunewise.training.reference import row_log_probabilities, with_references
 from tunewise.training.rows import Row, check_rows, hash_rows
 from tunewise.training.state import Epoch, TrainingState, dropout_seed
+from tunewise.training.threads import Threads
 from tunewise.training.utilisation import Utilisation
 
 MAX_GRAD_NORM = 1.0
@@ -66,6 +67,7 @@ class Training:
         checkpoint_seconds: between two checkpoints at least; 0: after every step.
         warn: called with a line for a person, such as a checkpoint that is damaged.
         watchers: called with every event that is written to `events.jsonl`.
+        threads: of the processor; None: as many as other processes leave it.
 
     Raises:
         UserError: rows that nothing can be learnt from, or a folder that cannot be written to.
@@ -84,6 +86,7 @@ class Training:
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
         warn: Callable[[str], None] = lambda line: None,
         watchers: Sequence[Watcher] = (),
+        threads: Threads | None = None,
     ) -> None:
         check_rows([*rows, *replay], context_tokens=base.context_tokens)
         self._base, self._rows, self._replay, self._recipe = base, rows, replay, recipe
@@ -92,6 +95,7 @@ class Training:
         self._processes = join_processes(self._device)
         self._checkpoint_seconds = checkpoint_seconds
         self._warn = warn
+        self._threads = threads or Threads()
         self._events = Events(folder, watchers=watchers, warn=warn)
         self._identity = {
             "recipe": asdict(recipe),
@@ -188,7 +192,7 @@ class Training:
                 or a checkpoint cannot be written.
         """
         cursor = self._state.cursor
-        with self._saved_when_stopped():
+        with self._threads, self._saved_when_stopped():
             self._load()
             for rows in self._steps(cursor.epoch)[len(cursor.losses) :]:
                 self._step(rows)
@@ -228,8 +232,9 @@ class Training:
         Args:
             rows: any, such as those of dev.
         """
-        self._load()
-        return self._log_probabilities(self._model, rows)
+        with self._threads:
+            self._load()
+            return self._log_probabilities(self._model, rows)
 
     def close(self) -> None:
         """Frees the model's memory; the next call loads it from the checkpoint again."""
@@ -360,6 +365,8 @@ class Training:
             load_trained(model, self._base, recipe, self._start)
         fuse(model)
         self._packs = try_packing(model)
+        if self._device == "cpu":
+            self._threads.follow(model)
         keep_in(self.precision, model)
         if recipe.save_memory:
             plain_model(model).activation_checkpointing_enable()
