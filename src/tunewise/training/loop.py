@@ -361,12 +361,12 @@ class Training:
         keep_freed_memory()
         recipe = self._recipe
         model = adapted_model(self._base, recipe, device=self._device)
+        if self._device == "cpu":
+            self._threads.follow(model)
         if self._start is not None:
             load_trained(model, self._base, recipe, self._start)
         fuse(model)
         self._packs = try_packing(model)
-        if self._device == "cpu":
-            self._threads.follow(model)
         keep_in(self.precision, model)
         if recipe.save_memory:
             plain_model(model).activation_checkpointing_enable()

@@ -91,6 +91,7 @@ class Threads:
         self._ceiling = torch.get_num_threads()
         self._within = True
         self._set(min(self._ceiling, self._present or self._ceiling))
+        self.look()
         return self
 
     def __exit__(self, *_: object) -> None:
