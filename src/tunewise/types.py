@@ -170,7 +170,7 @@ class Usage:
     prompt_tokens: int = 0
     """Tokens of the rendered prompt, cached ones included."""
     cached_tokens: int = 0
-    """Prompt tokens that the engine took from its prefix cache."""
+    """Prompt tokens that the engine took from its prefix cache; the others it computed."""
     completion_tokens: int = 0
     """Tokens generated, the end token not counted."""
     thinking_tokens: int = 0
@@ -280,7 +280,8 @@ class Fit:
     seconds: float
     """Wall time of the fit, all seeds."""
     tokens: Mapping[str, int]
-    """Tokens spent: `prefilled`, `generated`, `trained`."""
+    """Tokens spent: `prefilled` (of prompts, those from a prefix cache left out), `generated`,
+    `trained`."""
     dev_answers: Mapping[int, tuple[str | None, ...]]
     """seed -> what it answers to each dev example, in dev order; None where it crashed. Empty for
     a contender that was stopped before."""

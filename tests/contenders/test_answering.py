@@ -145,18 +145,18 @@ def test_a_crash_on_dev_is_no_text_rather_than_an_empty_one() -> None:
     assert texts(answers) == ("b", None)
 
 
-def test_tokens_spent_are_those_of_all_answers() -> None:
+def test_tokens_spent_are_those_computed_for_all_answers() -> None:
     answers = [
         Answer(
             example_id=str(n),
             contender="c",
             seed=0,
             text="x",
-            usage=Usage(prompt_tokens=10, completion_tokens=n),
+            usage=Usage(prompt_tokens=10, cached_tokens=4, completion_tokens=n),
         )
         for n in range(3)
     ]
-    assert spent(answers) == {"prefilled": 30, "generated": 3, "trained": 0}
+    assert spent(answers) == {"prefilled": 18, "generated": 3, "trained": 0}
 
 
 # --- thinking

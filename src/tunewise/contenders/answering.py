@@ -156,10 +156,10 @@ def texts(answers: Sequence[Answer]) -> tuple[str | None, ...]:
 
 
 def spent(answers: Sequence[Answer]) -> dict[str, int]:
-    """Tokens that asking took, as `Fit.tokens` counts them."""
+    """Tokens that asking took, as `Fit.tokens` counts them: those from a prefix cache are not."""
     usage = sum((answer.usage for answer in answers), Usage())
     return {
-        "prefilled": usage.prompt_tokens,
+        "prefilled": usage.prompt_tokens - usage.cached_tokens,
         "generated": usage.completion_tokens,
         "trained": 0,
     }

@@ -117,6 +117,15 @@ def hidden_width(folder: Path) -> int:
     return int(config.get_text_config().hidden_size)
 
 
+def cache_bytes(folder: Path) -> int:
+    """Bytes that keys and values of one token take in 32 bits, all layers of the model together."""
+    config = cast("Any", transformers.AutoConfig).from_pretrained(str(folder)).get_text_config()
+    heads = config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    kept = getattr(config, "num_key_value_heads", None) or heads
+    return 2 * 4 * config.num_hidden_layers * kept * width
+
+
 def context_window(folder: Path) -> int:
     """Tokens that the model in `folder` takes, prompt and completion together.
 

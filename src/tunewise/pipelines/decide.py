@@ -201,10 +201,16 @@ def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
         job.done(job.shares.share(name, "test"))
     entries: list[Entry] = []
     seconds = run.seconds()
+    latencies: dict[str, ServedLatency] = {}
+    with ExitStack() as stack:
+        for engine in engines:
+            stack.enter_context(engine.prefix_caching())
+        for name, fitted in fits.fitted.items():
+            latencies[name] = _latency(job, fitted, name, fits.plan.ships[name])
+            job.done(job.shares.share(name, "latency"))
     for name, fitted in fits.fitted.items():
         seed = fits.plan.ships[name]
-        latency = _latency(job, fitted, name, seed, engines)
-        job.done(job.shares.share(name, "latency"))
+        latency = latencies[name]
         entries.append(
             Entry(
                 name=name,
@@ -293,14 +299,10 @@ def _on_test(
     )
 
 
-def _latency(
-    job: Job, fitted: Fitted, name: str, seed: int, engines: Sequence[Engine]
-) -> ServedLatency:
+def _latency(job: Job, fitted: Fitted, name: str, seed: int) -> ServedLatency:
     inputs = [example.input for example in job.prepared.splits.test]
     total = min(REQUESTS, len(inputs)) + min(WARM_UP, len(inputs))
-    with job.progress.task(f"{name}: latency", total=total) as advance, ExitStack() as stack:
-        for engine in engines:
-            stack.enter_context(engine.prefix_caching())
+    with job.progress.task(f"{name}: latency", total=total) as advance:
         return measure_latency(fitted, inputs, seed=seed, advance=advance)
 
 

@@ -140,7 +140,8 @@ class FitRecord:
     seconds: float | None = None
     settings: Json = field(default_factory=dict[str, JsonValue])
     tokens: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Spent: `prefilled`, `generated`, `trained`."""
+    """Spent: `prefilled` (of prompts, those from a prefix cache left out), `generated`,
+    `trained`."""
     trials: tuple[Json, ...] = ()
     """Every setting tried, with its dev quality."""
 

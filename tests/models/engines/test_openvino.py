@@ -7,10 +7,13 @@ import pytest
 
 from plain_passes import by_hand
 from small_models import CONTEXT, adapter, user
+from tunewise.chat.tokenize import prompt_tokens
 from tunewise.errors import UserError
 from tunewise.models.adapters import merge_into_gguf
 from tunewise.models.catalog import LocalModel, open_model
-from tunewise.models.engines.openvino import CACHE_BLOCK, OpenVinoEngine
+from tunewise.models.engines.openvino import OpenVinoEngine
+from tunewise.models.engines.openvino_pipeline import Output, Pipeline
+from tunewise.models.engines.prefixes import BLOCK
 from tunewise.models.engines.protocol import Request, Sampling
 from tunewise.models.engines.transformers import TransformersEngine
 from tunewise.progress import Silent
@@ -88,25 +91,48 @@ def test_a_batch_answers_the_same_whatever_was_asked_before_it(small_llama: Loca
     assert answers(used, requests) == fresh
 
 
-def test_serving_counts_the_whole_blocks_that_it_has_seen_and_nothing_else_does(
-    engine: OpenVinoEngine,
-) -> None:
+def computed(made: list[Generation | Failure]) -> int:
+    """Prompt tokens that went through the model."""
+    usages = [one.usage for one in made if isinstance(one, Generation)]
+    return sum(usage.prompt_tokens - usage.cached_tokens for usage in usages)
+
+
+def test_whole_blocks_asked_before_are_taken_from_the_cache(engine: OpenVinoEngine) -> None:
     def cached(request: Request) -> int:
         (made,) = engine.generate([request])
         assert isinstance(made, Generation)
         return made.usage.cached_tokens
 
     long, short = ask(MESSAGES[3]), ask("ok")
-    blocks = (engine.count_tokens(long.messages) - 1) // CACHE_BLOCK
+    blocks = (engine.count_tokens(long.messages) - 1) // BLOCK
     assert blocks >= 2
-    assert engine.count_tokens(short.messages) <= CACHE_BLOCK
-    assert [cached(long), cached(long)] == [0, 0]
+    assert engine.count_tokens(short.messages) <= BLOCK
+    assert [cached(long), cached(long)] == [0, blocks * BLOCK]
+    assert [cached(short), cached(short)] == [0, 0]
+    assert cached(ask(MESSAGES[3] + "x")) == blocks * BLOCK
+    assert cached(ask("x" + MESSAGES[3])) == 0
+
+
+def test_while_serving_the_cache_holds_only_what_was_asked_since(engine: OpenVinoEngine) -> None:
+    before = engine.generate([ask(MESSAGES[3])])
     with engine.prefix_caching():
-        assert [cached(long), cached(long)] == [0, blocks * CACHE_BLOCK]
-        assert [cached(short), cached(short)] == [0, 0]
-        assert cached(ask(MESSAGES[3] + "x")) == blocks * CACHE_BLOCK
-        assert cached(ask("x" + MESSAGES[3])) == 0
-    assert cached(long) == 0
+        first, second = engine.generate([ask(MESSAGES[3])]), engine.generate([ask(MESSAGES[3])])
+    after = engine.generate([ask(MESSAGES[3])])
+    assert computed(before) == computed(first) == computed(after) > computed(second)
+
+
+def test_what_the_prompts_of_a_batch_begin_with_is_computed_once(
+    engine: OpenVinoEngine, small_llama: LocalModel
+) -> None:
+    requests = [ask(MESSAGES[3] + ending) for ending in ("zip", "ok", "late, I wrote", "no")]
+    alone = [OpenVinoEngine(small_llama).generate([one])[0] for one in requests]
+    together = engine.generate(requests)
+    assert [one.text for one in together if isinstance(one, Generation)] == [
+        one.text for one in alone if isinstance(one, Generation)
+    ]
+    shared = (engine.count_tokens(user(MESSAGES[3])) - 10) // BLOCK * BLOCK
+    assert shared >= 2 * BLOCK
+    assert computed(together) <= computed(alone) - 3 * shared
 
 
 def test_a_request_that_comes_alone_tells_its_time_to_the_first_token(
@@ -207,20 +233,44 @@ def test_tokens_are_counted_as_by_the_other_engine(
 
 
 @pytest.mark.slow
-def test_the_starter_model_answers_the_same_whatever_was_asked_before(starter: LocalModel) -> None:
-    requests = [ask(text, max_tokens=24) for text in MESSAGES]
-    fresh = answers(OpenVinoEngine(starter), requests)
-    used = OpenVinoEngine(starter)
-    answers(used, [ask(f"Tell me: {text}", max_tokens=8) for text in reversed(MESSAGES)])
-    with used.prefix_caching():
-        first, second = (used.generate([ask(MESSAGES[3], max_tokens=4)])[0] for _ in range(2))
-    assert answers(used, requests) == fresh
+def test_while_serving_the_starter_model_is_faster_where_it_has_seen_the_beginning(
+    starter: LocalModel,
+) -> None:
+    engine = OpenVinoEngine(starter)
+    with engine.prefix_caching():
+        first, second = (engine.generate([ask(MESSAGES[3], max_tokens=4)])[0] for _ in range(2))
     assert isinstance(first, Generation)
     assert isinstance(second, Generation)
-    blocks = (first.usage.prompt_tokens - 1) // CACHE_BLOCK
+    blocks = (first.usage.prompt_tokens - 1) // BLOCK
     assert blocks >= 2
-    assert (first.usage.cached_tokens, second.usage.cached_tokens) == (0, blocks * CACHE_BLOCK)
+    assert (first.usage.cached_tokens, second.usage.cached_tokens) == (0, blocks * BLOCK)
     assert first.text == second.text
     assert first.seconds_to_first_token
     assert second.seconds_to_first_token
     assert second.seconds_to_first_token < first.seconds_to_first_token
+
+
+@pytest.mark.slow
+def test_the_starter_model_says_the_same_with_and_without_shared_beginnings(
+    starter: LocalModel,
+) -> None:
+    engine = OpenVinoEngine(starter)
+    begun = user("Say what the customer wants, in one word.", *MESSAGES)
+    prompts = [
+        prompt_tokens(engine._tokenizer, (*begun, *user(f"Order {n} came {n % 9} days late.")))
+        for n in range(128)
+    ]
+    samplings = [Sampling(max_tokens=8)] * 64
+    plain = Pipeline(engine._gguf, engine._vocabulary, engine._cache_blocks, share=False)
+    sharing = Pipeline(engine._gguf, engine._vocabulary, engine._cache_blocks)
+
+    def both(pipeline: Pipeline) -> list[Output]:
+        halves = (prompts[:64], prompts[64:])
+        return [one for half in halves for one in pipeline.generate(half, samplings)]
+
+    apart, together = both(plain), both(sharing)
+    pairs = zip(apart, together, strict=True)
+    assert sum(list(a.token_ids) != list(b.token_ids) for a, b in pairs) <= 1
+    tokens = sum(map(len, prompts))
+    assert sum(one.cached for one in apart) == 0
+    assert tokens - sum(one.cached for one in together) < 0.4 * tokens

@@ -60,9 +60,9 @@ class Engine(Protocol):
         ...
 
     def prefix_caching(self) -> AbstractContextManager[None]:
-        """Within it, requests run as they would be served: with a prefix cache where there is one.
+        """Within it, requests run as they would be served, on caches that start empty.
 
-        Outside, a batch of requests gets the same greedy answers whatever was asked before it.
+        Whatever was asked before, a batch gets the same greedy answers but for rounding.
         """
         ...
 
