@@ -145,6 +145,9 @@ def decide(
     seed: Seed = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the last run.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A first opinion in minutes; test stays sealed.")
+    ] = False,
     out: Out = None,
     as_json: AsJson = False,
     settings: Settings = None,
@@ -161,7 +164,7 @@ def decide(
     if dry_run:
         _describe(project, as_json=as_json)
         return
-    _decide(project, out=out, resume=resume, as_json=as_json)
+    _decide(project, out=out, resume=resume, quick=quick, as_json=as_json)
 
 
 @app.command()
@@ -426,7 +429,9 @@ def _progress() -> "Progress":
     return RichProgress()
 
 
-def _decide(project: "Project", *, out: Path | None, resume: bool, as_json: bool) -> None:
+def _decide(
+    project: "Project", *, out: Path | None, resume: bool, as_json: bool, quick: bool = False
+) -> None:
     from rich.console import Console
 
     typer.echo(f"Reading the examples of {project.root.name} ...", err=True)
@@ -440,7 +445,13 @@ def _decide(project: "Project", *, out: Path | None, resume: bool, as_json: bool
 
     reproduce = shlex.join(["tunewise", *(arg for arg in sys.argv[1:] if arg != "--resume")])
     path = run_decide(
-        project, progress=_progress(), read=read, out=out, resume=resume, reproduce=reproduce
+        project,
+        progress=_progress(),
+        read=read,
+        quick=quick,
+        out=out,
+        resume=resume,
+        reproduce=reproduce,
     )
     if as_json:
         typer.echo((path / "verdict.json").read_text("utf-8"), nl=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tunewise.contenders.classifier import Classifier
 from tunewise.contenders.constant import Constant
-from tunewise.contenders.few_shot import FewShot
+from tunewise.contenders.few_shot import COUNTS, START, FewShot
 from tunewise.contenders.fine_tune import FineTune, Way
 from tunewise.contenders.prompt import TunedPrompt
 from tunewise.contenders.protocol import Contender, TrainedContender
@@ -66,6 +66,7 @@ class Resources:
         folder: where trainings keep their state.
         progress: informed by the contenders what they do.
         places: example id -> `file:line`, for what they tell of rows.
+        quick: whether few settings are to be tried.
     """
 
     engine: Engine
@@ -74,6 +75,7 @@ class Resources:
     folder: Path
     progress: Progress
     places: Mapping[str, str] = field(default_factory=dict[str, str])
+    quick: bool = False
 
 
 def contender_set(
@@ -179,6 +181,7 @@ def _untrained(
             embedder=embedder,
             budget_tokens=budget,
             progress=progress,
+            counts=(START,) if resources.quick else COUNTS,
         ),
         "classifier": lambda: Classifier(
             metric=resources.metric,

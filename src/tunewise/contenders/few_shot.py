@@ -55,6 +55,8 @@ class FewShot:
     embedder: Embedder | None
     budget_tokens: int
     progress: Progress
+    counts: Sequence[int] = COUNTS
+    """How many examples are tried."""
     name: str = "few_shot"
 
     def fit(self, train: Sequence[Example], race: Race) -> FittedPrompt:
@@ -114,7 +116,7 @@ class FewShot:
                 settings={"k": k, "selection": "fixed, diverse" if way == "fixed" else "nearest"}
                 | ({"by": by} if way == "nearest" else {}),
             )
-            for k in COUNTS
+            for k in self.counts
             for way in ways
             if k < len(train) and k * long <= room
         ]

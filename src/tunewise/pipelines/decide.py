@@ -31,6 +31,7 @@ from tunewise.models.engines.open import EngineOpener, Opened, open_ceiling, ope
 from tunewise.models.engines.protocol import Engine
 from tunewise.pipelines.estimate import forecast, usual
 from tunewise.pipelines.fitting import Fits, Job, fit_all, measured
+from tunewise.pipelines.quick import FOLDER, first_opinion, take_answers
 from tunewise.pipelines.reading import Read, read_for_decide
 from tunewise.progress import Progress
 from tunewise.project.derived import budget_tokens
@@ -39,9 +40,9 @@ from tunewise.report.findings import warnings_summary
 from tunewise.report.html import write_html
 from tunewise.report.verdict_json import Entry, Finished, shipped_quality, verdict_file
 from tunewise.runs.data_changes import about_earlier_runs
-from tunewise.runs.folder import RunFolder, open_run
-from tunewise.runs.ledger import Uses, check_ledger, note_use
-from tunewise.runs.made_from import MadeFrom
+from tunewise.runs.folder import RUNS, RunFolder, open_run
+from tunewise.runs.ledger import NONE, Uses, check_ledger, note_use
+from tunewise.runs.made_from import BASE, MadeFrom
 from tunewise.runs.read import read_run
 from tunewise.runs.records import dump
 from tunewise.runs.schema import SCORE, VERDICT, Latency
@@ -54,6 +55,7 @@ def run_decide(
     *,
     progress: Progress,
     read: Read | None = None,
+    quick: bool = False,
     out: Path | None = None,
     resume: bool = False,
     reproduce: str = "",
@@ -65,6 +67,7 @@ def run_decide(
         project: from `load_project`.
         progress: informed of what is being done.
         read: what `read_for_decide` has read; None: it is read here.
+        quick: a first opinion, which leaves test sealed.
         out: the run folder; None: a new one under the project's `runs/`.
         resume: go on with the newest interrupted run of the same project and data; a finished
             one is shown again.
@@ -74,7 +77,8 @@ def run_decide(
     Raises:
         UserError: a fault in the data, the model, an endpoint or the run folder.
     """
-    prepared, documents = read or read_for_decide(project, out=out, resume=resume)
+    whole, documents = read or read_for_decide(project, out=out, resume=resume)
+    prepared = first_opinion(whole) if quick else whole
     project = prepared.project
     check_ledger(project)
     for note in (*warnings_summary(prepared.report, project.root), *prepared.notes):
@@ -82,6 +86,8 @@ def run_decide(
     estimate = None if resume else forecast(prepared)
     if estimate is not None:
         progress.note(estimate.sentence)
+    if quick and (later := forecast(whole)):
+        prepared = replace(prepared, notes=(*prepared.notes, later.of_the_whole))
     shares = estimate or usual(project)
     metric = metric_named(
         str(project.task.metric),
@@ -96,8 +102,18 @@ def run_decide(
         }
         opened = stack.enter_context(opener(project.model, progress=progress))
         run = stack.enter_context(
-            closing(open_run(project, prepared.splits, out=out, resume=resume))
+            closing(
+                open_run(
+                    project,
+                    prepared.splits,
+                    out=out,
+                    resume=resume,
+                    folder=f"{RUNS}/{FOLDER}" if quick else RUNS,
+                )
+            )
         )
+        if opened.model and not quick:
+            take_answers(run.path, project.root, base=opened.model.sha256)
         engine = JournalEngine(opened.engine, run.file("fit-answers.jsonl"))
         others = {n: JournalEngine(c, run.file(f"fit-{n}.jsonl")) for n, c in ceilings.items()}
         race = Race(
@@ -114,6 +130,7 @@ def run_decide(
             folder=run.file("training"),
             progress=progress,
             places=prepared.places,
+            quick=quick,
         )
         field = contender_set(
             project,
@@ -126,7 +143,8 @@ def run_decide(
         if run.file("verdict.json").exists():
             return _shown_again(run, progress)
         caveats = [f"{name}: {c.caveat}." for name, c in ceilings.items() if c.caveat]
-        notes = (*_begin(run, prepared, progress, resume=resume), *caveats)
+        begun = _begin(run, prepared, progress, resume=resume)
+        notes = (*(() if quick else begun), *caveats)
         for note in notes:
             progress.note(note)
         prepared = replace(prepared, notes=(*prepared.notes, *notes))
@@ -143,16 +161,16 @@ def run_decide(
             )
             refuse_untrainable(job)
             fits = fit_all(job)
-            uses = note_use(run, prepared.splits.test)
+            uses = NONE if quick else note_use(run, prepared.splits.test)
             entries = examine(job, fits, [engine, *others.values()])
-        return conclude(job, fits, entries, opened, uses=uses, reproduce=reproduce)
+        return conclude(job, fits, entries, opened, uses=uses, reproduce=reproduce, quick=quick)
 
 
 def refuse_changed(run: RunFolder, field: ContenderSet, model: LocalModel | None) -> None:
     """Refuses to go on where documents, pairs, the base or a metric of the project changed."""
     metric = own_metric_file(str(run.project.task.metric), run.project.root)
     files = {
-        **({"the base model": model.sha256} if model else {}),
+        **({BASE: model.sha256} if model else {}),
         **({metric.name: file_sha256(metric)} if metric else {}),
     }
     run.keep(MadeFrom(files=files, items=field.items, unit=field.units))
@@ -228,7 +246,14 @@ def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
 
 
 def conclude(
-    job: Job, fits: Fits, entries: Sequence[Entry], opened: Opened, *, uses: Uses, reproduce: str
+    job: Job,
+    fits: Fits,
+    entries: Sequence[Entry],
+    opened: Opened,
+    *,
+    uses: Uses,
+    reproduce: str,
+    quick: bool,
 ) -> Path:
     """Applies the rule, writes scores, verdict and report, and ships the challenger's adapter."""
     prepared, metric, run = job.prepared, job.metric, job.run
@@ -262,6 +287,7 @@ def conclude(
         plan=fits.plan,
         futile=fits.futile,
         use=uses.look,
+        quick=quick,
         entries=entries,
         skipped=fits.skipped,
         stopped=fits.stopped,

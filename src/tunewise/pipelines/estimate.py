@@ -136,6 +136,11 @@ class Forecast:
         return max(1, round(getattr(one, stage))) if one else 1
 
     @property
+    def of_the_whole(self) -> str:
+        """Of the run that follows a first opinion."""
+        return f"The whole run would take {between(self.low, self.high)} on this machine."
+
+    @property
     def sentence(self) -> str:
         """`This will take about 15 to 30 minutes on this machine; ...`."""
         return (

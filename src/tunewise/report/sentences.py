@@ -10,6 +10,10 @@ _MAX_HEADLINE = 110
 
 def headline(run: Run) -> str:
     """The verdict in a few words: the first sentence of the reason, where that is short."""
+    return f"First opinion: {_headline(run)}" if run.first_opinion else _headline(run)
+
+
+def _headline(run: Run) -> str:
     first, rest = _first_sentence(run.reason)
     if rest and len(first) <= _MAX_HEADLINE:
         return first
@@ -72,6 +76,12 @@ def next_commands(run: Run) -> list[str]:
     return [f"tunewise report {run.folder} --open"]
 
 
+def _judged_on(run: Run) -> str:
+    if run.first_opinion:
+        return f"{count(run.n_test)} examples of dev (the test examples stay sealed)"
+    return f"{count(run.n_test)} sealed test examples"
+
+
 def what_was_measured(run: Run) -> list[tuple[str, str]]:
     """(what, how it was measured or that it was not), for everything a verdict could rest on."""
     uses = "once" if run.test_set_uses == 1 else f"{run.test_set_uses} times so far"
@@ -81,7 +91,7 @@ def what_was_measured(run: Run) -> list[tuple[str, str]]:
     return [
         (
             "Quality",
-            f"{run.metric} on {count(run.n_test)} sealed test examples, used {uses}; shown "
+            f"{run.metric} on {_judged_on(run)}, used {uses}; shown "
             "in percent of the best possible. A crashed answer counts as wrong.",
         ),
         (

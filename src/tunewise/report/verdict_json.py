@@ -64,6 +64,7 @@ class Finished:
     plan: Plan
     futile: bool
     use: int
+    quick: bool
     entries: Sequence[Entry]
     skipped: Mapping[str, str]
     stopped: Mapping[str, Fit]
@@ -90,6 +91,7 @@ def verdict_file(run: Finished) -> VerdictFile:
         metric=run.metric.name,
         n_test=len(test),
         test_set_uses=run.use,
+        first_opinion=run.quick,
         task=TaskAsked(instruction=task.instruction, kind=task.kind, metric=task.metric),
         contenders=(
             *(_result(entry, run) for entry in run.entries),

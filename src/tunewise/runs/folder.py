@@ -108,7 +108,9 @@ class RunFolder:
         self.lock.release()
 
 
-def open_run(project: Project, splits: Splits, *, out: Path | None, resume: bool) -> RunFolder:
+def open_run(
+    project: Project, splits: Splits, *, out: Path | None, resume: bool, folder: str = RUNS
+) -> RunFolder:
     """A new run folder, or the newest one of the same project and data.
 
     Args:
@@ -117,12 +119,13 @@ def open_run(project: Project, splits: Splits, *, out: Path | None, resume: bool
         out: the folder itself; None: a new name under `runs/` in the project.
         resume: go on with the newest interrupted run, or else take the newest finished one; a
             new one when none was ever begun (it was stopped before its folder was made).
+        folder: where in the project new ones are made.
 
     Raises:
         UserError: only runs of other settings or data to resume, the folder is in use or taken,
             or cannot be written.
     """
-    parent = out.parent if out else project.root / RUNS
+    parent = out.parent if out else project.root / folder
     try:
         parent.mkdir(parents=True, exist_ok=True)
         path = None
@@ -286,7 +289,8 @@ def list_runs(project: Path) -> list[Listed]:
     folder = project.parent if project.is_file() else project
     if folder.name == RUNS and not (folder / RUNS).is_dir():
         folder = folder.parent
-    paths = [path for path in (folder / RUNS).glob("*") if _is_run(path) or _is_training(path)]
+    everything = [*(folder / RUNS).glob("*"), *(folder / RUNS).glob("quick/*")]
+    paths = [path for path in everything if _is_run(path) or _is_training(path)]
     return [
         Listed(
             id=path.name,

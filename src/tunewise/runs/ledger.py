@@ -41,6 +41,10 @@ class Uses(NamedTuple):
     """For each run that had opened any of them, oldest first: how many of them it had opened."""
 
 
+NONE = Uses(look=1, earlier=())
+"""Of rows that are not test rows: a first opinion is judged on dev."""
+
+
 def note_use(run: RunFolder, test: Sequence[Example]) -> Uses:
     """Writes down that this run opens these test rows.
 

@@ -19,6 +19,8 @@ from tunewise.errors import UserError
 from tunewise.storage import write_json
 
 MADE_FROM = "made-from.json"
+BASE = "the base model"
+"""What `MadeFrom.files` calls it."""
 SEALED = "sealed"
 """Side of rows that nothing is learnt from or chosen by here: told of, but no reason to refuse."""
 _SHOWN = 60
@@ -79,6 +81,25 @@ class MadeFrom:
         if not changes and kept.get("read_as") != self.read_as:
             return ["the same rows are read otherwise, by another version of Tunewise"]
         return changes
+
+
+def same_model(folder: Path, other: Path, base: str) -> bool:
+    """Whether a run in `folder` asked the model, with the [model] settings, that `other` asks.
+
+    Args:
+        folder: of a run that was begun.
+        other: of a run that has its settings, but has perhaps not kept what it is made from yet.
+        base: hash of the base model that `other` asks.
+    """
+    try:
+        settings = [
+            tomllib.loads((one / "project.toml").read_text("utf-8"))["model"]
+            for one in (folder, other)
+        ]
+        kept = cast("dict[str, Any]", json.loads((folder / MADE_FROM).read_text("utf-8")))
+        return settings[0] == settings[1] and kept["files"][BASE] == base
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def when_begun(folder: Path) -> str:

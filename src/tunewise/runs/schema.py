@@ -307,7 +307,10 @@ class VerdictFile:
     rule: Rule
     metric: str
     n_test: int
+    """Rows that judged: of test; of dev in a first opinion."""
     test_set_uses: int = 1
+    first_opinion: bool = False
+    """Whether test stayed sealed and dev judged: `decide --quick`."""
     task: TaskAsked = TaskAsked()
     contenders: Annotated[tuple[AnyContender, ...], Field(min_length=1)]
     comparisons: tuple[Comparison, ...] = ()

@@ -1,0 +1,108 @@
+"""A first opinion in minutes: fewer contenders, fewer rows, and test stays sealed.
+
+The rule is the same. The rows set aside for choosing (dev) judge; what is chosen is chosen on rows
+of train that nothing is trained on.
+"""
+
+import hashlib
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from tunewise.data.fingerprints import split_fingerprint
+from tunewise.data.prepare import Prepared
+from tunewise.errors import UserError
+from tunewise.runs.folder import RUNS
+from tunewise.runs.made_from import same_model
+from tunewise.types import Example, Splits
+from tunewise.wording import count
+
+CONTENDERS = ("constant", "zero_shot", "few_shot", "classifier", "fine_tune")
+"""Those that take part, as far as the project names them."""
+MAX_TRAIN = 150
+"""Rows that are learned from at most."""
+SHARE, MIN_DEV, MAX_DEV = 0.2, 12, 40
+"""Part of train that is chosen on, and its rows at least and at most."""
+FOLDER = "quick"
+"""Of these runs, in the folder of runs."""
+
+
+def first_opinion(prepared: Prepared) -> Prepared:
+    """The project as a first opinion sees it.
+
+    Raises:
+        UserError: none of its contenders takes part, or there are too few rows.
+    """
+    project, splits = prepared.project, prepared.splits
+    use = tuple(name for name in project.contenders.use if name in CONTENDERS)
+    if not use:
+        raise UserError(
+            f"--quick: none of contenders.use takes part in a first opinion. Name at least one of: "
+            f"{', '.join(CONTENDERS)}."
+        )
+    wanted = min(MAX_DEV, max(MIN_DEV, round(SHARE * len(splits.train))))
+    dev: list[Example] = []
+    train: list[Example] = []
+    for unit in _by_unit(splits):
+        if len(dev) < wanted:
+            dev += unit
+        elif len(train) + len(unit) <= MAX_TRAIN:
+            train += unit
+    if not train or not splits.dev:
+        raise UserError(
+            f"--quick: {count(len(splits.train))} training rows are too few for a first opinion. "
+            "Run without --quick, or label more."
+        )
+    quick = replace(
+        splits,
+        train=tuple(train),
+        dev=tuple(dev),
+        test=splits.dev,
+        fingerprint=split_fingerprint({"train": train, "dev": dev, "test": splits.dev}),
+        reserved=(),
+        leaked={},
+    )
+    note = (
+        f"A first opinion: {count(len(train))} rows to learn from, one seed, judged on the "
+        f"{count(len(splits.dev))} rows set aside for choosing. The {count(len(splits.test))} "
+        "test rows stay sealed; the whole run is the one to rely on."
+    )
+    return replace(
+        prepared,
+        project=replace(
+            project,
+            contenders=replace(project.contenders, use=use, endpoints=()),
+            training=replace(project.training, seeds=1),
+        ),
+        splits=quick,
+        notes=(note,),
+        unused={},
+        unused_test=0,
+    )
+
+
+def take_answers(run: Path, root: Path, *, base: str | None) -> None:
+    """Gives a new run what the newest first opinion with the same base was answered already.
+
+    Args:
+        run: its folder; a run that has answers of its own keeps them.
+        root: of the project.
+        base: hash of the base model; None: it is not on this machine, and nothing is taken.
+    """
+    journal = "fit-answers.jsonl"
+    if base is None or (run / journal).exists():
+        return
+    found = sorted((root / RUNS / FOLDER).glob(f"*/{journal}"), reverse=True)
+    for file in found:
+        if same_model(file.parent, run, base):
+            shutil.copy(file, run / journal)
+            return
+
+
+def _by_unit(splits: Splits) -> list[list[Example]]:
+    """The units of train in an order that depends on nothing but their names."""
+    units: dict[str, list[Example]] = {}
+    for row, unit in zip(splits.train, splits.units_of(splits.train), strict=True):
+        units.setdefault(f"row {row.id}" if unit is None else f"unit {unit}", []).append(row)
+    order = sorted(units, key=lambda name: hashlib.sha256(f"quick {name}".encode()).digest())
+    return [units[name] for name in order]
