@@ -49,6 +49,7 @@ SEARCHED = {"trials", "prefilled", "generated"}
 """Keys whose values are those of a later search."""
 ADDED = {
     "maximum_loss", "computed", "finding", "untrained", "regret", "assurance", "leaked", "stopped",
+    "first_opinion",
 }  # fmt: skip
 """Keys that later versions write, too."""
 
