@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tunewise import wording
 from tunewise.statistics.intervals import Interval
+from tunewise.types import Stopped
 from tunewise.wording import Wording
 
 SHARES = st.floats(0.0, 1.0)
@@ -144,3 +145,13 @@ def test_a_sentence_tells_the_same_difference_as_a_table(difference: float):
 )
 def test_an_interval_of_latencies_has_its_unit_once(low: float, high: float, text: str):
     assert wording.milliseconds_span(low, high) == text
+
+
+def test_why_a_contender_was_asked_no_more() -> None:
+    stopped = Stopped(
+        rows=24, of=55, quality=0.0, behind="classifier", best=0.708, margin=0.05, bound="e-value"
+    )
+    assert wording.out_of_the_race(stopped) == (
+        "out after 24 of 55 dev rows: 0.0% on them against 70.8% of classifier, so surely more "
+        "than 5 points behind"
+    )

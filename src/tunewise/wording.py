@@ -77,11 +77,11 @@ def by_seed(qualities: Mapping[int, float]) -> str:
 
 
 def out_of_the_race(stopped: Stopped) -> str:
-    """Why a contender was asked no more: `out after 24 of 55 dev rows: 0.0% ...`."""
+    """Why a contender was asked no more: `out after 24 of 55 dev rows: 0.0% on them ...`."""
     return (
         f"out after {count(stopped.rows)} of {plural(stopped.of, 'dev row')}: "
-        f"{percent(stopped.quality)} there, where {stopped.behind} has {percent(stopped.best)}, is "
-        f"surely more than {in_points(stopped.margin)} behind"
+        f"{percent(stopped.quality)} on them against {percent(stopped.best)} of {stopped.behind}, "
+        f"so surely more than {in_points(stopped.margin)} behind"
     )
 
 

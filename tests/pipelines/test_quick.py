@@ -92,6 +92,7 @@ def test_what_is_chosen_is_chosen_on_rows_of_train_that_nothing_is_trained_on(
 def test_the_headline_says_that_it_is_a_first_opinion(run: Path) -> None:
     shown = tunewise("report", run)
     assert "First opinion: " in shown.out
+    assert "Next: run it without --quick" in " ".join(shown.out.split())
     assert "test rows stay sealed" in " ".join(shown.out.split())
     assert "First opinion: " in (run / "report.html").read_text(encoding="utf-8")
 

@@ -62,6 +62,11 @@ def summary(run: Run) -> Summary:
         "nothing_learned": _nothing_learned,
     }
     found, next_step = by_finding[run.finding](run)
+    if run.first_opinion:
+        next_step = (
+            "run it without --quick for a verdict to rely on. These are few rows, and the test "
+            "examples are sealed still."
+        )
     return Summary(
         finding=f"{found} {left_out(run)}".strip(),
         gain=_gain(run),
@@ -263,7 +268,7 @@ def _gain(run: Run) -> str:
         missing = "with training" if a is None else "without training"
         return f"Nothing {missing} was measured beside {ran}, so there is nothing to compare."
     found = run.difference(a.name, b.name)
-    on = f"on {count(run.n_test)} unseen test examples"
+    on = f"on {count(run.n_test)} unseen {'dev' if run.first_opinion else 'test'} examples"
     if found and found.groups < found.n:
         on += f" in {count(found.groups)} independent units"
     each = f", the mean of its {a.seeds} seeds," if len(a.by_seed) > 1 else ""
