@@ -101,6 +101,7 @@ class FewShot:
             settings=lambda best: best.settings,
             began=began,
             walk=lambda search: from_the_middle(search, candidates),
+            most=most_asked(len(race.order)),
         )
 
     def _candidates(
@@ -125,6 +126,20 @@ class FewShot:
         return found
 
 
+def most_asked(rows: int) -> int:
+    """Answers that `from_the_middle` asks for at most, as a rule.
+
+    Two ways at the start, two numbers beside the better one, one more in its direction, and the
+    rest of dev for the winner.
+    """
+    judged = _judged(rows)
+    return 5 * judged + rows - judged
+
+
+def _judged(rows: int) -> int:
+    return max(math.ceil(JUDGED * rows), min(FIRST, rows))
+
+
 def from_the_middle(
     search: Search[Shots], candidates: Sequence[Candidate[Shots]]
 ) -> list[Trial[Shots]]:
@@ -135,7 +150,7 @@ def from_the_middle(
     has its try.
     """
     rows = len(search.race.order)
-    judged = max(math.ceil(JUDGED * rows), min(FIRST, rows))
+    judged = _judged(rows)
     counts = sorted({candidate.value.k for candidate in candidates})
     start = max((k for k in counts if k <= START), default=counts[0])
 

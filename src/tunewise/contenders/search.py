@@ -226,6 +226,7 @@ def search_and_fit(
     settings: Callable[[Candidate[T]], Mapping[str, JsonValue]],
     began: float,
     walk: Callable[[Search[T]], list[Trial[T]]] | None = None,
+    most: int | None = None,
 ) -> FittedPrompt:
     """The contender with its best candidate.
 
@@ -238,10 +239,12 @@ def search_and_fit(
         settings: the winner's settings as the report shows them.
         began: when the contender's fit began, on the clock of `time.perf_counter`, seconds.
         walk: goes through the candidates in a way of its own; None: halving.
+        most: answers that `walk` asks for at most, for the progress.
     """
     many = len(candidates) > 1
-    label = f"{contender.name}: {len(candidates)} {what}" if many else f"{contender.name}: dev"
-    total = most_answers(len(candidates), len(race.order))
+    some = what if walk else f"{len(candidates)} {what}"
+    label = f"{contender.name}: {some if many else 'dev'}"
+    total = most or most_answers(len(candidates), len(race.order))
     done = 0
     with contender.progress.task(label, total=total) as advance:
 
