@@ -11,9 +11,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import cast
 
+import numpy as np
+
 from tunewise.contenders.answering import texts
 from tunewise.contenders.build import ContenderSet, Resources, contender_set
-from tunewise.contenders.protocol import Fitted
 from tunewise.contenders.race import Race
 from tunewise.data.prepare import Prepared
 from tunewise.data.read_log import SHOWN
@@ -21,7 +22,7 @@ from tunewise.decision.plan import Measured
 from tunewise.decision.rule import Demands, decide
 from tunewise.errors import UserError
 from tunewise.evaluation.collect import AnswerFile, collect
-from tunewise.evaluation.latency import REQUESTS, WARM_UP, ServedLatency, measure_latency
+from tunewise.evaluation.latency import ServedLatency, measure_latencies, most_requests
 from tunewise.exporting.model_card import ship
 from tunewise.metrics.by_name import metric_named, score_answers, side_metrics
 from tunewise.metrics.custom import own_metric_file
@@ -219,13 +220,10 @@ def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
         job.done(job.shares.share(name, "test"))
     entries: list[Entry] = []
     seconds = run.seconds()
-    latencies: dict[str, ServedLatency] = {}
     with ExitStack() as stack:
         for engine in engines:
             stack.enter_context(engine.prefix_caching())
-        for name, fitted in fits.fitted.items():
-            latencies[name] = _latency(job, fitted, name, fits.plan.ships[name])
-            job.done(job.shares.share(name, "latency"))
+        latencies = _latencies(job, fits)
     for name, fitted in fits.fitted.items():
         seed = fits.plan.ships[name]
         latency = latencies[name]
@@ -325,11 +323,22 @@ def _on_test(
     )
 
 
-def _latency(job: Job, fitted: Fitted, name: str, seed: int) -> ServedLatency:
+def _latencies(job: Job, fits: Fits) -> dict[str, ServedLatency]:
     inputs = [example.input for example in job.prepared.splits.test]
-    total = min(REQUESTS, len(inputs)) + min(WARM_UP, len(inputs))
-    with job.progress.task(f"{name}: latency", total=total) as advance:
-        return measure_latency(fitted, inputs, seed=seed, advance=advance)
+    asked = {name: (fitted, fits.plan.ships[name]) for name, fitted in fits.fitted.items()}
+    total, done = most_requests(len(asked), len(inputs)), 0
+    with job.progress.task("latency, one request at a time", total=total) as advance:
+
+        def tell(requests: int) -> None:
+            nonlocal done
+            done += requests
+            advance(requests)
+
+        seed = job.prepared.project.data.seed
+        found = measure_latencies(asked, inputs, rng=np.random.default_rng(seed), advance=tell)
+        advance(total - done)
+    job.done(sum(job.shares.share(name, "latency") for name in asked))
+    return found
 
 
 def _write_scores(job: Job, entries: Sequence[Entry]) -> None:

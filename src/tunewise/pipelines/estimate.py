@@ -20,7 +20,7 @@ from tunewise.contenders.few_shot import COUNTS
 from tunewise.contenders.search import most_answers
 from tunewise.data.prepare import Prepared
 from tunewise.errors import UserError
-from tunewise.evaluation.latency import REQUESTS, WARM_UP
+from tunewise.evaluation.latency import MIN_REQUESTS, WARM_UP
 from tunewise.models.tokenizers import FoundTokenizer, find_tokenizer
 from tunewise.project.contenders import BUILT_IN
 from tunewise.project.derived import budget_tokens
@@ -315,7 +315,7 @@ def _batched(prompt: float, answered: float, rate: Speed) -> float:
 
 
 def _latency(prompt: float, answered: float, test: int, rate: Speed) -> float:
-    requests = min(REQUESTS, test) + min(WARM_UP, test)
+    requests = min(2 * MIN_REQUESTS, test) + min(WARM_UP, test)
     return OPENING + requests * (prompt / rate.prefill + answered / rate.alone)
 
 

@@ -26,8 +26,9 @@ from tunewise.types import Failure, Generation, Message, Usage
 
 CACHE_BYTES = 2**30
 """Of the keys and values that a pipeline holds; the memory is taken as it fills."""
-PIPELINES_KEPT = 1
-"""Pipelines open at once; the one used longest ago is closed first."""
+PIPELINES_KEPT, PIPELINES_TIMED = 1, 4
+"""Pipelines open at once, and while single requests are timed, so that contenders can take turns;
+the one used longest ago is closed first. One takes about 220 MB and what its cache holds."""
 
 
 class OpenVinoEngine:
@@ -54,6 +55,7 @@ class OpenVinoEngine:
         self._ends = loading.end_token_ids(model.folder, self._tokenizer)
         self._cache_blocks = CACHE_BYTES // (BLOCK * loading.cache_bytes(model.folder))
         self._merged = tempfile.TemporaryDirectory(prefix="tunewise-merged-")
+        self._kept = PIPELINES_KEPT
         self._pipelines: OrderedDict[str, Pipeline] = OrderedDict()
 
     @keep_signals()
@@ -79,9 +81,11 @@ class OpenVinoEngine:
     def prefix_caching(self) -> Generator[None]:
         """See `Engine.prefix_caching`: pipelines are opened anew, with empty caches."""
         self.unload()
+        self._kept = PIPELINES_TIMED
         try:
             yield
         finally:
+            self._kept = PIPELINES_KEPT
             self.unload()
 
     @keep_signals()
@@ -149,7 +153,7 @@ class OpenVinoEngine:
     def _pipeline(self, adapter: Path | None) -> Pipeline:
         key = adapter_hash(adapter) if adapter else ""
         if key not in self._pipelines:
-            while len(self._pipelines) >= PIPELINES_KEPT:
+            while len(self._pipelines) >= self._kept:
                 self._pipelines.popitem(last=False)
             weights = self._gguf
             if adapter:
