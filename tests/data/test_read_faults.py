@@ -251,7 +251,8 @@ def test_an_error_ends_the_command_and_nothing_is_written(write: Write, raw: Raw
     path = write(raw, "data/rows.jsonl")
     done = tunewise("decide", path)
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith(f"error: {path}")
+    said = done.err.removeprefix("Reading the examples of data ...\n")
+    assert said.startswith(f"error: {path}")
     assert "Traceback" not in done.err
     assert [file.name for file in path.parent.iterdir()] == ["rows.jsonl"]
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from command_line import tunewise
 from places import ROOT
+from scripted_rows import race
 from tunewise.contenders.classifier import Classifier
 from tunewise.contenders.constant import Constant
 from tunewise.contenders.prompt import variants_of
@@ -90,7 +91,7 @@ def test_check_counts_labels_and_not_combinations(folder: Path) -> None:
 def test_the_classifier_says_every_label_that_applies() -> None:
     metric = metric_named("set_f1", ("nose", "tail", "wing"))
     classifier = Classifier(metric=metric, sets=True, load=WordEmbedder)
-    fitted = classifier.fit(planes(), planes(12))
+    fitted = classifier.fit(planes(), race(planes(12)))
     asked = [example(1, "rudder and feathers", ""), example(2, "the radar", "")]
     answers = fitted.answer([one.input for one in asked], seed=0)
     assert [answer.text for answer in answers] == ["tail, wing", "nose"]
@@ -100,14 +101,16 @@ def test_the_classifier_says_every_label_that_applies() -> None:
 def test_the_classifier_leaves_free_texts_alone() -> None:
     rows = [example(n, f"text {n}", f"answer {n}, more {n}") for n in range(20)]
     with pytest.raises(NotApplicable, match="not sets from a few labels"):
-        Classifier(metric=metric_named("set_f1"), sets=True, load=WordEmbedder).fit(rows, rows)
+        Classifier(metric=metric_named("set_f1"), sets=True, load=WordEmbedder).fit(
+            rows, race(rows)
+        )
 
 
 def test_the_constant_is_the_best_set_of_all() -> None:
     answers = ["wing", "tail", "wing, nose", "tail, nose", "wing, tail"] * 4
     rows = [example(n, f"row {n}", answer) for n, answer in enumerate(answers)]
     metric = metric_named("set_f1")
-    fitted = Constant(metric=metric).fit(rows, rows[:5])
+    fitted = Constant(metric=metric).fit(rows, race(rows[:5]))
     every = [", ".join(some) for size in (1, 2, 3) for some in combinations(WORDS.values(), size)]
     quality_of = {one: quality(metric, [one] * len(answers), answers) for one in every}
     assert quality(metric, [fitted.text] * len(answers), answers) == max(quality_of.values())
