@@ -162,7 +162,7 @@ def decide(
     }
     project = _project(source, settings, given)
     if dry_run:
-        _describe(project, as_json=as_json)
+        _describe(project, quick=quick, as_json=as_json)
         return
     _decide(project, out=out, resume=resume, quick=quick, as_json=as_json)
 
@@ -459,10 +459,10 @@ def _decide(
         render_verdict(read_run(path), Console())
 
 
-def _describe(project: "Project", *, as_json: bool) -> None:
+def _describe(project: "Project", *, quick: bool, as_json: bool) -> None:
     from tunewise.pipelines.dry_run import dry_run
 
-    found = dry_run(project)
+    found = dry_run(project, quick=quick)
     if as_json:
         _print_json(found.as_dict())
         return

@@ -89,6 +89,34 @@ def test_what_is_chosen_is_chosen_on_rows_of_train_that_nothing_is_trained_on(
     assert splits.test == whole.splits.dev
 
 
+def test_where_dev_is_small_rows_of_train_judge_with_it(tmp_path: Path) -> None:
+    whole = prepare(load_project(write_project(tmp_path, labelled(150))))
+    assert len(whole.splits.dev) < 40
+    splits = first_opinion(whole).splits
+    assert splits.test[: len(whole.splits.dev)] == whole.splits.dev
+    assert len(splits.test) == 40
+    parts = [{row.id for row in part} for part in (splits.train, splits.dev, splits.test)]
+    assert sum(map(len, parts)) == len(set().union(*parts))
+    assert not parts[2] & {row.id for row in whole.splits.test}
+
+
+def test_who_takes_no_part_is_said(project: Path) -> None:
+    (note,) = first_opinion(prepare(load_project(project))).notes
+    assert "prompt, rag and fine_tune_rag take no part in it." in note
+
+
+def test_a_dry_run_says_what_a_first_opinion_would_do(project: Path) -> None:
+    shown = tunewise("decide", project, "--quick", "--dry-run").out
+    assert "constant, zero_shot, few_shot, classifier, fine_tune\n" in shown
+    assert "A first opinion" in shown
+
+
+def test_an_unfinished_one_is_finished_with_quick(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "quick" / "20261129-0"
+    folder.mkdir(parents=True)
+    assert "`tunewise decide PROJECT --quick --resume`" in tunewise("report", folder).err
+
+
 def test_the_headline_says_that_it_is_a_first_opinion(run: Path) -> None:
     shown = tunewise("report", run)
     assert "First opinion: " in shown.out
@@ -99,7 +127,7 @@ def test_the_headline_says_that_it_is_a_first_opinion(run: Path) -> None:
 
 def test_it_lies_beside_the_runs_and_is_listed(project: Path, run: Path) -> None:
     assert run.parent == project / "runs" / "quick"
-    assert run.name in tunewise("runs", "list", project).out
+    assert f"quick/{run.name}" in tunewise("runs", "list", project).out
 
 
 def test_the_whole_run_takes_its_answers_and_is_the_first_look_at_test(

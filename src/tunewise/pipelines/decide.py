@@ -32,7 +32,7 @@ from tunewise.models.engines.open import EngineOpener, Opened, open_ceiling, ope
 from tunewise.models.engines.protocol import Engine
 from tunewise.pipelines.estimate import forecast, usual
 from tunewise.pipelines.fitting import Fits, Job, fit_all, measured
-from tunewise.pipelines.quick import FOLDER, first_opinion, take_answers
+from tunewise.pipelines.quick import first_opinion, take_answers
 from tunewise.pipelines.reading import Read, read_for_decide
 from tunewise.progress import Progress
 from tunewise.project.derived import budget_tokens
@@ -41,7 +41,7 @@ from tunewise.report.findings import warnings_summary
 from tunewise.report.html import write_html
 from tunewise.report.verdict_json import Entry, Finished, shipped_quality, verdict_file
 from tunewise.runs.data_changes import about_earlier_runs
-from tunewise.runs.folder import RUNS, RunFolder, open_run
+from tunewise.runs.folder import QUICK, RUNS, RunFolder, open_run
 from tunewise.runs.ledger import NONE, Uses, check_ledger, note_use
 from tunewise.runs.made_from import BASE, MadeFrom
 from tunewise.runs.read import read_run
@@ -109,7 +109,7 @@ def run_decide(
                     prepared.splits,
                     out=out,
                     resume=resume,
-                    folder=f"{RUNS}/{FOLDER}" if quick else RUNS,
+                    folder=f"{RUNS}/{QUICK}" if quick else RUNS,
                 )
             )
         )

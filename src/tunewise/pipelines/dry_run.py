@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from tunewise.pipelines.estimate import NOT_ESTIMATED, Forecast, forecast
+from tunewise.pipelines.quick import first_opinion
 from tunewise.pipelines.reading import read_all
 from tunewise.project.derived import budget_tokens
 from tunewise.project.settings import Project
@@ -41,13 +42,20 @@ class DryRun:
         yield f"{'time':14} {self.estimate.sentence if self.estimate else NOT_ESTIMATED}"
 
 
-def dry_run(project: Project) -> DryRun:
+def dry_run(project: Project, *, quick: bool = False) -> DryRun:
     """Reads the data and splits it, no more.
+
+    Args:
+        project: from `load_project`.
+        quick: say it of a first opinion.
 
     Raises:
         UserError: a fault in the data or the documents.
     """
     prepared, documents = read_all(project, asked=asked_rows(project))
+    if quick:
+        prepared = first_opinion(prepared)
+        project = prepared.project
     splits, task = prepared.splits, prepared.project.task
     leaked = {where: len(rows) for where, rows in splits.leaked.items()}
     facts = {
@@ -66,5 +74,5 @@ def dry_run(project: Project) -> DryRun:
     return DryRun(
         facts=facts,
         estimate=forecast(prepared),
-        notes=(*prepared.notes, *about_earlier_runs(project, splits)),
+        notes=(*prepared.notes, *(() if quick else about_earlier_runs(project, splits))),
     )

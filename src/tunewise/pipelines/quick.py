@@ -1,7 +1,7 @@
 """A first opinion in minutes: fewer contenders, fewer rows, and test stays sealed.
 
-The rule is the same. The rows set aside for choosing (dev) judge; what is chosen is chosen on rows
-of train that nothing is trained on.
+The rule is the same. The rows set aside for choosing (dev) judge, with some of train where they are
+few; what is chosen is chosen on other rows of train that nothing is trained on.
 """
 
 import hashlib
@@ -12,19 +12,19 @@ from pathlib import Path
 from tunewise.data.fingerprints import split_fingerprint
 from tunewise.data.prepare import Prepared
 from tunewise.errors import UserError
-from tunewise.runs.folder import RUNS
+from tunewise.runs.folder import QUICK, RUNS
 from tunewise.runs.made_from import same_model
 from tunewise.types import Example, Splits
-from tunewise.wording import count
+from tunewise.wording import count, joined
 
 CONTENDERS = ("constant", "zero_shot", "few_shot", "classifier", "fine_tune")
 """Those that take part, as far as the project names them."""
+MIN_JUDGED = 40
+"""Rows that judge, where a third of train is enough to fill up dev."""
 MAX_TRAIN = 150
 """Rows that are learned from at most."""
 SHARE, MIN_DEV, MAX_DEV = 0.2, 12, 40
 """Part of train that is chosen on, and its rows at least and at most."""
-FOLDER = "quick"
-"""Of these runs, in the folder of runs."""
 
 
 def first_opinion(prepared: Prepared) -> Prepared:
@@ -41,10 +41,14 @@ def first_opinion(prepared: Prepared) -> Prepared:
             f"{', '.join(CONTENDERS)}."
         )
     wanted = min(MAX_DEV, max(MIN_DEV, round(SHARE * len(splits.train))))
+    missing = min(max(0, MIN_JUDGED - len(splits.dev)), len(splits.train) // 3)
+    judged: list[Example] = []
     dev: list[Example] = []
     train: list[Example] = []
     for unit in _by_unit(splits):
-        if len(dev) < wanted:
+        if len(judged) < missing:
+            judged += unit
+        elif len(dev) < wanted:
             dev += unit
         elif len(train) + len(unit) <= MAX_TRAIN:
             train += unit
@@ -53,19 +57,31 @@ def first_opinion(prepared: Prepared) -> Prepared:
             f"--quick: {count(len(splits.train))} training rows are too few for a first opinion. "
             "Run without --quick, or label more."
         )
+    test = (*splits.dev, *judged)
     quick = replace(
         splits,
         train=tuple(train),
         dev=tuple(dev),
-        test=splits.dev,
-        fingerprint=split_fingerprint({"train": train, "dev": dev, "test": splits.dev}),
+        test=test,
+        fingerprint=split_fingerprint({"train": train, "dev": dev, "test": test}),
         reserved=(),
         leaked={},
     )
+    left_out = [
+        name
+        for name in (*project.contenders.use, *(one.name for one in project.contenders.endpoints))
+        if name not in use
+    ]
+    aside = (
+        f" {joined(left_out)} take{'s' if len(left_out) == 1 else ''} no part in it."
+        if left_out
+        else ""
+    )
     note = (
-        f"A first opinion: {count(len(train))} rows to learn from, one seed, judged on the "
-        f"{count(len(splits.dev))} rows set aside for choosing. The {count(len(splits.test))} "
-        "test rows stay sealed; the whole run is the one to rely on."
+        f"A first opinion: {count(len(train))} rows to learn from, one seed, judged on "
+        f"{count(len(test))} rows of dev and train that nothing is learned from or chosen on. The "
+        f"{count(len(splits.test))} test rows stay sealed: what is called test in this run are the "
+        f"rows that judge. The whole run is the one to rely on.{aside}"
     )
     return replace(
         prepared,
@@ -92,7 +108,7 @@ def take_answers(run: Path, root: Path, *, base: str | None) -> None:
     journal = "fit-answers.jsonl"
     if base is None or (run / journal).exists():
         return
-    found = sorted((root / RUNS / FOLDER).glob(f"*/{journal}"), reverse=True)
+    found = sorted((root / RUNS / QUICK).glob(f"*/{journal}"), reverse=True)
     for file in found:
         if same_model(file.parent, run, base):
             shutil.copy(file, run / journal)

@@ -261,6 +261,8 @@ def _environment() -> dict[str, object]:
     }
 
 
+QUICK = "quick"
+"""The folder of first opinions, within that of the runs."""
 State = Literal["finished", "running", "interrupted"]
 TRAINED = "training.json"
 """What a finished `tunewise train` leaves."""
@@ -271,6 +273,7 @@ class Listed:
     """A run or a training as a list shows it."""
 
     id: str
+    """Its folder within `runs/`: of a first opinion `quick/...`."""
     path: Path
     outcome: str | None
     """Of the verdict; None: there is none."""
@@ -289,11 +292,11 @@ def list_runs(project: Path) -> list[Listed]:
     folder = project.parent if project.is_file() else project
     if folder.name == RUNS and not (folder / RUNS).is_dir():
         folder = folder.parent
-    everything = [*(folder / RUNS).glob("*"), *(folder / RUNS).glob("quick/*")]
+    everything = [*(folder / RUNS).glob("*"), *(folder / RUNS).glob(f"{QUICK}/*")]
     paths = [path for path in everything if _is_run(path) or _is_training(path)]
     return [
         Listed(
-            id=path.name,
+            id=f"{QUICK}/{path.name}" if path.parent.name == QUICK else path.name,
             path=path,
             outcome=_outcome(path),
             command="decide" if _is_run(path) else "train",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from tunewise.errors import UserError
-from tunewise.runs.folder import state_of
+from tunewise.runs.folder import QUICK, state_of
 from tunewise.runs.privacy import without_personal
 from tunewise.runs.records import (
     damaged,
@@ -33,6 +33,7 @@ def read_run(folder: Path) -> Run:
         UserError: no verdict there yet, or records that cannot be read; all faults together.
     """
     path = folder / "verdict.json"
+    quick = " --quick" if folder.resolve().parent.name == QUICK else ""
     if not path.is_file():
         if (folder / ".lock").exists() and state_of(folder) == "running":
             raise UserError(
@@ -41,7 +42,7 @@ def read_run(folder: Path) -> Run:
             )
         raise UserError(
             f"{folder} holds no verdict.json, so it is no finished run. Name a folder such as "
-            "runs/<id>, or finish the run with `tunewise decide PROJECT --resume`."
+            f"runs/<id>, or finish the run with `tunewise decide PROJECT{quick} --resume`."
         )
     faults: list[str] = []
     verdict = validate(VERDICT, _completed(_parse_verdict(path), folder), path.name, faults)
