@@ -166,10 +166,11 @@ def _unknown_columns(row: Row) -> str:
     if not row:
         return "the row is empty. Write an input and an answer."
     names = ", ".join(f'"{name[:30]}"' for name in list(row)[:6])
-    hint = _hints(row) or (
-        "Name the columns with input and output under [data]; a table needs a header line."
+    hint = (
+        f"{_hints(row)} `tunewise init FOLDER` finds such columns; or name them with input and "
+        "output under [data]; a table needs a header line."
     )
-    return f"has the columns {names}, none known as input and answer. {hint}"
+    return f"has the columns {names}, none known as input and answer. {hint.strip()}"
 
 
 def _hints(row: Row) -> str:
