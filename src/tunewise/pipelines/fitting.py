@@ -100,6 +100,8 @@ class _Fitting:
 
     job: Job
     fitted: dict[str, Fitted] = field(default_factory=dict[str, Fitted])
+    on_dev: dict[str, Measured] = field(default_factory=dict[str, Measured])
+    """Of all that were fitted and answered all of dev, also of those who are out since."""
     skipped: dict[str, str] = field(default_factory=dict[str, str])
     stopped: dict[str, Fit] = field(default_factory=dict[str, Fit])
     notes: list[str] = field(default_factory=list[str])
@@ -120,7 +122,7 @@ class _Fitting:
             self.skipped[name] = reason.reason
             job.progress.note(f"{name}: skipped, {reason.reason}")
         else:
-            self.fitted[name] = found
+            self._keep(name, found)
             job.run.event("fitted", contender=name)
             if found.fit.stopped:
                 job.progress.note(f"{name}: {out_of_the_race(found.fit.stopped)}")
@@ -148,7 +150,7 @@ class _Fitting:
         """From dev, of those who are still in."""
         project = self.job.prepared.project
         return choose_plan(
-            [self._on_dev(name) for name in self.fitted],
+            [self.on_dev[name] for name in self.fitted],
             minimum_gain=project.decision.minimum_gain,
             seeds_wanted=project.training.seeds,
         )
@@ -159,8 +161,8 @@ class _Fitting:
         if incumbent is None or prepared.project.training.seeds == 1:
             return False
         return self.fitted[challenger].fit.stopped is not None or futile(
-            self._on_dev(challenger),
-            self._on_dev(incumbent),
+            self.on_dev[challenger],
+            self.on_dev[incumbent],
             minimum_gain=prepared.project.decision.minimum_gain,
             groups=prepared.splits.units_of(prepared.splits.dev),
         )
@@ -180,9 +182,10 @@ class _Fitting:
             )
         else:
             with job.run.timed(challenger):
-                self.fitted[challenger] = job.field.trained[challenger].replicate(
+                further = job.field.trained[challenger].replicate(
                     self.fitted[challenger], splits.train, job.race, seeds=seeds
                 )
+            self._keep(challenger, further)
             self.notes += [
                 f"{name} was trained once: {challenger} does better on dev, so that further seeds "
                 f"of {name} could not change the verdict."
@@ -190,9 +193,10 @@ class _Fitting:
             ]
         job.done(job.shares.share(challenger, "seeds"))
 
-    def _on_dev(self, name: str) -> Measured:
-        answers = self.fitted[name].fit.dev_answers
-        return measured(self.job, name, answers, self.job.prepared.splits.dev)
+    def _keep(self, name: str, found: Fitted) -> None:
+        self.fitted[name] = found
+        if answers := found.fit.dev_answers:
+            self.on_dev[name] = measured(self.job, name, answers, self.job.prepared.splits.dev)
 
 
 def measured(
