@@ -55,10 +55,7 @@ class Race:
         to_the_end: bool = False,
     ) -> None:
         unit_of = units or [None] * len(dev)
-        keys = [
-            f"row {example.id}" if unit is None else f"unit {unit}"
-            for example, unit in zip(dev, unit_of, strict=True)
-        ]
+        keys = unit_keys(dev, unit_of)
         places = sorted(range(len(dev)), key=lambda n: (_mixed(keys[n]), _mixed(dev[n].id)))
         self.dev = tuple(dev)
         self.order = tuple(dev[place] for place in places)
@@ -180,6 +177,14 @@ class Race:
     def _quality(self, runner: Runner, rows: int) -> float:
         given = [answer.text for answer in runner.answers[:rows]]
         return quality(self._metric, given, [example.target for example in self.order[:rows]])
+
+
+def unit_keys(rows: Sequence[Example], units: Sequence[str | None]) -> list[str]:
+    """(n,) what names the unit of each row, a row on its own by its id."""
+    return [
+        f"row {row.id}" if unit is None else f"unit {unit}"
+        for row, unit in zip(rows, units, strict=True)
+    ]
 
 
 def _mixed(key: str) -> str:

@@ -9,6 +9,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from tunewise.contenders.race import unit_keys
 from tunewise.data.fingerprints import split_fingerprint
 from tunewise.data.prepare import Prepared
 from tunewise.errors import UserError
@@ -118,7 +119,8 @@ def take_answers(run: Path, root: Path, *, base: str | None) -> None:
 def _by_unit(splits: Splits) -> list[list[Example]]:
     """The units of train in an order that depends on nothing but their names."""
     units: dict[str, list[Example]] = {}
-    for row, unit in zip(splits.train, splits.units_of(splits.train), strict=True):
-        units.setdefault(f"row {row.id}" if unit is None else f"unit {unit}", []).append(row)
+    keys = unit_keys(splits.train, splits.units_of(splits.train))
+    for row, key in zip(splits.train, keys, strict=True):
+        units.setdefault(key, []).append(row)
     order = sorted(units, key=lambda name: hashlib.sha256(f"quick {name}".encode()).digest())
     return [units[name] for name in order]
