@@ -42,13 +42,13 @@ TRAIN: list[list[Any]] = [
 ]
 DECIDE: list[list[Any]] = [
     ["said", "zero_shot: dev: done", 1],
-    ["said", "few_shot: 6 settings: done", 1],
+    ["said", "few_shot: settings: done", 1],
     *(["steps", n] for n in (1, 4, 7)),
     ["said", "fine_tune: dev ...", 1],
     ["said", "fine_tune: dev ...", 2],
     ["answers", "zero_shot", 1],
     ["said", "fine_tune: test", 1],
-    ["said", "fine_tune: latency", 1],
+    ["said", "latency, one request", 1],
 ]
 
 

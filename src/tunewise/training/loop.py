@@ -43,6 +43,7 @@ from tunewise.training.peft_model import (
 from tunewise.training.recipe import Recipe, learning_rate
 from tunewise.training.reference import row_log_probabilities, with_references
 from tunewise.training.rows import Row, check_rows, hash_rows
+from tunewise.training.signals import put_off
 from tunewise.training.state import Epoch, TrainingState, dropout_seed
 from tunewise.training.threads import Threads
 from tunewise.training.utilisation import Utilisation
@@ -199,7 +200,8 @@ class Training:
                 on_tokens(sum(row.tokens for row in rows))
                 if self._state.seconds_since_save >= self._checkpoint_seconds:
                     self._save()
-            epoch = cursor.end_epoch()
+            with put_off():
+                epoch = cursor.end_epoch()
             self._save()
         self.emit("epoch", **asdict(epoch))
         return epoch
@@ -260,7 +262,7 @@ class Training:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         cursor = self._state.cursor
-        with self._state.changing():
+        with put_off():  # a checkpoint holds weights, optimiser and cursor after the same step
             self._optimizer.step()
             self._optimizer.zero_grad(set_to_none=True)
             cursor.losses.append(loss)
@@ -404,7 +406,7 @@ class Training:
         except (KeyboardInterrupt, SystemExit):
             state = self._state
             loaded = self._model is not None and self._processes.count == 1
-            if loaded and state.is_ahead and state.is_whole:
+            if loaded and state.is_ahead:
                 try:
                     self._save()
                 except UserError as error:

@@ -5,8 +5,7 @@ checkpoints and back. How a checkpoint lies on disk is `checkpoint`'s affair.
 """
 
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -121,7 +120,6 @@ class TrainingState:
         self.saved_step = found.step if found else 0
         """Optimiser steps that the newest checkpoint holds; 0 without one."""
         self._saved_at = 0.0
-        self._is_whole = True
 
     @property
     def is_ahead(self) -> bool:
@@ -129,21 +127,9 @@ class TrainingState:
         return self.cursor.steps > self.saved_step
 
     @property
-    def is_whole(self) -> bool:
-        """Whether weights, optimiser and cursor are those after the same step."""
-        return self._is_whole
-
-    @property
     def seconds_since_save(self) -> float:
         """Seconds since a checkpoint was written or restored."""
         return time.monotonic() - self._saved_at
-
-    @contextmanager
-    def changing(self) -> Generator[None]:
-        """Holds while a step changes weights and cursor: what ends it halfway leaves no state."""
-        self._is_whole = False
-        yield
-        self._is_whole = True
 
     def restore(self, weights: Weights, optimizer: torch.optim.Optimizer) -> int:
         """Puts the newest checkpoint into a freshly built model and its optimiser.
