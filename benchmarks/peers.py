@@ -1,7 +1,8 @@
 """Times `tunewise decide` against the usual stack on the same demo, and prints Markdown tables.
 
-Three arms, one after the other, each a process of its own: Tunewise on a fresh copy of a project;
-TRL with its defaults and batched `generate`; the same with the documented settings for speed.
+Four arms, one after the other, each a process of its own: Tunewise on a fresh copy of a project;
+the same with every contender asked to the end (`contenders.finish`); TRL with its defaults and
+batched `generate`; TRL with the documented settings for speed.
 What the arms do and why it is the same work: benchmarks/README.md. Results: benchmarks/RESULTS.md.
 """
 
@@ -23,6 +24,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 ARMS = {
     "tunewise": "tunewise decide",
+    "tunewise_finish": "tunewise decide, every contender to the end",
     "trl_default": "TRL defaults + generate",
     "trl_best": "TRL best documented + generate",
 }
@@ -47,7 +49,8 @@ def main() -> None:
     elif json.loads((out / "task.json").read_text("utf-8")) != task:
         sys.exit(f"{out} was made with other settings. Give the same ones, or run all arms anew.")
     for arm in (arm for arm in ARMS if arm in given.arms):
-        result = tunewise(given, out) if arm == "tunewise" else usual_stack(arm, out)
+        ours = arm.startswith("tunewise")
+        result = tunewise(arm, given, out) if ours else usual_stack(arm, out)
         (out / f"{arm}.json").write_text(json.dumps(result, indent=1), "utf-8")
     results = {
         arm: json.loads((out / f"{arm}.json").read_text("utf-8"))
@@ -83,26 +86,27 @@ def overrides(given: argparse.Namespace) -> list[str]:
     return [*(f"{key}={value}" for key, value in named.items() if value), *given.set]
 
 
-def tunewise(given: argparse.Namespace, out: Path) -> dict[str, Any]:
-    """The first arm: `tunewise decide` on a copy of the project, with an empty model cache."""
-    project = out / "project"
+def tunewise(arm: str, given: argparse.Namespace, out: Path) -> dict[str, Any]:
+    """The first arms: `tunewise decide` on a copy of the project, with an empty model cache."""
+    place = out if arm == "tunewise" else out / arm
+    project, run = place / "project", place / "run"
     shutil.copytree(given.project, project, ignore=shutil.ignore_patterns("runs"))
-    command = [str(Path(sys.executable).with_name("tunewise")), "decide", str(project)]
-    command += ["--out", str(out / "run")]
-    for setting in overrides(given):
+    command = [sys.executable, "-m", "tunewise", "decide", str(project), "--out", str(run)]
+    settings = [*overrides(given), *(["contenders.finish=true"] if place != out else [])]
+    for setting in settings:
         command += ["--set", setting]
-    measured = measure("tunewise", command, out)
-    verdict = json.loads((out / "run" / "verdict.json").read_text("utf-8"))
+    measured = measure(arm, command, out, cache=place / "cache")
+    verdict = json.loads((run / "verdict.json").read_text("utf-8"))
     fits = {c["name"]: c["fit"] for c in verdict["contenders"] if "fit" in c}
     opened = next(
         datetime.fromisoformat(event["time"]).timestamp()
-        for event in map(json.loads, (out / "run" / "events.jsonl").read_text("utf-8").splitlines())
+        for event in map(json.loads, (run / "events.jsonl").read_text("utf-8").splitlines())
         if event["event"] == "test opened"
     )
-    answered = (out / "run" / "answers.jsonl").stat().st_mtime
-    decided = (out / "run" / "verdict.json").stat().st_mtime
+    answered = (run / "answers.jsonl").stat().st_mtime
+    decided = (run / "verdict.json").stat().st_mtime
     tune = fits.get("fine_tune", {})
-    journal = (out / "run" / "fit-answers.jsonl").read_text("utf-8").splitlines()
+    journal = (run / "fit-answers.jsonl").read_text("utf-8").splitlines()
     usages = [json.loads(line)["result"].get("usage", {}) for line in journal]
     return {
         **measured,
@@ -156,8 +160,16 @@ def usual_stack(arm: str, out: Path) -> dict[str, Any]:
     return {**measured, **found, "note": note}
 
 
-def measure(name: str, command: Sequence[str], out: Path) -> dict[str, float]:
+def measure(
+    name: str, command: Sequence[str], out: Path, *, cache: Path | None = None
+) -> dict[str, float]:
     """Runs a command to its end, its output in a log file.
+
+    Args:
+        name: of the log file.
+        command: what runs.
+        out: folder of the log.
+        cache: of the models that Tunewise converts; None: the one that the first arm filled.
 
     Returns:
         `seconds` (wall), `cpu_seconds` (user and system, children included), `peak_mib` (resident
@@ -172,7 +184,7 @@ def measure(name: str, command: Sequence[str], out: Path) -> dict[str, float]:
         )
     print(f"{name}: running, output in {out / f'{name}.log'}", file=sys.stderr)
     environment = os.environ | {
-        "TUNEWISE_CACHE": str(out / "cache"),  # the same base model for all
+        "TUNEWISE_CACHE": str(cache or out / "cache"),  # the same base model for all
         "CUDA_VISIBLE_DEVICES": "",  # a comparison on the CPU
         "HF_HUB_OFFLINE": "1",
     }
@@ -217,12 +229,14 @@ def markdown(results: Mapping[str, Mapping[str, Any]], task: Mapping[str, Any]) 
 
 def times(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Wall, processor time, memory and the amount of work."""
-    ours = results["tunewise"]["seconds"]
+    ours = [
+        results[a]["seconds"] if a in results else None for a in ("tunewise", "tunewise_finish")
+    ]
     rows = [
         [
             ARMS[arm],
             f"{result['seconds']:.0f}",
-            f"{result['seconds'] / ours:.2f}",
+            *(f"{result['seconds'] / one:.2f}" if one else "—" for one in ours),
             f"{result['cpu_seconds']:.0f}",
             f"{result['peak_mib']:.0f}",
             str(result["tune"].get("epochs_trained", 0)),
@@ -233,8 +247,9 @@ def times(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
         ]
         for arm, result in results.items()
     ]
-    head = ["arm", "wall s", "times Tunewise", "CPU s", "peak MiB", "epochs", "requests"]
-    return table([*head, "prompt tokens", "answer tokens", "load at start"], rows)
+    head = ["arm", "wall s", "times Tunewise", "times Tunewise to the end", "CPU s", "peak MiB"]
+    more = ["epochs", "requests", "prompt tokens", "answer tokens", "load at start"]
+    return table([*head, *more], rows)
 
 
 def where_time_goes(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -253,7 +268,7 @@ def where_time_goes(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def qualities(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Test quality of each contender (mean over seeds) and its median latency."""
-    names = list(results["tunewise"]["quality"])
+    names = list(dict.fromkeys(name for one in results.values() for name in one["quality"]))
     rows = [
         [
             ARMS[arm],
