@@ -1,6 +1,8 @@
 """How long a run will take: counts of tokens times a speed; no test asserts a measured time."""
 
 import json
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from tunewise.pipelines.estimate import (
     counted,
     forecast,
     lengths,
+    until,
     usual,
     weights_of,
 )
@@ -122,6 +125,7 @@ def test_the_estimate_is_measured_here_and_called_rough(tmp_path: Path) -> None:
     assert 0 < found.low < found.high
     assert "rough estimate" in found.sentence
     assert "about" in found.sentence
+    assert re.search(r"begun now until (between )?\d\d:\d\d", found.sentence)
 
 
 @pytest.mark.parametrize(
@@ -137,3 +141,9 @@ def test_the_estimate_is_measured_here_and_called_rough(tmp_path: Path) -> None:
 )
 def test_times_are_told_as_roughly_as_they_are_known(low: float, high: float, said: str) -> None:
     assert between(low, high) == said
+
+
+def test_the_end_is_told_as_a_time_of_day() -> None:
+    noon = time.mktime((2026, 11, 29, 12, 0, 0, 0, 0, -1))
+    assert until(noon + 600, noon + 1500) == "until between 12:10 and 12:25"
+    assert until(noon + 61, noon + 62) == "until 12:01"

@@ -89,7 +89,7 @@ class Clock:
 def logged() -> tuple[RichProgress, Clock, io.StringIO]:
     file, clock = io.StringIO(), Clock()
     console = Console(file=file, force_terminal=False, width=80)
-    return RichProgress(console, clock, lambda: "14:03:07"), clock, file
+    return RichProgress(console, clock, lambda later: f"14:{3 + later // 60:02.0f}:07"), clock, file
 
 
 def test_in_a_log_each_task_says_when_it_starts_and_how_long_it_took() -> None:
@@ -117,6 +117,16 @@ def test_long_work_tells_a_log_every_half_minute_how_long_it_will_take() -> None
     assert file.getvalue().splitlines()[1:-1] == [
         "14:03:07 Answer test: 30% done, about 1 min left"
     ]
+
+
+def test_long_work_tells_the_time_of_day_at_which_it_will_be_over() -> None:
+    progress, clock, file = logged()
+    with progress.task("Train", total=100) as advance:
+        clock.now = 40.0
+        advance(10)
+    assert file.getvalue().splitlines()[1] == (
+        "14:03:07 Train: 10% done, about 6 min left, until 14:09"
+    )
 
 
 def test_work_that_is_interrupted_is_not_called_done() -> None:

@@ -142,10 +142,11 @@ class Forecast:
 
     @property
     def sentence(self) -> str:
-        """`This will take about 15 to 30 minutes on this machine; ...`."""
+        """`This will take about 15 to 30 minutes on this machine, begun now until between ...`."""
         return (
-            f"This will take {between(self.low, self.high)} on this machine: a rough estimate from "
-            "its speed, measured just now, and the number of tokens to read, write and train."
+            f"This will take {between(self.low, self.high)} on this machine, begun now "
+            f"{until(time.time() + self.low, time.time() + self.high)}: a rough estimate from its "
+            "speed, measured just now, and the number of tokens to read, write and train."
         )
 
 
@@ -158,6 +159,12 @@ def between(low: float, high: float) -> str:
     if ends[0] == ends[1]:
         return f"about {ends[0]} {unit}"
     return f"about {ends[0]} to {ends[1]} {unit}"
+
+
+def until(first: float, last: float) -> str:
+    """`until between 14:20 and 14:35`, `until 14:20`: local time, of seconds since 1970."""
+    shown = [time.strftime("%H:%M", time.localtime(at)) for at in (first, last)]
+    return f"until {shown[0]}" if shown[0] == shown[1] else f"until between {' and '.join(shown)}"
 
 
 def _rounded(number: float) -> int:

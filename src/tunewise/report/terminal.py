@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 from rich.progress import Task as Bar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from tunewise import wording
@@ -38,6 +38,8 @@ _MIN_CHOICE_CELLS = 28
 """Below this width what a contender chose stands under the table."""
 _SECONDS_BETWEEN_LINES = 30.0
 """Without a terminal, running work says where it is this often."""
+_WORTH_A_CLOCK = 120.0
+"""Seconds left from which on the time of day is told at which it will be over."""
 
 
 def render_verdict(run: Run, console: Console) -> None:
@@ -147,16 +149,28 @@ def _style(run: Run, contender: ContenderResult) -> str:
 class _TimeLeft(ProgressColumn):
     """The estimate from the mean pace so far, which steps of uneven length do not upset."""
 
+    def __init__(self, time_of_day: Callable[[float], str]) -> None:
+        super().__init__(table_column=Column(no_wrap=True))
+        self._time_of_day = time_of_day
+
     def render(self, task: Bar) -> Text:
         """See `ProgressColumn.render`."""
-        left = _seconds_left(task.completed, task.total or 0, task.elapsed or 0.0)
-        if left is None or task.finished:
-            return Text("")
-        return Text(f"about {wording.rough_duration(left)} left", style="cyan")
+        done, total = task.completed, task.total or 0
+        left = "" if task.finished else _left(done, total, task.elapsed or 0.0, self._time_of_day)
+        return Text(left, style="cyan")
 
 
-def _seconds_left(done: float, total: float, elapsed: float) -> float | None:
-    return elapsed * (total - done) / done if done > 0 and elapsed > 0 else None
+def _left(done: float, total: float, elapsed: float, time_of_day: Callable[[float], str]) -> str:
+    """`about 20 s left`, `about 12 min left, until 14:15`; nothing before there is a pace."""
+    if done <= 0 or elapsed <= 0:
+        return ""
+    seconds = elapsed * (total - done) / done
+    until = f", until {time_of_day(seconds)[:5]}" if seconds >= _WORTH_A_CLOCK else ""
+    return f"about {wording.rough_duration(seconds)} left{until}"
+
+
+def _time_of_day(later: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(time.time() + later))
 
 
 class RichProgress:
@@ -165,14 +179,14 @@ class RichProgress:
     Args:
         console: where to draw; stderr unless told otherwise.
         clock: seconds, monotonic.
-        time_of_day: what a line of a log begins with.
+        time_of_day: what the clock shows so many seconds from now, `14:03:07`.
     """
 
     def __init__(
         self,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
-        time_of_day: Callable[[], str] = lambda: time.strftime("%H:%M:%S"),
+        time_of_day: Callable[[float], str] = _time_of_day,
     ) -> None:
         self._console = console or Console(stderr=True)
         self._clock = clock
@@ -235,8 +249,13 @@ class RichProgress:
             BarColumn(bar_width=24),
             TaskProgressColumn(),
             TimeElapsedColumn(),
-            _TimeLeft(),
-            TextColumn("{task.fields[status]}", style="dim", markup=False),
+            _TimeLeft(self._time_of_day),
+            TextColumn(
+                "{task.fields[status]}",
+                style="dim",
+                markup=False,
+                table_column=Column(no_wrap=True, overflow="ellipsis"),
+            ),
             console=self._console,
             transient=True,
             # stdout may carry the one JSON document of --json: leave it alone.
@@ -254,8 +273,8 @@ class RichProgress:
             now = self._clock()
             if now - said >= _SECONDS_BETWEEN_LINES and done < total:
                 said = now
-                left = _seconds_left(done, total, now - started)
-                estimate = "" if left is None else f", about {wording.rough_duration(left)} left"
+                left = _left(done, total, now - started, self._time_of_day)
+                estimate = f", {left}" if left else ""
                 doing = f" ({self._status})" if self._status else ""
                 self._say(
                     f"{description}: {wording.whole_percent(done / total)} done{estimate}{doing}"
@@ -274,4 +293,4 @@ class RichProgress:
         return wording.duration(self._clock() - started)
 
     def _say(self, line: str) -> None:
-        self._console.print(Text(f"{self._time_of_day()} {line}"), soft_wrap=True)
+        self._console.print(Text(f"{self._time_of_day(0.0)} {line}"), soft_wrap=True)
