@@ -152,10 +152,11 @@ def test_a_run_is_shown_again(finished: Path) -> None:
     assert (run / "report.html").is_file()
 
 
-def test_runs_are_listed_with_their_outcome(finished: Path) -> None:
-    assert "first  undecided" in tunewise("runs", "list", finished).out
+def test_runs_are_listed_with_their_outcome_and_finding(finished: Path) -> None:
+    assert "first  undecided  Cannot tell yet" in tunewise("runs", "list", finished).out
     (listed,) = json.loads(tunewise("runs", "list", finished, "--json").out)
     assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d", listed.pop("since"))
+    assert listed.pop("finding").startswith("Cannot tell yet")
     assert listed == {
         "id": "first",
         "path": str(finished / "runs" / "first"),

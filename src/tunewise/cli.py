@@ -274,7 +274,8 @@ def runs_list(
     for run in runs:
         said = run.outcome or {"finished": "trained"}.get(run.state, run.state)
         since = f" since {run.since}" if run.state == "running" and run.since else ""
-        typer.echo(f"{run.id}  {said}{since}")
+        finding = f"  {run.finding}" if run.finding else ""
+        typer.echo(f"{run.id}  {said}{since}{finding}")
     if not runs:
         typer.echo(f"No runs under {project / 'runs'}.")
 

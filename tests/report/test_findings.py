@@ -82,7 +82,7 @@ def test_without_errors_the_next_command_is_named() -> None:
     lines = printed(checked(report=Findings(), usable=412)).splitlines()
     assert lines[-2:] == [
         "412 rows can be used; nothing found.",
-        "No errors. Next: tunewise decide /data/shop",
+        "No errors. Next: tunewise decide /data/shop (with --quick: a first opinion in minutes)",
     ]
 
 

@@ -270,7 +270,7 @@ class TestList:
         assert "20260102-b  interrupted" in tunewise("runs", project.root).out
         assert tunewise("runs", "lsit", project.root).code == 2
         listed = json.loads(tunewise("runs", project.root, "--json").out)
-        assert {"id", "path", "outcome", "command", "state", "since"} == listed[0].keys()
+        assert {"id", "path", "outcome", "finding", "command", "state", "since"} == listed[0].keys()
 
 
 class TestSeconds:

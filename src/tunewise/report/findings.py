@@ -153,6 +153,7 @@ def render_findings(checked: Checked, console: Console | None = None) -> None:
         console.print(Text(line), soft_wrap=True)
     else:
         line = f"No errors. Next: tunewise decide {shlex.quote(checked.source)}"
+        line += " (with --quick: a first opinion in minutes)"
         console.print(Text(_before_deciding(checked) + line), soft_wrap=True)
 
 

@@ -4,6 +4,7 @@ import calendar
 import json
 import os
 import platform
+import re
 import secrets
 import shutil
 import sys
@@ -277,6 +278,8 @@ class Listed:
     path: Path
     outcome: str | None
     """Of the verdict; None: there is none."""
+    finding: str
+    """The first sentence of the verdict's reason; empty where there is none."""
     command: Literal["decide", "train"]
     state: State
     since: str
@@ -298,7 +301,7 @@ def list_runs(project: Path) -> list[Listed]:
         Listed(
             id=f"{QUICK}/{path.name}" if path.parent.name == QUICK else path.name,
             path=path,
-            outcome=_outcome(path),
+            **_decided(path),
             command="decide" if _is_run(path) else "train",
             state=state_of(path),
             since=_since(path),
@@ -369,8 +372,11 @@ def remove_run(path: Path) -> None:
         raise UserError(f"{path}: another process is working in it. End it first.") from None
 
 
-def _outcome(path: Path) -> str | None:
+def _decided(path: Path) -> dict[str, Any]:
+    """Outcome and finding of a verdict, as `Listed` has them."""
     verdict = path / "verdict.json"
     if not verdict.is_file():
-        return None
-    return str(cast("dict[str, Any]", json.loads(verdict.read_text("utf-8")))["outcome"])
+        return {"outcome": None, "finding": ""}
+    found = cast("dict[str, Any]", json.loads(verdict.read_text("utf-8")))
+    first = re.split(r"(?<=\.) ", str(found.get("reason", "")), maxsplit=1)[0]
+    return {"outcome": str(found["outcome"]), "finding": first}

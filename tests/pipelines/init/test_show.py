@@ -35,10 +35,11 @@ def test_everything_found_is_listed_with_what_to_run_next(tmp_path: Path) -> Non
     ]
     assert "documents 1: guide.md" in lines
     assert "not used other.jsonl, read as Enquiry -> Reply" in lines
-    assert lines[-4:] == [
+    assert lines[-5:] == [
         "Next:",
         f"tunewise check '{folder}'",
         f"tunewise decide '{folder}' --dry-run",
+        f"tunewise decide '{folder}' --quick # a first opinion in minutes",
         f"tunewise decide '{folder}'",
     ]
 

@@ -33,6 +33,11 @@ def render_started(started: Started, folder: Path, console: Console | None = Non
     fix = f" --fix {shlex.quote(str(folder / 'repaired'))}" if started.found.old_encoding else ""
     console.print(Text(f"  tunewise check {where}{fix}", style="cyan"), soft_wrap=True)
     console.print(Text(f"  tunewise decide {where} --dry-run", style="cyan"), soft_wrap=True)
+    console.print(
+        Text(f"  tunewise decide {where} --quick", style="cyan")
+        + "    # a first opinion in minutes",
+        soft_wrap=True,
+    )
     console.print(Text(f"  tunewise decide {where}", style="cyan"), soft_wrap=True)
 
 
