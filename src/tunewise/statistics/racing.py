@@ -31,7 +31,7 @@ class Seen:
         """Over the first so many rows, at least one."""
         if self.aggregate is not None:
             return self.aggregate(np.arange(rows, dtype=np.int64))
-        return float(self.scores[:rows].mean())
+        return float(self.scores[:rows].sum()) / rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -79,8 +79,8 @@ class Course:
         shared = [
             (rival, n) for rival in rivals if (n := min(one.scores.size, rival.seen.scores.size))
         ]
-        further = [one.quality(n) + self.margin < rival.seen.quality(n) for rival, n in shared]
-        if not any(further):
+        reached = {n: one.quality(n) + self.margin for _, n in shared}
+        if not any(reached[n] < rival.seen.quality(n) for rival, n in shared):
             return False
         if one.aggregate is not None:
             rival, n = max(shared, key=lambda pair: pair[0].seen.quality(pair[1]))
