@@ -105,6 +105,8 @@ class Classifier:
     """The labels of the task, when the project declares them."""
     sets: bool = False
     """Whether answers are sets of labels: one yes-or-no model a label."""
+    strengths: Sequence[float] = STRENGTHS
+    """Values of C that are tried; at least one."""
     load: Callable[[], Embedder] = field(default=load_embedder)
     clock: Callable[[], float] = field(default=time.perf_counter)
     name: str = "classifier"
@@ -135,8 +137,8 @@ class Classifier:
         wanted = [example.target for example in dev]
 
         best: tuple[float, Mapping[str, _Model], list[str]] | None = None
-        strength, trials = STRENGTHS[0], list[Mapping[str, JsonValue]]()
-        for candidate in STRENGTHS if dev else (1.0,):
+        strength, trials = self.strengths[0], list[Mapping[str, JsonValue]]()
+        for candidate in self.strengths if dev else self.strengths[:1]:
             models = _fit_models(columns, train_vectors, candidate)
             texts = _predict(models, dev_vectors, form)
             value = quality(self.metric, texts, wanted) if dev else 0.0

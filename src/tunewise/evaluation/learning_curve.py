@@ -1,0 +1,266 @@
+"""Learns from parts of the rows and asks the rest: what more rows would bring.
+
+Parts are nested: every smaller one lies within the larger ones. They are judged on dev or, where
+learning costs next to nothing, on folds of train and dev; test has no part in it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, variance
+
+import numpy as np
+
+from tunewise.contenders.protocol import NotApplicable
+from tunewise.metrics.by_name import over_rows
+from tunewise.metrics.metric import Metric
+from tunewise.statistics import paired
+from tunewise.statistics.intervals import Interval, NotComputed
+from tunewise.statistics.learning_curve import Curve, Point, Says, fit_curve, last_doubling
+from tunewise.types import Example
+
+PARTS = (0.125, 0.25, 0.5, 1.0)
+"""Of the rows to learn from."""
+MIN_PART = 8
+"""Rows of a part at least; smaller parts are left out."""
+FOLDS = 5
+ONE_ERROR = 0.6827
+"""Confidence of an interval that reaches one standard error to each side."""
+
+Learn = Callable[[Sequence[Example], Sequence[Example]], Sequence[str | None]]
+"""(rows to learn from, rows to answer) -> an answer to each, None where it crashed.
+
+Raises NotApplicable where so few rows cannot be learned from.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fold:
+    """What is learned from and what is judged, once."""
+
+    parts: tuple[tuple[Example, ...], ...]
+    """Nested, the smallest first."""
+    judged: tuple[Example, ...]
+
+
+Round = Sequence[Fold]
+"""Folds whose judged rows make up all that are judged."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LearningCurve:
+    """What one contender makes of more and more rows."""
+
+    points: tuple[Point, ...]
+    """The smallest part first; the last one is all rows."""
+    judged: int
+    """Rows that judged."""
+    doubled: Interval | NotComputed
+    """Quality at all rows less that at half of them, 90%, paired."""
+    says: Says | None
+    """Of that doubling; None: too few rows judged."""
+    curve: Curve | None
+    """None: too few rows judged, or too few parts."""
+
+
+def rounds_on_dev(
+    train: Sequence[Example],
+    dev: Sequence[Example],
+    units: Mapping[str, str],
+    *,
+    rounds: int,
+    rng: np.random.Generator,
+    parts: Sequence[float] = PARTS,
+) -> list[Round]:
+    """Parts of train, judged on dev.
+
+    Args:
+        train: what is learned from.
+        dev: what judges.
+        units: example id -> its independent unit, which lies in a part as a whole.
+        rounds: how often parts are drawn anew.
+        rng: which rows.
+        parts: sizes as shares of train, growing.
+    """
+    return [
+        [Fold(parts=_nested(train, units, rng, parts), judged=tuple(dev))] for _ in range(rounds)
+    ]
+
+
+def rounds_by_folds(
+    rows: Sequence[Example],
+    units: Mapping[str, str],
+    *,
+    rounds: int,
+    rng: np.random.Generator,
+    parts: Sequence[float] = PARTS,
+    folds: int = FOLDS,
+) -> list[Round]:
+    """Parts of all rows but a fold, judged on that fold, each fold in turn.
+
+    Args: see `rounds_on_dev`; `folds` is how many there are.
+    """
+    made: list[Round] = []
+    for _ in range(rounds):
+        shuffled = _by_unit(rows, units, rng)
+        judged = [[row for unit in shuffled[n::folds] for row in unit] for n in range(folds)]
+        made.append(
+            [
+                Fold(
+                    parts=_nested(
+                        [row for other in judged if other is not fold for row in other],
+                        units,
+                        rng,
+                        parts,
+                    ),
+                    judged=tuple(fold),
+                )
+                for fold in judged
+                if fold
+            ]
+        )
+    return made
+
+
+def measure_curve(
+    learn: Learn,
+    rounds: Sequence[Round],
+    units: Mapping[str, str],
+    metric: Metric,
+    *,
+    minimum_gain: float,
+    rng: np.random.Generator,
+    advance: Callable[[int], None] = lambda parts: None,
+) -> LearningCurve:
+    """The curve of one contender.
+
+    Args:
+        learn: the contender.
+        rounds: what it learns from and is judged on; at least one, all with the same parts.
+        units: example id -> its independent unit, for errors.
+        metric: what it is judged by.
+        minimum_gain: what is worth having.
+        rng: for the draws of the curve.
+        advance: called with 1 for each part learned from.
+
+    Raises:
+        NotApplicable: it cannot learn from these rows at all.
+    """
+    sizes = _sizes(rounds)
+    order = [row for fold in rounds[0] for row in fold.judged]
+    given = [units.get(row.id) for row in order]
+    rows = paired.rows_of(len(order), binary=metric.binary, groups=given)
+    found: list[list[paired.Sample]] = []  # of each part, by round; the largest first
+    learned: list[int] = []
+    for place in reversed(range(len(sizes))):
+        try:
+            some = [_sample(learn, one, place, order, metric, rows, advance) for one in rounds]
+        except NotApplicable:
+            if place == len(sizes) - 1:
+                raise
+            break  # nor from fewer rows
+        found.append(some)
+        learned.append(sizes[place])
+    whole, *smaller = [paired.mean_sample(some) for some in found]
+    errors = [
+        _error(one, found[0], paired.difference(mean, whole, rows, confidence=ONE_ERROR))
+        for one, mean in zip(found[1:], smaller, strict=True)
+    ]
+    points = [
+        Point(rows=size, quality=mean.value, error=error)
+        for size, mean, error in zip(learned[1:], smaller, errors, strict=True)
+        if error is not None
+    ]
+    doubled: Interval | NotComputed = NotComputed(value=0.0, reason="one part alone")
+    if smaller:
+        doubled = paired.difference(whole, smaller[0], rows, confidence=0.9)
+    at_all = Point(
+        rows=learned[0],
+        quality=whole.value,
+        error=min((point.error for point in points), default=0.0),
+    )
+    known = tuple(sorted([*points, at_all], key=lambda point: point.rows))
+    enough = isinstance(doubled, Interval) and len(points) >= 2
+    return LearningCurve(
+        points=known,
+        judged=len(order),
+        doubled=doubled,
+        says=last_doubling(doubled, minimum_gain=minimum_gain)
+        if isinstance(doubled, Interval)
+        else None,
+        curve=fit_curve(known, rng=rng) if enough else None,
+    )
+
+
+def _sample(
+    learn: Learn,
+    folds: Round,
+    place: int,
+    order: Sequence[Example],
+    metric: Metric,
+    rows: paired.Rows,
+    advance: Callable[[int], None],
+) -> paired.Sample:
+    """Scores of all judged rows, each by what was learned without it."""
+    said: dict[str, str | None] = {}
+    for fold in folds:
+        answers = learn(fold.parts[place], fold.judged)
+        said |= {row.id: answer for row, answer in zip(fold.judged, answers, strict=True)}
+        advance(1)
+    given, targets = [said[row.id] for row in order], [row.target for row in order]
+    scores = np.array(
+        [
+            0.0 if answer is None else metric.score(answer, target).value
+            for answer, target in zip(given, targets, strict=True)
+        ]
+    )
+    aggregate = None if metric.aggregate is None else over_rows(metric.aggregate, given, targets)
+    return paired.sample(scores, rows, aggregate)
+
+
+def _error(
+    some: Sequence[paired.Sample],
+    whole: Sequence[paired.Sample],
+    difference: Interval | NotComputed,
+) -> float | None:
+    """Standard error of a point; see `Point.error`.
+
+    Where parts were drawn once, which rows they hold is taken to matter as much as which judge.
+    """
+    if isinstance(difference, NotComputed):
+        return None
+    judged = ((difference.high - difference.low) / 2.0) ** 2
+    apart = [one.value - every.value for one, every in zip(some, whole, strict=True)]
+    drawn = variance(apart) / len(apart) if len(apart) > 1 else judged
+    return float(np.sqrt(judged / 2.0 + drawn))
+
+
+def _sizes(rounds: Sequence[Round]) -> list[int]:
+    """Mean rows of each part."""
+    folds = [fold for one in rounds for fold in one]
+    count = len(folds[0].parts)
+    return [round(fmean(len(fold.parts[n]) for fold in folds)) for n in range(count)]
+
+
+def _nested(
+    rows: Sequence[Example],
+    units: Mapping[str, str],
+    rng: np.random.Generator,
+    parts: Sequence[float],
+) -> tuple[tuple[Example, ...], ...]:
+    shuffled = _by_unit(rows, units, rng)
+    ends = np.cumsum([len(unit) for unit in shuffled])
+    flat = [row for unit in shuffled for row in unit]
+    wanted = [share * len(rows) for share in parts if share * len(rows) >= MIN_PART]
+    cuts = [int(ends[np.searchsorted(ends, size - 1e-9)]) for size in wanted]
+    return tuple(tuple(flat[:cut]) for cut in dict.fromkeys(cuts))
+
+
+def _by_unit(
+    rows: Sequence[Example], units: Mapping[str, str], rng: np.random.Generator
+) -> list[list[Example]]:
+    """Rows of one unit together, units in a random order."""
+    together: dict[str, list[Example]] = {}
+    for row in rows:
+        together.setdefault(units.get(row.id, f"row {row.id}"), []).append(row)
+    found = list(together.values())
+    return [found[int(n)] for n in rng.permutation(len(found))]
