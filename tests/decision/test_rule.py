@@ -4,6 +4,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from retentions import kept
 from tunewise.decision.plan import Measured, choose_plan, futile
 from tunewise.decision.rule import Demands, Saving, decide, quality
 from tunewise.statistics.intervals import NotComputed
@@ -206,14 +207,31 @@ def test_a_broken_constraint_blocks_the_recommendation(demands, settings, said):
 
 
 def test_a_tune_that_forgot_too_much_is_excluded():
-    found = verdict([CONSTANT, FEW_SHOT, FINE_TUNE], retention={"fine_tune": "broken"})
+    found = verdict([CONSTANT, FEW_SHOT, FINE_TUNE], retention={"fine_tune": kept("broken", -0.1)})
     assert found.outcome == "undecided"
-    assert "retention" in found.reason
+    assert "it breaks retention: 10 points of general ability lost" in found.reason
 
 
 def test_retention_that_was_not_shown_is_said_at_once():
-    found = verdict([CONSTANT, FEW_SHOT, FINE_TUNE], retention={"fine_tune": "not shown"})
-    assert found.reason.startswith("Fine-tune. That it kept its general ability was not shown.")
+    found = verdict([CONSTANT, FEW_SHOT, FINE_TUNE], retention={"fine_tune": kept("not shown")})
+    assert found.reason.startswith(
+        "Fine-tune; that it kept its general ability is not shown. That general ability was kept "
+        "is not shown: no general ability lost"
+    )
+
+
+def test_a_loss_above_twice_the_margin_warns_in_the_first_line_whatever_is_shown():
+    large = kept("not shown", -0.07, 0.06)
+    found = verdict([CONSTANT, FEW_SHOT, FINE_TUNE], retention={"fine_tune": large})
+    assert found.outcome == "fine_tune"
+    assert found.reason.startswith(
+        "Fine-tune, but beware: 7 points of general ability lost. That general ability"
+    )
+
+
+def test_retention_that_was_shown_is_said_after_the_first_line():
+    found = verdict([CONSTANT, FEW_SHOT, FINE_TUNE], retention={"fine_tune": kept("retained")})
+    assert found.reason.startswith("Fine-tune. General ability was kept: ")
 
 
 def test_crashed_answers_count_as_wrong():

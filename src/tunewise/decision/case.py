@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from tunewise.decision.comparisons import Bench
+from tunewise.decision.retention import Kept
 from tunewise.statistics.intervals import Interval, NotComputed
 from tunewise.types import Comparison, Constraint
 from tunewise.wording import Wording
-
-Retention = Literal["retained", "broken", "not shown"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +55,7 @@ class Case:
     constraints: tuple[Constraint, ...]
     savings: Mapping[str, Saving]
     """Contender without training -> what the challenger saves against it; empty: not known."""
-    retention: Mapping[str, Retention]
+    retention: Mapping[str, Kept]
     """What became of general ability per trained contender; empty when not measured."""
 
     @property

@@ -110,10 +110,8 @@ def _fine_tune(case: Case, ruling: Ruling, challenger: str, untrained: str) -> l
     found = case.advantage(challenger, untrained)
     ahead = "" if saving else ", and each is ahead"
     return [
-        f"Fine-tune{name}{why}.",
-        "That it kept its general ability was not shown."
-        if case.retention.get(challenger) == "not shown"
-        else "",
+        f"Fine-tune{name}{why}{_beware(case, challenger)}.",
+        _kept(case, challenger),
         f"It {case.quality(challenger)}"
         + (f"; on average its {seeds} seeds score {found}{ahead}." if seeds > 1 else f", {found}."),
         f"It saves {count(saving.value)} {saving.unit} "
@@ -125,6 +123,21 @@ def _fine_tune(case: Case, ruling: Ruling, challenger: str, untrained: str) -> l
     ]
 
 
+def _beware(case: Case, challenger: str) -> str:
+    """What the first line has to say of general ability; empty where it was kept."""
+    kept = case.retention.get(challenger)
+    if kept is None or kept.state == "retained":
+        return ""
+    if kept.warns:
+        return f", but beware: {kept.loss}"
+    return "; that it kept its general ability is not shown"
+
+
+def _kept(case: Case, challenger: str) -> str:
+    kept = case.retention.get(challenger)
+    return "" if kept is None else kept.sentence
+
+
 def _better_by_less(case: Case, ruling: Ruling, challenger: str, untrained: str) -> list[str]:
     asked = case.demands.minimum_gain
     gain = case.difference(challenger, untrained).value
@@ -134,6 +147,7 @@ def _better_by_less(case: Case, ruling: Ruling, challenger: str, untrained: str)
         f"{challenger} {case.quality(challenger)}, {case.advantage(challenger, untrained)}; you "
         f"asked for {in_points(asked)}.",
         f"{less[:-1]}: only the one-off training speaks against it." if less else "",
+        _kept(case, challenger),
         f"Your minimum_gain decides (now {setting(asked)}): at {amount(gain)} points or less the "
         "verdict would be to fine-tune.",
         f"{untrained} {case.quality(untrained)}.",

@@ -11,10 +11,11 @@ import numpy as np
 
 from tunewise.decision import explain
 from tunewise.decision.assurance import ROWS, assurance
-from tunewise.decision.case import Case, Demands, Retention, Saving
+from tunewise.decision.case import Case, Demands, Saving
 from tunewise.decision.comparisons import Bench, compare, prepare
 from tunewise.decision.findings import judge
 from tunewise.decision.plan import Measured, Plan, choose_plan, futile
+from tunewise.decision.retention import Kept
 from tunewise.project.contenders import CONSTANT
 from tunewise.statistics import paired
 from tunewise.statistics.intervals import IntArray, Interval, NotComputed
@@ -91,7 +92,7 @@ def decide(
     groups: Sequence[str | None] | None = None,
     earlier: Sequence[int] = (),
     savings: Mapping[str, Saving] | None = None,
-    retention: Mapping[str, Retention] | None = None,
+    retention: Mapping[str, Kept] | None = None,
     unused_test: int = 0,
     left_out: int = 0,
     draws: int = DRAWS,
@@ -149,7 +150,7 @@ def decide(
 
 
 def _constraints(
-    bench: Bench, demands: Demands, retention: Mapping[str, Retention] | None
+    bench: Bench, demands: Demands, retention: Mapping[str, Kept] | None
 ) -> tuple[Constraint, ...]:
     """Every demand, checked for every contender that may be recommended."""
     checks: list[Constraint] = []
@@ -173,7 +174,8 @@ def _constraints(
             met, detail = _fast_enough(bench.contenders[name], demands.maximum_latency_ms)
             check("maximum_latency_ms", name, met, detail)
         if retention is not None and name in retention:
-            check("retention", name, retention[name] != "broken", retention[name])
+            kept = retention[name]
+            check("retention", name, kept.state != "broken", kept.detail)
     return tuple(checks)
 
 
