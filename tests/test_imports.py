@@ -126,6 +126,11 @@ def test_checking_300_rows_counts_their_tokens_and_doubts_their_labels(project: 
     assert "tokens" in shown
 
 
+def test_what_reads_web_pages_waits_for_documents() -> None:
+    shown, _ = run("import tunewise.pipelines.check, sys; print('bs4' in sys.modules)")
+    assert shown.strip() == "False"
+
+
 def test_checking_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert "nowhere.jsonl" in command("check", tmp_path / "nowhere.jsonl", code=1)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from tunewise.data.checks.findings import Findings
 from tunewise.data.checks.leaks import find_leaks, rows_to_leave_out
 from tunewise.data.checks.quick import check_data, survey_parts
-from tunewise.data.documents.read import Document
+from tunewise.data.documents.document import Document
 from tunewise.data.language import SAMPLE, language_note
 from tunewise.data.read import read_data
 from tunewise.data.splitting.label_balance import balance_notes
