@@ -1,10 +1,12 @@
 """How quality grows with rows to learn from, and what twice as many would bring.
 
-    quality(n) = q + r (1 - (N / n)^c)        (POW3: Viering & Loog 2022, arXiv:2103.10948)
+    quality(n) = b + (t - b) / (1 + (h / n)^d)     (MMF: Morgan, Mercer & Flodin 1975)
 
-N are all rows, q the quality they give, r what rows without end would add, c how fast that comes.
-Three or four sizes tell three numbers badly: they are weighed over a grid of r and c with weak
-priors, and q is integrated out. Nothing is said beyond twice the rows.
+b is the quality without rows, t with rows without end, h the rows at half the way, d how steep it
+is. Of the families that Mohr et al. (2022, LCDB) and Viering & Loog (2022, arXiv:2103.10948)
+compare, it is among those that predict best, and can bend both ways: a power law cannot, and told a
+third of what twice the rows brought where labels are many and rows few. Three or four sizes tell
+four numbers badly: they are weighed under weak priors. Nothing is said beyond twice the rows.
 """
 
 from collections.abc import Sequence
@@ -15,16 +17,14 @@ import numpy as np
 
 from tunewise.statistics.intervals import FloatArray, Interval
 
-SLOPES = np.geomspace(0.05, 3.0, 240)
-"""Values of c on the grid."""
-SLOPE_MEDIAN, SLOPE_SPREAD = 0.5, 0.7
-"""Prior of c: log-normal, 90% of it between 0.16 and 1.6."""
-ROOM = 0.2
-"""Prior of r: exponential with this mean, in quality from 0 to 1, and never above 1 - q."""
-ROOMS = np.geomspace(0.0005, 1.0, 320)
-"""Values of r on the grid."""
-LEAST_ERROR = 0.004
-"""Below this no difference of two qualities is believed to be known."""
+TRIED = 300_000
+"""Curves drawn from the priors; each counts as much as the points let it."""
+STEEP = (0.2, 3.0)
+"""d: log-uniform between these."""
+HALF_WAY = (1.0 / 64.0, 32.0)
+"""h, in all the rows there are: log-uniform between these."""
+MISFIT = 0.01
+"""Standard error of the formula itself at every size, in quality from 0 to 1."""
 
 Says = Literal["flat", "rising", "cannot say"]
 """Of the last doubling of rows."""
@@ -44,16 +44,20 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Curve:
-    """Draws from what the points leave possible."""
+    """Draws from what the points leave possible; each array is (draws,)."""
 
     rows: int
-    """N."""
-    quality: FloatArray
-    """(draws,) q."""
-    room: FloatArray
-    """(draws,) r."""
-    slope: FloatArray
-    """(draws,) c."""
+    """All there are."""
+    none: FloatArray
+    """b."""
+    top: FloatArray
+    """t."""
+    half_way: FloatArray
+    """h, in rows."""
+    steep: FloatArray
+    """d."""
+    noise: FloatArray
+    """What chance adds to a difference of two qualities: which rows were drawn, and the formula."""
 
     def at(self, rows: int, *, confidence: float = 0.9) -> Interval:
         """Quality with so many rows, on the rows that judged.
@@ -61,26 +65,27 @@ class Curve:
         Raises:
             ValueError: more than twice the rows that there are.
         """
-        drawn = np.clip(self.quality + self.growth(rows), 0.0, 1.0)
-        return _interval(drawn, confidence)
+        return _interval(self._quality(rows), confidence)
 
     def growth(self, rows: int) -> FloatArray:
-        """(draws,) quality with so many rows, less quality with all there are.
+        """(draws,) what so many rows would be seen to add to the quality of all there are.
 
         Raises:
             ValueError: more than twice the rows that there are.
         """
+        return self._quality(rows) - self._quality(self.rows) + self.noise
+
+    def _quality(self, rows: int) -> FloatArray:
         if rows > 2 * self.rows:
             raise ValueError(f"{rows} rows are more than twice {self.rows}")
-        gained = self.room * (1.0 - (self.rows / rows) ** self.slope)
-        return np.minimum(gained, np.maximum(0.0, 1.0 - self.quality))
+        return _mmf(np.array([rows]), self.none, self.top, self.half_way, self.steep)[:, 0]
 
 
 def fit_curve(points: Sequence[Point], *, rng: np.random.Generator, draws: int = 4000) -> Curve:
     """What the points leave possible.
 
     Args:
-        points: of different sizes, at least two; the largest size is N.
+        points: of different sizes, at least two; the largest size is all there are.
         rng: for the draws.
         draws: how many.
 
@@ -92,18 +97,28 @@ def fit_curve(points: Sequence[Point], *, rng: np.random.Generator, draws: int =
     whole = max(point.rows for point in points)
     sizes = np.array([point.rows for point in points], dtype=np.float64)
     seen = np.array([point.quality for point in points])
-    weights = 1.0 / np.maximum([point.error for point in points], LEAST_ERROR) ** 2
-    room, slope = (grid.ravel() for grid in np.meshgrid(ROOMS, SLOPES, indexing="ij"))
-    missing = room[:, None] * (1.0 - (whole / sizes[None, :]) ** slope[:, None])  # (cells, points)
-    at_all = seen[None, :] - missing
-    quality = at_all @ weights / weights.sum()
-    misfit = ((at_all - quality[:, None]) ** 2) @ weights
-    log = -0.5 * misfit + _log_prior(room, slope)
-    log[quality + room > 1.0 + 3.0 / np.sqrt(weights.sum())] = -np.inf  # but for its own error
-    chance = np.exp(log - log.max())
-    cells = rng.choice(chance.size, size=draws, p=chance / chance.sum())
-    spread = rng.standard_normal(draws) / np.sqrt(weights.sum())
-    return Curve(rows=whole, quality=quality[cells] + spread, room=room[cells], slope=slope[cells])
+    errors = np.hypot([point.error for point in points], MISFIT)
+    reach = 4.0 * errors
+    tried = (
+        rng.uniform(0.0, float(min(1.0, (seen + reach).min())), TRIED),
+        rng.uniform(float(max(0.0, (seen - reach).max())), 1.0, TRIED),
+        whole * _log_uniform(HALF_WAY, rng),
+        _log_uniform(STEEP, rng),
+    )
+    misfit = (((_mmf(sizes, *tried) - seen) / errors) ** 2).sum(axis=1)
+    misfit[tried[0] > tried[1]] = np.inf
+    chance = np.exp(-0.5 * (misfit - misfit.min()))
+    kept = rng.choice(TRIED, size=draws, p=chance / chance.sum())
+    none, top, half_way, steep = (some[kept] for some in tried)
+    last = float(errors[sizes == whole][0])
+    return Curve(
+        rows=whole,
+        none=none,
+        top=top,
+        half_way=half_way,
+        steep=steep,
+        noise=last * np.sqrt(2.0) * rng.standard_normal(draws),
+    )
 
 
 def last_doubling(difference: Interval, *, minimum_gain: float) -> Says:
@@ -118,11 +133,16 @@ def last_doubling(difference: Interval, *, minimum_gain: float) -> Says:
     return "rising" if difference.low > 0 else "cannot say"
 
 
-def _log_prior(room: FloatArray, slope: FloatArray) -> FloatArray:
-    """Of each cell: the grids are even in log r and in log c."""
-    of_room = -room / ROOM + np.log(room)
-    of_slope = -0.5 * ((np.log(slope) - np.log(SLOPE_MEDIAN)) / SLOPE_SPREAD) ** 2
-    return of_room + of_slope
+def _mmf(
+    rows: FloatArray, none: FloatArray, top: FloatArray, half_way: FloatArray, steep: FloatArray
+) -> FloatArray:
+    """(draws, sizes) the module's formula."""
+    far = (half_way[:, None] / rows[None, :]) ** steep[:, None]
+    return none[:, None] + (top - none)[:, None] / (1.0 + far)
+
+
+def _log_uniform(ends: tuple[float, float], rng: np.random.Generator) -> FloatArray:
+    return np.exp(rng.uniform(np.log(ends[0]), np.log(ends[1]), TRIED))
 
 
 def _interval(drawn: FloatArray, confidence: float) -> Interval:
@@ -133,5 +153,5 @@ def _interval(drawn: FloatArray, confidence: float) -> Interval:
         low=float(low),
         high=float(high),
         p=None,
-        method=f"POW3, {confidence:.0%}",
+        method=f"MMF, {confidence:.0%}",
     )
