@@ -48,7 +48,8 @@ def test_without_a_signal_nothing_is_answered_and_the_handlers_are_those_of_befo
     assert [signal.getsignal(number) for number in NUMBERS] == handlers
 
 
-def test_a_handler_that_ends_the_program_ends_it_after_the_change() -> None:
+def test_a_handler_that_ends_the_program_ends_it_after_the_change(answered: list[int]) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     changed: list[str] = []
 
     def change() -> None:
