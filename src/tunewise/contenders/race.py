@@ -187,6 +187,14 @@ def unit_keys(rows: Sequence[Example], units: Sequence[str | None]) -> list[str]
     ]
 
 
+def by_unit(rows: Sequence[Example], units: Sequence[str | None]) -> dict[str, list[Example]]:
+    """What names a unit (`unit_keys`) -> its rows, all in the order in which they came."""
+    together: dict[str, list[Example]] = {}
+    for row, key in zip(rows, unit_keys(rows, units), strict=True):
+        together.setdefault(key, []).append(row)
+    return together
+
+
 def _mixed(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 

@@ -11,6 +11,7 @@ from statistics import fmean, variance
 import numpy as np
 
 from tunewise.contenders.protocol import NotApplicable
+from tunewise.contenders.race import by_unit
 from tunewise.metrics.by_name import over_rows
 from tunewise.metrics.metric import Metric
 from tunewise.statistics import paired
@@ -101,7 +102,7 @@ def rounds_by_folds(
     """
     made: list[Round] = []
     for _ in range(rounds):
-        shuffled = _by_unit(rows, units, rng)
+        shuffled = _shuffled(rows, units, rng)
         judged = [[row for unit in shuffled[n::folds] for row in unit] for n in range(folds)]
         made.append(
             [
@@ -247,7 +248,7 @@ def _nested(
     rng: np.random.Generator,
     parts: Sequence[float],
 ) -> tuple[tuple[Example, ...], ...]:
-    shuffled = _by_unit(rows, units, rng)
+    shuffled = _shuffled(rows, units, rng)
     ends = np.cumsum([len(unit) for unit in shuffled])
     flat = [row for unit in shuffled for row in unit]
     wanted = [share * len(rows) for share in parts if share * len(rows) >= MIN_PART]
@@ -255,12 +256,9 @@ def _nested(
     return tuple(tuple(flat[:cut]) for cut in dict.fromkeys(cuts))
 
 
-def _by_unit(
+def _shuffled(
     rows: Sequence[Example], units: Mapping[str, str], rng: np.random.Generator
 ) -> list[list[Example]]:
     """Rows of one unit together, units in a random order."""
-    together: dict[str, list[Example]] = {}
-    for row in rows:
-        together.setdefault(units.get(row.id, f"row {row.id}"), []).append(row)
-    found = list(together.values())
+    found = list(by_unit(rows, [units.get(row.id) for row in rows]).values())
     return [found[int(n)] for n in rng.permutation(len(found))]

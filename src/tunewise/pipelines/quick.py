@@ -9,7 +9,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from tunewise.contenders.race import unit_keys
+from tunewise.contenders.race import by_unit
 from tunewise.data.fingerprints import split_fingerprint
 from tunewise.data.prepare import Prepared
 from tunewise.errors import UserError
@@ -118,9 +118,6 @@ def take_answers(run: Path, root: Path, *, base: str | None) -> None:
 
 def _by_unit(splits: Splits) -> list[list[Example]]:
     """The units of train in an order that depends on nothing but their names."""
-    units: dict[str, list[Example]] = {}
-    keys = unit_keys(splits.train, splits.units_of(splits.train))
-    for row, key in zip(splits.train, keys, strict=True):
-        units.setdefault(key, []).append(row)
+    units = by_unit(splits.train, splits.units_of(splits.train))
     order = sorted(units, key=lambda name: hashlib.sha256(f"quick {name}".encode()).digest())
     return [units[name] for name in order]
