@@ -155,3 +155,28 @@ def test_why_a_contender_was_asked_no_more() -> None:
         "out after 24 of 55 dev rows: 0.0% on them against 70.8% of classifier, so surely more "
         "than 5 points behind"
     )
+
+
+@given(st.floats(-1e9, 1e9))
+def test_a_sum_of_money_reads_back_within_its_rounding(value: float):
+    shown, currency = wording.cash(value, "EUR").split()
+    assert currency == "EUR"
+    size = abs(value)
+    tolerance = 0.5 if size >= 100 else 0.005 if size >= 1 else 5e-4
+    assert number(shown.replace(wording.MINUS, "-")) == pytest.approx(value, abs=tolerance + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(67_012.0, "67,000"), (1_044_000.0, "1,000,000"), (5.24, "5.2"), (0.0136, "0.014"), (0, "0"),
+     (99.6, "100"), (-1234.0, f"{wording.MINUS}1,200")],
+)  # fmt: skip
+def test_what_is_known_to_two_digits_is_told_with_two(value: float, said: str):
+    assert wording.rough(value) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(1202.4, "1,202"), (12.5, "12.50"), (0.2431, "0.243"), (0.9999, "1.00")]
+)
+def test_sums_of_money_have_as_many_decimals_as_one_pays(value: float, said: str):
+    assert wording.cash(value) == said

@@ -259,6 +259,25 @@ def report(
         webbrowser.open(page.resolve().as_uri())
 
 
+@app.command()
+def prices(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    price_list: Annotated[
+        Path | None, typer.Option("--list", metavar="FILE", help="A list of prices (TOML).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Shows what requests took in a run, and what they would cost at a list of prices."""
+    from tunewise.report.price_table import priced
+    from tunewise.report.terminal import render_prices
+
+    table = priced(run, price_list)
+    if as_json:
+        _print_json(asdict(table))
+    else:
+        render_prices(table)
+
+
 @runs_app.command("list")
 def runs_list(
     project: Annotated[Path, typer.Argument(help="A project folder.")] = Path(),

@@ -205,6 +205,32 @@ def money(price: float, currency: str | None) -> str:
     return f"{text} {currency or ''}".strip()
 
 
+def cash(sum_of_money: float, currency: str | None = None) -> str:
+    """A sum of money: `96,000 USD`, `12.50 USD`, below 1 as `money` writes it."""
+    size = abs(sum_of_money)
+    if size < 1.0 - 5e-4:
+        return money(sum_of_money, currency)
+    return f"{_fixed(sum_of_money, 0 if size >= 100 else 2)} {currency or ''}".strip()
+
+
+def cash_span(low: float, high: float) -> str:
+    """An interval of sums of money: `−12.50 to 96,000`."""
+    return f"{cash(low)} to {cash(high)}"
+
+
+def stated_share(share: float) -> str:
+    """A share that a person set: `50%`, `0.5%`."""
+    return f"{100 * share + 0.0:g}%"
+
+
+def rough(number: float) -> str:
+    """A number known to about two digits, as `break_even` is: `38,000`, `5.2`, `0.014`."""
+    if not number:
+        return "0"
+    digits = 1 - math.floor(math.log10(abs(number)))
+    return _fixed(round(number, digits), max(0, min(digits, 6)))
+
+
 def stated_confidence(item: Comparison) -> str:
     """Of the interval of a comparison, from its method: `92%`; `at least 95%` in runs that were
     written before the method said it."""

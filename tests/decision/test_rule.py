@@ -299,6 +299,21 @@ def test_the_same_quality_is_worth_a_training_that_saves_money():
     assert "It saves 900 USD in 12 months (400 to 1,400)" in found.reason
 
 
+def test_one_that_is_much_worse_need_not_be_undersold():
+    """A classifier costs next to nothing; where it is far behind, it is no alternative."""
+    test = [
+        one("constant", right((0, 24), n=600)),
+        one("few_shot", right((0, 480), n=600)),
+        one("fine_tune", *[right((0, 481), n=600)] * 3),
+        one("classifier", right((0, 400), n=600)),
+    ]
+    saving = Saving(value=900.0, low=400.0, high=1400.0, unit="USD in 12 months")
+    assert verdict(test, savings={"few_shot": saving}).rule == "cheaper"
+    close = [*test[:3], one("classifier", right((0, 475), n=600))]
+    assert verdict(close, savings={"few_shot": saving}).rule == "not_worth_it"
+    assert verdict(test, savings={"classifier": saving}).rule == "not_worth_it"
+
+
 def test_a_saving_that_may_be_a_loss_changes_nothing():
     test = [
         one("constant", right((0, 120), n=600)),

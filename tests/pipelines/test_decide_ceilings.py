@@ -115,6 +115,20 @@ def test_an_endpoint_marked_as_a_candidate_may_be_recommended(
     assert by_name(verdict)["big"]["ceiling"] is False
     assert verdict["plan"]["incumbent"] == "big"
     assert verdict["recommended"] == "big"
+    tried = {key for trial in by_name(verdict)["big"]["fit"]["trials"] for key in trial}
+    assert {"variant", "k"} <= tried, "wordings and examples"
+
+
+def test_an_endpoint_has_prices_of_its_own_or_none(tmp_path: Path, endpoint: Endpoint) -> None:
+    base = "[prices]\nprompt_tokens = 1\ncompletion_tokens = 1\n"
+    own = "prompt_tokens = 2\ncompletion_tokens = 8\n"
+    verdict = verdict_of(project(tmp_path / "own", endpoint, own + base))
+    assert by_name(verdict)["big"]["cost"]["per_1000_requests"] == pytest.approx(
+        1000 * (50 * 2 + 8) / 1e6
+    )
+    verdict = verdict_of(project(tmp_path / "none", endpoint, base))
+    assert by_name(verdict)["big"]["cost"] == {}
+    assert any(note.startswith("What big costs is not known") for note in verdict["notes"])
 
 
 def test_an_endpoint_gets_the_best_prompt_that_dev_finds(

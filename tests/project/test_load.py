@@ -115,6 +115,59 @@ hosting_hour = 1
     assert project.prices.hosting_hour == 1.0
 
 
+def test_prices_that_cannot_be_are_faults(write: Write) -> None:
+    found = faults(
+        write(
+            """[data]
+examples = "examples.jsonl"
+[contenders.big]
+type = "openai"
+model = "x"
+currency = "EUR"
+completion_tokens = -1
+[prices]
+prompt_tokens = -0.5
+utilisation = 50
+retraining_months = 0
+labelling_per_example = "1"
+value_per_pont = 2
+"""
+        )
+    )
+    assert [line.split(": ", 1)[1] for line in found] == [
+        "contenders.big.currency: is EUR, but [prices] are in USD. Write all prices in one "
+        "currency, and name it under [prices].",
+        "contenders.big.completion_tokens: is out of range. Choose from 0 to 1e+06.",
+        "prices.prompt_tokens: is out of range. Choose from 0 to 1e+06.",
+        "prices.utilisation: is out of range. Choose from 0.001 to 1.",
+        "prices.retraining_months: is out of range. Choose from 0.1 to 1200.",
+        'prices.labelling_per_example: must be a number, not "1". Write one without quotes.',
+        'prices.value_per_pont: unknown key. Did you mean "value_per_point"?',
+    ]
+
+
+def test_an_endpoint_has_prices_of_its_own(write: Write) -> None:
+    project = load_project(
+        write(
+            """[data]
+examples = "examples.jsonl"
+[contenders.big]
+type = "openai"
+model = "x"
+currency = "EUR"
+prompt_tokens = 2
+completion_tokens = 8
+[prices]
+currency = "EUR"
+prompt_tokens = 0.1
+"""
+        )
+    )
+    (big,) = project.contenders.endpoints
+    assert (big.prompt_tokens, big.cached_tokens, big.completion_tokens) == (2, None, 8)
+    assert project.prices.prompt_tokens == 0.1
+
+
 def test_all_faults_are_reported_together_with_their_lines(write: Write) -> None:
     found = faults(
         write(

@@ -51,7 +51,7 @@ def test_a_reason_without_a_short_opening_gets_a_headline_from_the_finding(
 
 def test_what_was_not_measured_is_said_in_so_many_words(make_run: MakeRun) -> None:
     measured = dict(what_was_measured(make_run()))
-    assert measured["Cost"] == "not measured in this run"
+    assert measured["Cost"] == "no prices given ([prices])"
     assert measured["Retention of general ability"] == "not measured in this run"
     assert measured["Latency"] == "20 test requests, one at a time, on a warm model"
     assert measured["Note"] == "prompt: stopped at its token budget after 9 of 12 variants."

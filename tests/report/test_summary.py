@@ -120,7 +120,7 @@ def test_what_a_request_takes_is_held_against_the_best_without_training(make_run
         "[prices])."
     )
     priced = summary(make_run(ends="cheaper")).request
-    assert priced.endswith("2.9 times faster; 1,000 cost 0.023 USD instead of 0.266 USD.")
+    assert priced.endswith("2.9 times faster; 1,000 cost 0.041 USD instead of 0.284 USD.")
 
 
 def test_the_best_without_training_is_the_one_that_was_measured_against(make_run: MakeRun) -> None:

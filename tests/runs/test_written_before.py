@@ -43,13 +43,13 @@ completion_tokens = 10
 """The project of the run."""
 TIMES = {"seconds", "latency_ms", "detail", "time", "loss", "precision"}
 """Keys whose values no two runs share, or no two machines: a loss is one of the chip's numbers."""
-JUDGED = {"reason", "comparisons", "notes"}
+JUDGED = {"reason", "comparisons", "notes", "economics"}
 """Keys whose values are those of a later rule and its intervals."""
 SEARCHED = {"trials", "prefilled", "generated"}
 """Keys whose values are those of a later search."""
 ADDED = {
     "maximum_loss", "computed", "finding", "untrained", "regret", "assurance", "leaked", "stopped",
-    "first_opinion",
+    "first_opinion", "per_1000_low", "per_1000_high", "per_month", "load_seconds",
 }  # fmt: skip
 """Keys that later versions write, too."""
 
@@ -69,6 +69,8 @@ def without_times(value: Any) -> Any:
             for k, v in value.items()
             if k not in ADDED
         ]
+    if isinstance(value, float):
+        return round(value, 12)  # a mean of products is no product of means, by its last digit
     return [without_times(one) for one in value] if isinstance(value, list) else value
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from example_costs import ShopCosts, shop_costs
 from tunewise.decision.plan import Measured, Plan
 from tunewise.decision.rule import Demands, Saving, decide, quality
 from tunewise.statistics.intervals import Interval
@@ -147,9 +148,10 @@ def write_run(
     _write_records(folder, scores, answers or {})
     unused_test = sum((unused or {}).values())
     measured = {name: _measured(name, values) for name, values in scores.items()}
+    costs = shop_costs({name: TOKENS[name] for name in measured}, n_test) if shop.saves else None
     found = _decided(
         measured,
-        saves=shop.saves,
+        savings=costs.economics.rule_savings if costs else None,
         unused_test=unused_test,
         left_out=sum((left_out or {}).values()),
         draws=draws,
@@ -174,7 +176,7 @@ def write_run(
             "written_before_test": True,
         },
         "contenders": [
-            *(_contender(one, priced=shop.saves) for one in measured.values()),
+            *(_contender(one, costs) for one in measured.values()),
             {"name": "rag", "skipped": "no documents given"},
             {"name": "fine_tune_rag", "skipped": "no documents given"},
         ],
@@ -197,7 +199,7 @@ def write_run(
         "notes": ["prompt: stopped at its token budget after 9 of 12 variants."],
         "reproduce": "tunewise decide examples/support_triage --seed 0",
         "retention": {},
-        "economics": {},
+        "economics": costs.against(told["untrained"]) if costs else {},
         "learning_curve": {},
         **{key: told[key] for key in ("examples_needed", "finding", "regret", "assurance")},
         "untrained": told["untrained"],
@@ -224,7 +226,12 @@ def _measured(name: str, values: Sequence[Sequence[float]]) -> Measured:
 
 
 def _decided(
-    measured: Mapping[str, Measured], *, saves: bool, unused_test: int, left_out: int, draws: int
+    measured: Mapping[str, Measured],
+    *,
+    savings: Mapping[str, Saving] | None,
+    unused_test: int,
+    left_out: int,
+    draws: int,
 ) -> Verdict:
     plan = Plan(
         incumbent="few_shot",
@@ -234,14 +241,13 @@ def _decided(
         seeds_wanted=SEEDS,
         dev_quality=dict.fromkeys(measured, 0.5),
     )
-    saving = Saving(value=1200.0, low=400.0, high=2100.0, unit="USD in 12 months")
     return decide(
         plan,
         list(measured.values()),
         metric="exact_match",
         binary=True,
         demands=Demands(minimum_gain=0.05, maximum_latency_ms=800.0),
-        savings=dict.fromkeys(measured, saving) if saves else None,
+        savings=savings,
         unused_test=unused_test,
         left_out=left_out,
         draws=draws,
@@ -295,7 +301,7 @@ def _json(category: str) -> str:
     return json.dumps({"category": category, "urgency": urgency})
 
 
-def _contender(one: Measured, *, priced: bool) -> dict[str, Any]:
+def _contender(one: Measured, costs: ShopCosts | None) -> dict[str, Any]:
     name, found = one.name, quality(one, binary=True, seed=SHIPPED)
     p50, p95, first = LATENCY[name]
     prompt, completion = TOKENS[name]
@@ -326,7 +332,7 @@ def _contender(one: Measured, *, priced: bool) -> dict[str, Any]:
             "n": 20,
             "first_token_p50": first,
         },
-        "cost": {"per_1000_requests": prompt / 2000, "currency": "USD"} if priced else None,
+        "cost": costs.requests.get(name) if costs else None,
         "fit": {
             "seconds": {"fine_tune": 212.0, "constant": 0.01, "prompt": 64.0}.get(name, 31.4),
             "settings": SETTINGS[name],

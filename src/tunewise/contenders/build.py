@@ -4,13 +4,14 @@ The only place that knows which class a name in tunewise.toml stands for.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tunewise.contenders.classifier import Classifier
 from tunewise.contenders.constant import Constant
 from tunewise.contenders.few_shot import COUNTS, START, FewShot
 from tunewise.contenders.fine_tune import FineTune, Way
+from tunewise.contenders.hosted import Hosted
 from tunewise.contenders.prompt import TunedPrompt
 from tunewise.contenders.protocol import Contender, TrainedContender
 from tunewise.contenders.rag import Library, Rag
@@ -99,7 +100,8 @@ def contender_set(
         UserError: preference pairs that cannot be read.
     """
     use = project.contenders.use
-    searching = any(BUILT_IN[name].looks_up for name in use)
+    candidates = {one.name for one in project.contenders.endpoints if one.candidate}
+    searching = bool(candidates) or any(BUILT_IN[name].looks_up for name in use)
     embedder, notes = embedder_or_note() if searching else (None, ())
     library = Library(documents, embedder) if documents else None
     if library is not None and library.unread:
@@ -125,7 +127,10 @@ def contender_set(
     build = _untrained(project, resources, embedder, library)
     untrained = {name: build[name]() for name in use if not BUILT_IN[name].trained}
     untrained |= {
-        name: _prompt(project, resources, name, runs_on) for name, runs_on in ceilings.items()
+        name: _hosted(project, resources, name, runs_on, embedder)
+        if name in candidates
+        else _prompt(project, resources, name, runs_on)
+        for name, runs_on in ceilings.items()
     }
     tunes = [name for name in use if BUILT_IN[name].trained]
     trained: dict[str, TrainedContender] = {}
@@ -196,6 +201,28 @@ def _untrained(
             progress=progress,
         ),
     }
+
+
+def _hosted(
+    project: Project,
+    resources: Resources,
+    name: str,
+    engine: Engine,
+    embedder: Embedder | None,
+) -> Hosted:
+    """A candidate behind an endpoint, each of whose two searches may spend half of the budget."""
+    half = budget_tokens(project) // 2
+    return Hosted(
+        wordings=replace(_prompt(project, resources, name, engine), budget_tokens=half),
+        examples=FewShot(
+            name=name,
+            engine=engine,
+            instruction=project.task.instruction,
+            embedder=embedder,
+            budget_tokens=half,
+            progress=resources.progress,
+        ),
+    )
 
 
 def _prompt(project: Project, resources: Resources, name: str, engine: Engine) -> TunedPrompt:

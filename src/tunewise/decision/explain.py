@@ -10,6 +10,8 @@ from tunewise.statistics.intervals import MINIMUM_GROUPS, MINIMUM_ROWS, NotCompu
 from tunewise.types import Assurance, Verdict
 from tunewise.wording import (
     amount,
+    cash,
+    cash_span,
     count,
     in_points,
     joined,
@@ -114,8 +116,8 @@ def _fine_tune(case: Case, ruling: Ruling, challenger: str, untrained: str) -> l
         _kept(case, challenger),
         f"It {case.quality(challenger)}"
         + (f"; on average its {seeds} seeds score {found}{ahead}." if seeds > 1 else f", {found}."),
-        f"It saves {count(saving.value)} {saving.unit} "
-        f"({count(saving.low)} to {count(saving.high)})."
+        f"It saves {cash(saving.value)} {saving.unit} ({cash_span(saving.low, saving.high)}), its "
+        "training paid."
         if saving
         else "",
         _takes_less(case, challenger, untrained),
@@ -187,7 +189,9 @@ def _without_training(case: Case, ruling: Ruling, challenger: str, untrained: st
         f"{untrained} {case.quality(untrained)}; {challenger} scores "
         f"{case.advantage(challenger, untrained)}, and {asked} would be worth a training.",
         regret,
-        f"{less[:-1]}; with [prices] the verdict would count that." if less else "",
+        f"{less[:-1]}; with [prices] the verdict would count that."
+        if less and not case.savings
+        else "",
         _surprise(case, untrained, challenger),
         *broken,
     ]

@@ -69,7 +69,7 @@ def judge(case: Case) -> Ruling:
         return found("fine_tune", "worth_more")
     if not _anything_beats_constant(case):
         return found("nothing_learned", "nothing_learned")
-    if _cheaper(case, challenger):
+    if _cheaper(case, challenger, untrained):
         return found("fine_tune", "cheaper")
     if {one.kind for one in shortfalls} == {"too_little"}:
         decided = gain.high < case.demands.minimum_gain and case.beats_constant(untrained)
@@ -197,10 +197,12 @@ def _shown_better_without_training(case: Case, challenger: str, untrained: str) 
     return max(shown, key=lambda name: bench.samples[name].value, default=None)
 
 
-def _cheaper(case: Case, challenger: str) -> bool:
-    """Cheaper than every contender without training, and shown not inferior to any of them.
+def _cheaper(case: Case, challenger: str, untrained: str) -> bool:
+    """Cheaper than `untrained`, and than every other one that is not shown to be so much worse that
+    it is no alternative; and shown not inferior to any of these.
 
-    Non-inferior: the lower bound is above −`maximum_loss`, and so is every seed's estimate.
+    Worse: the challenger's advantage is shown, and at least `minimum_gain`. Non-inferior: the lower
+    bound is above −`maximum_loss`, and so is every seed's estimate.
     """
     bench, loss = case.bench, case.demands.tolerated_loss
     if not bench.untrained or not case.beats_constant(challenger) or case.broken(challenger):
@@ -208,6 +210,9 @@ def _cheaper(case: Case, challenger: str) -> bool:
     worst = min(one.value for one in bench.seeds[challenger].values())
     for name in bench.untrained:
         found, saving = bench.difference(challenger, name), case.savings.get(name)
+        ahead = found.value >= case.demands.minimum_gain and bench.beats(challenger, name)
+        if ahead and name != untrained:
+            continue
         if saving is None or saving.low <= 0.0:
             return False
         if not isinstance(found, Interval) or found.low <= -loss:

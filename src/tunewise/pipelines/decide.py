@@ -23,6 +23,7 @@ from tunewise.decision.rule import Demands, decide
 from tunewise.errors import UserError
 from tunewise.evaluation.collect import AnswerFile, collect
 from tunewise.evaluation.latency import ServedLatency, measure_latencies, most_requests
+from tunewise.evaluation.load import measure_loads
 from tunewise.exporting.model_card import ship
 from tunewise.metrics.by_name import metric_named, score_answers, side_metrics
 from tunewise.metrics.custom import own_metric_file
@@ -30,12 +31,14 @@ from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.cached import JournalEngine
 from tunewise.models.engines.open import EngineOpener, Opened, open_ceiling, open_engine
 from tunewise.models.engines.protocol import Engine
+from tunewise.pipelines.costs import tariff_of, weigh_costs, with_tornado
 from tunewise.pipelines.estimate import forecast, usual
 from tunewise.pipelines.fitting import Fits, Job, fit_all, measured
 from tunewise.pipelines.quick import first_opinion, take_answers
 from tunewise.pipelines.reading import Read, read_for_decide
 from tunewise.progress import Progress
 from tunewise.project.derived import budget_tokens
+from tunewise.project.price_units import price_warnings
 from tunewise.project.settings import Project
 from tunewise.report.findings import warnings_summary
 from tunewise.report.html import write_html
@@ -47,6 +50,7 @@ from tunewise.runs.made_from import BASE, MadeFrom
 from tunewise.runs.read import read_run
 from tunewise.runs.records import dump
 from tunewise.runs.schema import SCORE, VERDICT, Latency
+from tunewise.statistics.spending import look_confidence
 from tunewise.storage import file_sha256, read_lines, shortened, write_json, write_lines
 from tunewise.types import Answer
 
@@ -144,6 +148,7 @@ def run_decide(
         if run.file("verdict.json").exists():
             return _shown_again(run, progress)
         caveats = [f"{name}: {c.caveat}." for name, c in ceilings.items() if c.caveat]
+        caveats += price_warnings(project)
         begun = _begin(run, prepared, progress, resume=resume)
         notes = (*(() if quick else begun), *caveats)
         for note in notes:
@@ -224,6 +229,7 @@ def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
         for engine in engines:
             stack.enter_context(engine.prefix_caching())
         latencies = _latencies(job, fits)
+    loads = _loads(job, fits, engines)
     for name, fitted in fits.fitted.items():
         seed = fits.plan.ships[name]
         latency = latencies[name]
@@ -238,6 +244,7 @@ def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
                 measured=_on_test(job, name, answers[name], seed, latency),
                 latency=latency,
                 retrieval=cast("Mapping[str, object]", fitted.fit.settings.get("retrieval") or {}),
+                load=loads.get(name, ()),
             )
         )
     return entries
@@ -257,6 +264,13 @@ def conclude(
     prepared, metric, run = job.prepared, job.metric, job.run
     project, test = prepared.project, prepared.splits.test
     _write_scores(job, entries)
+    costs = weigh_costs(
+        entries,
+        project,
+        prepared.splits,
+        challenger=fits.plan.challenger,
+        confidence=max(0.95, look_confidence(uses.earlier, max(1, len(test)))),
+    )
     verdict = decide(
         fits.plan,
         [entry.measured for entry in entries],
@@ -270,6 +284,7 @@ def conclude(
         ),
         groups=prepared.splits.units_of(test),
         earlier=uses.earlier,
+        savings=costs.economics.rule_savings if costs.economics else None,
         unused_test=prepared.unused_test,
         left_out=sum(map(len, prepared.splits.leaked.values())),
     )
@@ -292,10 +307,12 @@ def conclude(
         verdict=verdict,
         engine=opened.engine.name,
         engine_why=opened.why,
-        notes=(*prepared.notes, *job.field.notes, *fits.notes, budget),
+        notes=(*prepared.notes, *job.field.notes, *fits.notes, budget, *costs.notes),
         reproduce=reproduce,
         unused=prepared.unused,
         unused_test=prepared.unused_test,
+        costs=costs.requests,
+        economics=with_tornado(costs, verdict.untrained),
     )
     write_json(run.file("verdict.json"), dump(VERDICT, verdict_file(finished)))
     write_html(read_run(run.path))
@@ -338,6 +355,25 @@ def _latencies(job: Job, fits: Fits) -> dict[str, ServedLatency]:
         found = measure_latencies(asked, inputs, rng=np.random.default_rng(seed), advance=tell)
         advance(total - done)
     job.done(sum(job.shares.share(name, "latency") for name in asked))
+    return found
+
+
+def _loads(job: Job, fits: Fits, engines: Sequence[Engine]) -> dict[str, tuple[float, ...]]:
+    """What requests take of machines that are paid by the hour, on caches that start empty."""
+    project = job.prepared.project
+    asked = {
+        name: (fitted, fits.plan.ships[name])
+        for name, fitted in fits.fitted.items()
+        if tariff_of(name, project).hour is not None
+    }
+    if not asked:
+        return {}
+    inputs = [example.input for example in job.prepared.splits.test]
+    with ExitStack() as stack, job.progress.task("many requests at once", total=1) as advance:
+        for engine in engines:
+            stack.enter_context(engine.prefix_caching())
+        found = measure_loads(asked, inputs, rng=np.random.default_rng(project.data.seed))
+        advance(1)
     return found
 
 

@@ -21,6 +21,7 @@ from tunewise.contenders.search import most_answers
 from tunewise.data.prepare import Prepared
 from tunewise.errors import UserError
 from tunewise.evaluation.latency import MIN_REQUESTS, WARM_UP
+from tunewise.evaluation.load import AT_ONCE, ROUNDS
 from tunewise.models.tokenizers import FoundTokenizer, find_tokenizer
 from tunewise.project.contenders import BUILT_IN
 from tunewise.project.derived import budget_tokens
@@ -286,7 +287,7 @@ def _asking(
         fit=OPENING + _batched(tried, size.answered, rate) * min(answers, affordable + dev),
         seeds=0.0,
         test=request * test,
-        latency=_latency(prompt, size.answered, test, rate),
+        latency=_latency(prompt, size.answered, test, rate) + _load(project, request, test),
     )
 
 
@@ -312,7 +313,7 @@ def _training(
         fit=one + len(dev_points(epochs)) * asking,
         seeds=further * (one + asking + OPENING + an_answer * test),
         test=OPENING + an_answer * test,
-        latency=_latency(prompt, size.answered, test, rate),
+        latency=_latency(prompt, size.answered, test, rate) + _load(project, an_answer, test),
     )
 
 
@@ -324,6 +325,13 @@ def _batched(prompt: float, answered: float, rate: Speed) -> float:
 def _latency(prompt: float, answered: float, test: int, rate: Speed) -> float:
     requests = min(2 * MIN_REQUESTS, test) + min(WARM_UP, test)
     return OPENING + requests * (prompt / rate.prefill + answered / rate.alone)
+
+
+def _load(project: Project, request: float, test: int) -> float:
+    """Seconds of the requests that come many at once, where hours have a price."""
+    if project.prices.hosting_hour is None:
+        return 0.0
+    return OPENING + request * min(AT_ONCE * ROUNDS, test)
 
 
 def usual(project: Project) -> Forecast:

@@ -23,6 +23,8 @@ class BuiltIn:
     """Whether it asks the language model as it is."""
     learns: bool = True
     """Whether it takes more from the examples than how long or how frequent answers are."""
+    uses_train: bool = False
+    """Whether it needs the labelled rows of train, not a few of them for a wording."""
     looks_up: bool = False
     """Whether it searches among examples or passages."""
     needs_documents: bool = False
@@ -42,9 +44,10 @@ BUILT_IN: Mapping[str, BuiltIn] = {
         fit=18.0,
         test=18.0,
         asks=True,
+        uses_train=True,
         looks_up=True,
     ),
-    "classifier": BuiltIn(in_words="a small classifier", fit=1.5, test=1.0),
+    "classifier": BuiltIn(in_words="a small classifier", fit=1.5, test=1.0, uses_train=True),
     "rag": BuiltIn(
         in_words="the model with passages of your documents in its prompt",
         fit=12.0,
@@ -53,11 +56,12 @@ BUILT_IN: Mapping[str, BuiltIn] = {
         looks_up=True,
         needs_documents=True,
     ),
-    "fine_tune": BuiltIn(in_words="the fine-tuned model", fit=20.0, trained=True),
+    "fine_tune": BuiltIn(in_words="the fine-tuned model", fit=20.0, trained=True, uses_train=True),
     "fine_tune_cpt": BuiltIn(
         in_words="the model fine-tuned on your documents and examples",
         fit=40.0,
         trained=True,
+        uses_train=True,
         needs_documents=True,
         usual=False,
     ),
@@ -65,6 +69,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
         in_words="the model fine-tuned on examples and preferences",
         fit=40.0,
         trained=True,
+        uses_train=True,
         needs_preferences=True,
         usual=False,
     ),
@@ -72,6 +77,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
         in_words="the fine-tuned model with passages of your documents",
         fit=40.0,
         trained=True,
+        uses_train=True,
         looks_up=True,
         needs_documents=True,
     ),

@@ -73,15 +73,23 @@ def load_project(
         faults.add((name,), f"unknown key. {suggest(name, ('root', *records))}")
     root = _read_root(values, source.parent.absolute(), faults)
     tables = {name: _Table.of(values, name, root, faults) for name in records}
+    prices, contenders = tables["prices"].read(Prices), _read_contenders(tables["contenders"])
+    for endpoint in contenders.endpoints:
+        if endpoint.currency is not None and endpoint.currency != prices.currency:
+            faults.add(
+                ("contenders", endpoint.name, "currency"),
+                f"is {endpoint.currency}, but [prices] are in {prices.currency}. Write all prices "
+                "in one currency, and name it under [prices].",
+            )
     project = Project(
         root=root,
         task=_read_task(tables["task"]),
         data=_read_data(tables["data"]),
         model=tables["model"].read(Model),
-        contenders=_read_contenders(tables["contenders"]),
+        contenders=contenders,
         training=_read_training(tables["training"]),
         decision=tables["decision"].read(DecisionSettings),
-        prices=tables["prices"].read(Prices),
+        prices=prices,
         report=tables["report"].read(ReportSettings),
     )
     faults.raise_any()

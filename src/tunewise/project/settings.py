@@ -222,7 +222,8 @@ class Endpoint(_Section):
     base_url: Address = OPENAI_URL
     """Address of the endpoint."""
     candidate: Flag = False
-    """Whether it may be recommended; false: a ceiling, shown only."""
+    """Whether it may be recommended: then it is searched for wordings and for examples (which are
+    sent to it) like the base model; false: a ceiling, shown only."""
     api_key_env: EnvironmentVariable = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key."""
     concurrency: Annotated[int, within(1, 256)] = 4
@@ -231,6 +232,16 @@ class Endpoint(_Section):
     """Whether the model is asked to think; auto: the endpoint decides."""
     thinking_tokens: Annotated[int, within(16, 10**6)] = THINKING_TOKENS
     """Tokens that an answer may spend on thoughts, where the model thinks."""
+    currency: Text | None = None
+    """What the prices below are in: the same as those of `[prices]`."""
+    prompt_tokens: Price = None
+    """Its price per million prompt tokens; those of `[prices]` are not its."""
+    cached_tokens: Price = None
+    """Its price per million prompt tokens taken from a cache; that of the others if absent."""
+    completion_tokens: Price = None
+    """Its price per million tokens generated, thoughts included."""
+    hosting_hour: Price = None
+    """Its price per hour, where it is a machine of your own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -319,20 +330,30 @@ class DecisionSettings(_Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prices(_Section):
-    """What tokens and machines cost. Without it, cost takes no part in the verdict."""
+    """What tokens, machines and labels cost (docs/prices.md). Without it, cost takes no part in the
+    verdict; an endpoint has prices of its own."""
 
     currency: Text = "USD"
-    """What the prices are in."""
+    """What all prices are in."""
     prompt_tokens: Price = None
-    """Per million prompt tokens."""
+    """Per million prompt tokens of the base model, tuned or not."""
     cached_tokens: Price = None
-    """Per million prompt tokens taken from a cache."""
+    """Per million prompt tokens taken from a cache; that of the others if absent."""
     completion_tokens: Price = None
-    """Per million tokens generated."""
+    """Per million tokens generated, thoughts included."""
     training_hour: Price = None
     """Per hour of training."""
     hosting_hour: Price = None
-    """Per hour of serving."""
+    """Per hour of the machine that serves; beside prices of tokens, both are paid."""
+    utilisation: Annotated[float, within(0.001, 1)] | None = None
+    """Share of the paid hours in which that machine serves; where absent, all of them, and no
+    verdict rests on hours against tokens."""
+    labelling_per_example: Price = None
+    """For one more labelled row; absent where the labels are there already."""
+    retraining_months: Annotated[float, within(0.1, 1200)] | None = None
+    """Months after which it is trained again; never where absent."""
+    value_per_point: Price = None
+    """What one point of quality, a hundredth of the scale, is worth in 1,000 requests."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,6 +6,7 @@ For each condition that decided, the number at which it would decide otherwise.
 from collections.abc import Callable
 
 from tunewise.project.contenders import BUILT_IN, CONSTANT
+from tunewise.report.costs import volume_that_pays
 from tunewise.report.more_rows import label_more
 from tunewise.runs.schema import ContenderResult, Run
 from tunewise.types import Comparison, Finding
@@ -18,6 +19,7 @@ from tunewise.wording import (
     mean_tokens,
     percent,
     points_span,
+    rough,
     setting,
     significant,
     threshold,
@@ -89,12 +91,14 @@ def _cheaper(
     demands = run.decision
     loss = demands.maximum_loss
     allowed = demands.minimum_gain / 2 if loss is None else loss
+    volume = volume_that_pays(run)
+    fewer = f" Below about {rough(volume)} requests a month it is not shown." if volume else ""
     return [
         f"Quality: {challenger.name} was shown to lose less than the {in_points(allowed)} of "
         f"`maximum_loss` against {rival.name}; the interval is "
         f"{points_span(gain.low, gain.high)}. A stricter limit would undo that.",
         "Prices and volume: the saving depends on them. Change [prices] or `monthly_requests` "
-        "and run again; answers are kept.",
+        f"and run again; answers are kept.{fewer}",
     ]
 
 
@@ -243,6 +247,13 @@ def _better_training(run: Run, challenger: ContenderResult) -> str:
 
 def _cost(run: Run, challenger: ContenderResult, rival: ContenderResult) -> list[str]:
     """That prices could speak for the training; nothing where it takes about as many tokens."""
+    volume, now = volume_that_pays(run), run.economics and run.economics.monthly_requests
+    if volume is not None and now is not None and volume > now:
+        return [
+            f"More requests: from about {rough(volume)} a month on (now {count(now)}), "
+            f"{challenger.name} would be shown to be cheaper than {rival.name} with its training "
+            "paid. An equal quality would then be worth a training."
+        ]
     if run.economics or challenger.tokens is None or rival.tokens is None:
         return []
     spent, spends = challenger.tokens.total, rival.tokens.total

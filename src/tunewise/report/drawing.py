@@ -124,6 +124,20 @@ def draw_box(svg: Element, box: Box, role: Role) -> None:
     )
 
 
+def draw_path(svg: Element, points: Sequence[tuple[float, float]], style: str) -> None:
+    """Straight lines from point to point, of a CSS class."""
+    SubElement(svg, "polyline", {"points": _pairs(points), "class": f"path {style}"})
+
+
+def draw_area(svg: Element, points: Sequence[tuple[float, float]], role: Role) -> None:
+    """A filled area in a faint colour of a role."""
+    SubElement(svg, "polygon", {"points": _pairs(points), "class": f"area {role}"})
+
+
+def _pairs(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
 def draw_text(
     svg: Element, text: str, x: float, y: float, style: str, anchor: str = "start"
 ) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from tunewise import wording
+from tunewise.decision.economics import Payback
 from tunewise.report import plots
 from tunewise.report.sentences import seeds
 from tunewise.runs.schema import ContenderResult, Run
@@ -42,7 +43,8 @@ def role_of(run: Run, name: str) -> plots.Role:
 
 
 def key_figures(run: Run) -> list[Figure]:
-    """The gain, then tokens, latency and quality of what is recommended, where measured."""
+    """The gain, then what is saved, or tokens where prices are not known, latency and quality of
+    what is recommended, where measured."""
     best = run.contender(run.recommended) or run.challenger or run.rival
     other = run.rival if best is run.challenger else run.challenger
     figures: list[Figure] = []
@@ -59,7 +61,17 @@ def key_figures(run: Run) -> list[Figure]:
                 detail=interval if run.gain.computed else "no interval",
             )
         )
-    if best.tokens:
+    saved = run.economics and other and run.economics.against(run.rival and run.rival.name)
+    if saved and run.economics:
+        figures.append(
+            Figure(
+                value=wording.cash(saved.per_1000_requests.value, run.economics.currency),
+                label=f"saved in 1,000 requests, {run.economics.challenger} against "
+                f"{saved.contender}",
+                detail=_interval_of(saved, run.economics.confidence),
+            )
+        )
+    elif best.tokens:
         theirs = wording.mean_tokens(other.tokens.total) if other and other.tokens else ""
         figures.append(
             Figure(
@@ -88,6 +100,13 @@ def key_figures(run: Run) -> list[Figure]:
         )
     )
     return figures
+
+
+def _interval_of(saved: Payback, confidence: float) -> str:
+    low, high = saved.per_1000_requests.low, saved.per_1000_requests.high
+    if low is None or high is None:
+        return "no interval"
+    return f"{wording.whole_percent(confidence)} interval {wording.cash_span(low, high)}"
 
 
 def forest(run: Run) -> Plot | None:

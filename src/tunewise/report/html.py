@@ -14,6 +14,8 @@ from markupsafe import Markup
 from tunewise import wording
 from tunewise.report import plots
 from tunewise.report.changes import what_would_change
+from tunewise.report.cost_figures import tornado, total_cost
+from tunewise.report.costs import cost_interval, cost_of, how_reckoned, saving_rows
 from tunewise.report.disagreements import Reply, disagreements
 from tunewise.report.figures import forest, key_figures, latency, role_of, scatter
 from tunewise.report.more_rows import prospects
@@ -54,6 +56,7 @@ class _ContenderRow:
     fit: str
     errors: str
     cost: str
+    cost_interval: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +124,11 @@ def render_html(run: Run) -> str:
         scatter=scatter(run),
         latency=latency(run),
         rows=[_row(run, contender) for contender in _ranked(run)],
+        savings=saving_rows(run),
+        savings_confidence=run.economics and wording.whole_percent(run.economics.confidence),
+        reckoned=how_reckoned(run.economics) if run.economics else "",
+        total_cost=total_cost(run),
+        tornado=tornado(run),
         with_cost=any(c.cost is not None for c in run.measured),
         found=found,
         shown=shown,
@@ -160,7 +168,6 @@ def _row(run: Run, contender: ContenderResult) -> _ContenderRow:
         text=wording.percent(quality.value),
         role=role,
     )
-    cost = contender.cost
     return _ContenderRow(
         name=contender.name,
         role=role,
@@ -181,7 +188,8 @@ def _row(run: Run, contender: ContenderResult) -> _ContenderRow:
         ),
         fit="" if contender.fit.seconds is None else wording.duration(contender.fit.seconds),
         errors=str(contender.errors) if contender.errors else "",
-        cost="" if cost is None else wording.money(cost.per_1000_requests, cost.currency),
+        cost=cost_of(contender),
+        cost_interval=cost_interval(contender),
     )
 
 

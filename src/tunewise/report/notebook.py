@@ -67,7 +67,7 @@ def verdict_html(run: Run) -> str:
         Markup("<br>{} {}").format(one.name, one.sentence) for one in run.skipped
     )
     told = summary(run)
-    sentences = [text for text in (told.gain, told.request, told.next) if text]
+    sentences = [text for text in (told.gain, told.request, told.cost, told.next) if text]
     said = Markup("<br>").join(text.replace("`", "") for text in sentences)
     return str(
         Markup(

@@ -1,5 +1,6 @@
 """Turns a run into the plain sentences that the terminal and the page share."""
 
+from tunewise.report.costs import how_reckoned
 from tunewise.runs.schema import ContenderResult, Run
 from tunewise.types import Finding, JsonValue
 from tunewise.wording import by_seed, count, significant
@@ -108,7 +109,10 @@ def what_was_measured(run: Run) -> list[tuple[str, str]]:
             "Latency",
             f"{timed} test requests, one at a time, on a warm model" if timed else missing,
         ),
-        ("Cost", brief(run.economics, longest=400) if run.economics else missing),
+        (
+            "Cost",
+            how_reckoned(run.economics) if run.economics else "no prices given ([prices])",
+        ),
         (
             "Retention of general ability",
             brief(run.retention, longest=400) if run.retention else missing,

@@ -10,6 +10,7 @@ from statistics import fmean
 
 from tunewise.decision.explain import LESS
 from tunewise.project.contenders import BUILT_IN, CONSTANT
+from tunewise.report.costs import cost_sentence
 from tunewise.report.more_rows import rows_in_vain, rows_needed, use_unused
 from tunewise.report.questions import how_many_times
 from tunewise.runs.schema import ContenderResult, Run
@@ -17,13 +18,13 @@ from tunewise.types import Comparison, Finding
 from tunewise.wording import (
     about,
     amount,
+    cash,
     count,
     duration,
     in_points,
     joined,
     mean_tokens,
     milliseconds,
-    money,
     percent,
     plural,
     stated_confidence,
@@ -41,13 +42,15 @@ class Summary:
     """Its size, how sure that is, and on how many examples."""
     request: str
     """What a request gains or loses in tokens and time."""
+    cost: str
+    """What a training saves and when it has paid for itself; empty where that is not known."""
     next: str
     """What to do."""
 
     @property
     def sentences(self) -> list[str]:
         """In the order in which one reads them."""
-        return [one for one in (self.finding, self.gain, self.request, self.next) if one]
+        return [one for one in (self.finding, self.gain, self.request, self.cost, self.next) if one]
 
 
 def summary(run: Run) -> Summary:
@@ -71,6 +74,7 @@ def summary(run: Run) -> Summary:
         finding=f"{found} {left_out(run)}".strip(),
         gain=_gain(run),
         request=_request(run),
+        cost=cost_sentence(run),
         next=f"Next: {next_step}",
     )
 
@@ -156,7 +160,7 @@ def _size(run: Run) -> str:
 def _practically_the_same(run: Run) -> tuple[str, str]:
     trained, untrained = _trained(run), _untrained(run)
     found = f"Do not fine-tune: {trained} and {untrained} are practically the same."
-    if not _takes_less(run):
+    if not _takes_less(run) or run.economics:
         return found, f"use {run.outcome}, which needs no training."
     return found, (
         f"use {run.outcome}, the simpler one: nothing has to be trained. A request to the "
@@ -329,7 +333,7 @@ def _request(run: Run) -> str:
         return ""
     text = f"A request to {one.name} takes {', and '.join(parts)}"
     if one.cost and other.cost:
-        mine, theirs = (money(c.per_1000_requests, c.currency) for c in (one.cost, other.cost))
+        mine, theirs = (cash(c.per_1000_requests, c.currency) for c in (one.cost, other.cost))
         return f"{text}; 1,000 cost {mine} instead of {theirs}."
     return f"{text}; what that costs was not measured (no [prices])."
 

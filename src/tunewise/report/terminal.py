@@ -29,6 +29,7 @@ from tunewise import wording
 from tunewise.report.changes import what_would_change
 from tunewise.report.comparison_table import TableColumn, ranked, table_columns
 from tunewise.report.more_rows import prospects
+from tunewise.report.price_table import PriceTable
 from tunewise.report.sentences import chose, headline, lead, next_commands
 from tunewise.report.summary import left_out, summary
 from tunewise.runs.schema import ContenderResult, Run
@@ -76,7 +77,7 @@ def _print_verdict(run: Run, console: Console) -> None:
         first.append(f" {leaked}", style="not bold")
     console.print(first)
     said = summary(run)
-    for sentence in (said.gain, said.request, said.next):
+    for sentence in (said.gain, said.request, said.cost, said.next):
         if sentence:
             _print_item(console, sentence.replace("`", ""))
     if lines := prospects(run):
@@ -92,6 +93,20 @@ def render_brief(run: Run, console: Console) -> None:
     """Prints the first screen alone, for the person who pays."""
     for sentence in summary(run).sentences:
         _print_item(console, sentence.replace("`", ""))
+
+
+def render_prices(prices: PriceTable, console: Console | None = None) -> None:
+    """Prints what requests take or would cost, and what to know of it."""
+    console = console or Console()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    for place, title in enumerate(prices.titles):
+        left = place == 0 or title.startswith("as of")
+        table.add_column(Text(title), justify="left" if left else "right")
+    for row in prices.rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+    for note in prices.notes:
+        _print_item(console, note.replace("`", ""))
 
 
 def _print_item(console: Console, text: str) -> None:

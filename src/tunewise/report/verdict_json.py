@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from tunewise.decision.economics import Economics
 from tunewise.decision.plan import Measured, Plan
 from tunewise.decision.rule import quality as quality_interval
 from tunewise.evaluation.latency import ServedLatency
 from tunewise.metrics.by_name import Metric, quality, side_metrics
-from tunewise.project.settings import Prices, Project
+from tunewise.project.settings import Project
 from tunewise.runs.schema import (
     ContenderResult,
     Cost,
@@ -33,8 +34,6 @@ from tunewise.wording import count, out_of_the_race
 
 NOT_MEASURED = (
     "Retention (what general ability the training cost) was not measured in this version.",
-    "Cost over time was not measured in this version; whether the training is as good and cheaper "
-    "was not asked.",
 )
 
 
@@ -52,6 +51,8 @@ class Entry:
     measured: Measured
     latency: ServedLatency
     retrieval: Mapping[str, Any]
+    load: tuple[float, ...] = ()
+    """Machine seconds a request when many come at once, by round; empty where not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,9 @@ class Finished:
     """Setting -> labelled rows that it leaves out."""
     unused_test: int = 0
     """How many of these would be test rows, about."""
+    costs: Mapping[str, Cost] = field(default_factory=dict[str, Cost])
+    """Contender -> what its requests cost."""
+    economics: Economics | None = None
 
 
 def verdict_file(run: Finished) -> VerdictFile:
@@ -119,6 +123,7 @@ def verdict_file(run: Finished) -> VerdictFile:
         ),
         model=ModelUsed(base=run.project.model.base, engine=run.engine, why=run.engine_why),
         decision=run.project.decision,
+        economics=run.economics,
         examples_needed=verdict.examples_needed,
         finding=verdict.finding,
         untrained=verdict.untrained,
@@ -179,7 +184,8 @@ def _result(entry: Entry, run: Finished) -> ContenderResult:
         dev=run.plan.dev_quality[entry.name],
         tokens=tokens,
         latency=entry.latency,
-        cost=_cost(tokens, run.project.prices),
+        cost=run.costs.get(entry.name),
+        load_seconds=entry.load,
         retrieval=RetrievalRecall(**entry.retrieval) if entry.retrieval else None,
         fit=_fit(entry.fit),
     )
@@ -243,16 +249,3 @@ def _about_thoughts(entries: Sequence[Entry]) -> list[str]:
                 "count as wrong. More room for them: model.thinking_tokens."
             )
     return notes
-
-
-def _cost(tokens: Tokens, prices: Prices) -> Cost | None:
-    """Price of 1,000 requests by tokens; None when no prices are given."""
-    if prices.prompt_tokens is None or prices.completion_tokens is None:
-        return None
-    cached_price = prices.prompt_tokens if prices.cached_tokens is None else prices.cached_tokens
-    millionths = (
-        (tokens.prompt - tokens.cached) * prices.prompt_tokens
-        + tokens.cached * cached_price
-        + tokens.completion * prices.completion_tokens
-    )
-    return Cost(per_1000_requests=millionths / 1000, currency=prices.currency)

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic import SerializerFunctionWrapHandler as Inner
 
+from tunewise.decision.economics import Economics
 from tunewise.decision.plan import Plan
 from tunewise.project.settings import DecisionSettings
 from tunewise.types import (
@@ -116,10 +117,25 @@ class Latency:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """What requests cost by their tokens."""
+    """What requests cost by their tokens and machine hours."""
 
     per_1000_requests: float
     currency: str
+    per_1000_low: float | None = None
+    per_1000_high: float | None = None
+    """The 95% interval of the cost of 1,000; None with too few rows, and in older runs."""
+    per_month: float | None = None
+    """None: `monthly_requests` is not set."""
+
+    @property
+    def lower(self) -> float:
+        """The interval's lower end; the estimate where there is none."""
+        return self.per_1000_requests if self.per_1000_low is None else self.per_1000_low
+
+    @property
+    def upper(self) -> float:
+        """The interval's upper end; the estimate where there is none."""
+        return self.per_1000_requests if self.per_1000_high is None else self.per_1000_high
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,7 +188,9 @@ class ContenderResult:
     tokens: Tokens | None = None
     latency: Annotated[Latency | None, Field(alias="latency_ms")] = None
     cost: Annotated[Cost | None, *_OR_EMPTY] = None
-    """None: the project gives no prices of tokens."""
+    """None: not all that its requests take has a price."""
+    load_seconds: tuple[float, ...] = ()
+    """Machine seconds a request when many come at once, by round; empty where not measured."""
     retrieval: Annotated[RetrievalRecall | None, *_OR_EMPTY] = None
     fit: FitRecord = FitRecord()
 
@@ -322,7 +340,8 @@ class VerdictFile:
     decision: DecisionSettings
     """The person's demands."""
     retention: Json = field(default_factory=dict[str, JsonValue])
-    economics: Json = field(default_factory=dict[str, JsonValue])
+    economics: Annotated[Economics | None, *_OR_EMPTY] = None
+    """What a training costs and saves; None: no prices were given, or an older run."""
     learning_curve: Json = field(default_factory=dict[str, JsonValue])
     examples_needed: int | None = None
     """The smallest number of further test examples in `assurance` that settles the question with
