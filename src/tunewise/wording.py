@@ -208,6 +208,8 @@ def money(price: float, currency: str | None) -> str:
 def cash(sum_of_money: float, currency: str | None = None) -> str:
     """A sum of money: `96,000 USD`, `12.50 USD`, below 1 as `money` writes it."""
     size = abs(sum_of_money)
+    if not size:
+        return f"0 {currency or ''}".strip()
     if size < 1.0 - 5e-4:
         return money(sum_of_money, currency)
     return f"{_fixed(sum_of_money, 0 if size >= 100 else 2)} {currency or ''}".strip()
@@ -224,10 +226,12 @@ def stated_share(share: float) -> str:
 
 
 def rough(number: float) -> str:
-    """A number known to about two digits, as `break_even` is: `38,000`, `5.2`, `0.014`."""
+    """A number known to about two digits, as a break-even is: `38,000`, `5.2`, `0.0136`; three
+    where the first is a 1."""
     if not number:
         return "0"
-    digits = 1 - math.floor(math.log10(abs(number)))
+    power = math.floor(math.log10(abs(number)))
+    digits = (2 if abs(number) < 2 * 10.0**power else 1) - power
     return _fixed(round(number, digits), max(0, min(digits, 6)))
 
 

@@ -39,7 +39,7 @@ def test_the_first_screen_says_what_is_saved_and_when_it_pays(make_run: MakeRun)
     assert run.rule == "cheaper"
     said = summary(run).cost
     assert said.startswith("A thousand requests save 0.243 USD (0.2")
-    assert "; the training, 253 USD, is recovered after 1,000,000 requests (9" in said
+    assert "; the training, 253 USD, is recovered after 1,040,000 requests (9" in said
     assert said.endswith("2.1 months at 500,000 a month.")
 
 

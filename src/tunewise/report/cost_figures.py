@@ -6,7 +6,7 @@ from tunewise.report.costs import break_even_span
 from tunewise.report.figures import Plot, both, role_of
 from tunewise.runs.schema import Run
 from tunewise.statistics.amounts import BreakEven
-from tunewise.wording import cash, rough, stated_share, whole_percent
+from tunewise.wording import cash, rough, setting, stated_share, whole_percent
 
 
 def total_cost(run: Run) -> Plot | None:
@@ -100,8 +100,8 @@ def _premise(swing: Swing, found: Economics) -> str:
         case "utilisation":
             return f"{stated_share(swing.less)} or {stated_share(swing.more)}"
         case "retraining":
-            more = "never" if not swing.more else rough(swing.more)
-            return f"{rough(swing.less)} or {more}"
+            more = "never" if not swing.more else setting(swing.more)
+            return f"{setting(swing.less)} or {more}"
         case "labelling":
             return f"{cash(swing.less)} or {cash(swing.more, found.currency)}"
         case _:

@@ -115,12 +115,14 @@ def total_cost(
 def _draw_names(
     svg: Element, lines: Sequence[CostLine], across: Scale, up: Scale, until: float
 ) -> None:
-    """Each line's name above its end, the lower one's below."""
-    ranked = sorted(lines, key=lambda line: -line.total(until, line.each))
-    for place, line in enumerate(ranked):
-        y = up(line.total(0.93 * until, line.each))
-        shift = -12.0 if place == 0 else 22.0
-        draw_text(svg, line.label, across.end - 4, max(26.0, y + shift), f"name {line.role}", "end")
+    """Each line's name: above the dearer one, below the other, clear of both bands."""
+    dear, *others = sorted(lines, key=lambda line: -line.total(until, line.each))
+    at = 0.78 * until
+    y = max(30.0, up(dear.total(at, dear.high)) - 14)
+    draw_text(svg, dear.label, across(at), y, f"name {dear.role}", "end")
+    for line in others:
+        y = up(line.total(until, line.low)) + 22
+        draw_text(svg, line.label, across.end - 4, y, f"name {line.role}", "end")
 
 
 def _draw_break_even(
@@ -137,7 +139,7 @@ def _draw_break_even(
         if end <= across.high:
             draw_line(svg, across(end), y - 5, across(end), y + 5, "within")
     if even.value is not None and even.value <= across.high:
-        draw_line(svg, across(even.value), 34.0, across(even.value), y, "gain")
+        draw_line(svg, across(even.value), 34.0, across(even.value), bottom, "gain")
         draw_box(svg, Box(across(even.value) - 4, y - 4, across(even.value) + 4, y + 4), "other")
     text = f"recovered: {said}" if narrow else f"training recovered after {said} requests"
     draw_text(svg, text, across.start, y + 22, "small")

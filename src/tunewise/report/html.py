@@ -125,7 +125,6 @@ def render_html(run: Run) -> str:
         latency=latency(run),
         rows=[_row(run, contender) for contender in _ranked(run)],
         savings=saving_rows(run),
-        savings_confidence=run.economics and wording.whole_percent(run.economics.confidence),
         reckoned=how_reckoned(run.economics) if run.economics else "",
         total_cost=total_cost(run),
         tornado=tornado(run),
