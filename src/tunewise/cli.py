@@ -145,9 +145,8 @@ def decide(
     seed: Seed = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the last run.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A first opinion in minutes; test stays sealed.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="First opinion; test is sealed.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Ask the whole general suite.")] = False,
     out: Out = None,
     as_json: AsJson = False,
     settings: Settings = None,
@@ -159,6 +158,7 @@ def decide(
         "--contenders": ("contenders.use", _names(contenders)),
         "--limit": ("contenders.limit", limit),
         "--seed": ("data.seed", seed),
+        "--full": ("decision.general_suite", "whole" if full else None),
     }
     project = _project(source, settings, given)
     if dry_run:

@@ -6,7 +6,14 @@ import pytest
 
 from small_models import adapter, merged_folder, tensors, write_small_gguf
 from tunewise.errors import UserError
-from tunewise.models.adapters import adapter_hash, check_adapter, merge_into_gguf
+from tunewise.models import loading
+from tunewise.models.adapters import (
+    adapter_hash,
+    can_scale,
+    check_adapter,
+    merge_into_gguf,
+    scale_adapter,
+)
 from tunewise.models.catalog import LocalModel
 from tunewise.models.gguf import write_gguf
 
@@ -34,6 +41,36 @@ def test_the_merged_file_is_what_the_converter_makes_of_the_merged_model(
     assert model.gguf
     changed = {name for name, value in tensors(model.gguf).items() if ours[name] != value}
     assert len(changed) == (4 if "target_modules" in lora else 14)
+
+
+@pytest.mark.parametrize("lora", [{}, {"use_rslora": True}], ids=["lora", "rslora"])
+def test_a_scaled_adapter_goes_that_part_of_the_way(
+    small_llama: LocalModel, tmp_path: Path, lora: dict[str, object]
+) -> None:
+    trained = adapter(small_llama, tmp_path / "adapter", **lora)
+    scale_adapter(trained, tmp_path / "half", 0.5)
+    check_adapter(tmp_path / "half", small_llama)
+    base, full, half = (
+        loading.load_model(folder).state_dict()
+        for folder in (
+            small_llama.folder,
+            merged_folder(small_llama, trained, tmp_path / "full-merged"),
+            merged_folder(small_llama, tmp_path / "half", tmp_path / "half-merged"),
+        )
+    )
+    moved = {name for name in base if not base[name].equal(full[name])}
+    assert moved
+    for name in moved:
+        middle = (base[name] + full[name]) / 2
+        assert half[name].allclose(middle, atol=1e-5)
+
+
+def test_what_has_magnitudes_or_is_a_whole_model_cannot_be_scaled(
+    small_llama: LocalModel, tmp_path: Path
+) -> None:
+    assert can_scale(adapter(small_llama, tmp_path / "lora"))
+    assert not can_scale(adapter(small_llama, tmp_path / "dora", use_dora=True))
+    assert not can_scale(small_llama.folder)
 
 
 def test_an_adapter_whose_alpha_were_ignored_would_give_other_weights(

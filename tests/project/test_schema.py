@@ -79,7 +79,9 @@ VALUES = st.one_of(
     ),
     st.lists(st.sampled_from(["a", "b", "constant", "mlflow", ""]), max_size=3),
 )
-OF_FILES = {"examples", "train", "dev", "test", "documents", "preferences", "replay", "start"}
+OF_FILES = {
+    "examples", "train", "dev", "test", "documents", "preferences", "replay", "start", "general",
+}  # fmt: skip
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])

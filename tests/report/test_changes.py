@@ -1,10 +1,12 @@
 """What would change a verdict, for each finding."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 
 import pytest
 
 from example_run import EVEN, RATES, SHOPS
+from retentions import retention
 from tunewise.report.changes import what_would_change
 from tunewise.runs.schema import Run
 
@@ -79,8 +81,18 @@ def test_forgetting_that_was_not_measured_is_named_as_a_risk(make_run: MakeRun) 
     assert any(
         "not measured" in line and "Forgetting" in line for line in what_would_change(make_run())
     )
-    measured = make_run(changes={"retention": {"fine_tune": "retained"}})
-    assert not any("Forgetting" in line for line in what_would_change(measured))
+    measured = make_run(changes={"retention": {"fine_tune": asdict(retention())}})
+    assert not any("orgetting" in line for line in what_would_change(measured))
+
+
+def test_a_loss_that_is_surely_one_names_the_margin_that_would_exclude_it(
+    make_run: MakeRun,
+) -> None:
+    lost = make_run(changes={"retention": {"fine_tune": asdict(retention("broken", -0.08))}})
+    assert (
+        "Less forgetting allowed: `retention_margin` below 0.060 (now 0.03) would exclude "
+        "fine_tune." in what_would_change(lost)
+    )
 
 
 def test_a_training_beaten_by_a_contender_that_dev_had_not_named_says_by_which(

@@ -121,6 +121,32 @@ def attach_adapter(model: object, adapter: Path, base: LocalModel, *, name: str)
         ) from error
 
 
+def can_scale(adapter: Path) -> bool:
+    """Whether an adapter's update is a sum of products that can count less: LoRA and rsLoRA."""
+    if is_whole_model(adapter):
+        return False
+    settings = json.loads((adapter / ADAPTER_SETTINGS).read_text("utf-8"))
+    return settings.get("peft_type") == "LORA" and not settings.get("use_dora")
+
+
+def scale_adapter(adapter: Path, out: Path, scale: float) -> None:
+    """Writes the same adapter with an update that counts `scale` times: W + scale * s B A.
+
+    Args:
+        adapter: one that `can_scale`.
+        out: replaced, as a whole.
+        scale: 1 leaves it as it is, 0 is the base.
+    """
+    with replaced_folder(out) as folder:
+        shutil.copytree(adapter, folder, dirs_exist_ok=True)
+        file = folder / ADAPTER_SETTINGS
+        settings = cast("dict[str, Any]", json.loads(file.read_text("utf-8")))
+        settings["lora_alpha"] *= scale
+        patterns = cast("dict[str, float]", settings.get("alpha_pattern") or {})
+        settings["alpha_pattern"] = {name: alpha * scale for name, alpha in patterns.items()}
+        file.write_text(json.dumps(settings, indent=2), "utf-8")
+
+
 def merge_into_gguf(base: LocalModel, adapter: Path, out: Path) -> None:
     """Writes the base's GGUF file with the adapter merged into its weights.
 

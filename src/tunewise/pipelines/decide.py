@@ -24,6 +24,7 @@ from tunewise.errors import UserError
 from tunewise.evaluation.collect import AnswerFile, collect
 from tunewise.evaluation.latency import ServedLatency, measure_latencies, most_requests
 from tunewise.evaluation.load import measure_loads
+from tunewise.evaluation.suite.items import suite_of
 from tunewise.exporting.model_card import ship
 from tunewise.metrics.by_name import metric_named, score_answers, side_metrics
 from tunewise.metrics.custom import own_metric_file
@@ -34,8 +35,10 @@ from tunewise.models.engines.protocol import Engine
 from tunewise.pipelines.costs import tariff_of, weigh_costs, with_tornado
 from tunewise.pipelines.estimate import forecast, usual
 from tunewise.pipelines.fitting import Fits, Job, fit_all, measured
+from tunewise.pipelines.forgetting import Forgetting, measure_forgetting
 from tunewise.pipelines.quick import first_opinion, take_answers
 from tunewise.pipelines.reading import Read, read_for_decide
+from tunewise.pipelines.repairing import repair
 from tunewise.progress import Progress
 from tunewise.project.derived import budget_tokens
 from tunewise.project.price_units import price_warnings
@@ -86,6 +89,7 @@ def run_decide(
     prepared = first_opinion(whole) if quick else whole
     project = prepared.project
     check_ledger(project)
+    suite = suite_of(project)
     for note in (*warnings_summary(prepared.report, project.root), *prepared.notes):
         progress.note(note)
     estimate = None if resume else forecast(prepared)
@@ -167,9 +171,20 @@ def run_decide(
             )
             refuse_untrainable(job)
             fits = fit_all(job)
+            forgetting = measure_forgetting(job, fits, opened, suite)
+            fits, forgetting = repair(job, fits, opened, suite, forgetting)
             uses = NONE if quick else note_use(run, prepared.splits.test)
             entries = examine(job, fits, [engine, *others.values()])
-        return conclude(job, fits, entries, opened, uses=uses, reproduce=reproduce, quick=quick)
+        return conclude(
+            job,
+            fits,
+            entries,
+            opened,
+            forgetting=forgetting,
+            uses=uses,
+            reproduce=reproduce,
+            quick=quick,
+        )
 
 
 def refuse_changed(run: RunFolder, field: ContenderSet, model: LocalModel | None) -> None:
@@ -256,6 +271,7 @@ def conclude(
     entries: Sequence[Entry],
     opened: Opened,
     *,
+    forgetting: Forgetting,
     uses: Uses,
     reproduce: str,
     quick: bool,
@@ -285,6 +301,7 @@ def conclude(
         groups=prepared.splits.units_of(test),
         earlier=uses.earlier,
         savings=costs.economics.rule_savings if costs.economics else None,
+        retention={name: found.kept for name, found in forgetting.results.items()},
         unused_test=prepared.unused_test,
         left_out=sum(map(len, prepared.splits.leaked.values())),
     )
@@ -313,6 +330,8 @@ def conclude(
         unused_test=prepared.unused_test,
         costs=costs.requests,
         economics=with_tornado(costs, verdict.untrained),
+        retention=forgetting.results,
+        retention_missing=forgetting.missing,
     )
     write_json(run.file("verdict.json"), dump(VERDICT, verdict_file(finished)))
     write_html(read_run(run.path))

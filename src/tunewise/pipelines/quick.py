@@ -90,6 +90,7 @@ def first_opinion(prepared: Prepared) -> Prepared:
             project,
             contenders=replace(project.contenders, use=use, endpoints=()),
             training=replace(project.training, seeds=1),
+            decision=replace(project.decision, measure=()),
         ),
         splits=quick,
         notes=(note,),

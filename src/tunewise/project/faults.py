@@ -81,9 +81,8 @@ def _said(fault: ErrorDetails, key: str, properties: Mapping[str, Any]) -> str:
         case "unexpected_keyword_argument":
             return f"unknown key. {suggest(key, tuple(properties))}"
         case "literal_error" if isinstance(value, str):
-            choices = (
-                merged["items"]["enum"] if in_list else merged.get("enum", [merged.get("const")])
-            )
+            named: Mapping[str, Any] = merged["items"] if in_list else merged
+            choices: list[str] = named.get("enum", [named.get("const")])
             return f'"{value}" is unknown. {suggest(value, choices)}'
         case "greater_than_equal" | "less_than_equal" | "finite_number":
             low, high = merged["minimum"], merged["maximum"]

@@ -54,6 +54,9 @@ DEFAULT_METRICS: Mapping[Kind, str] = {
     "generation": "rouge_l",
     "qa": "token_f1",
 }
+Measure = Literal["retention"]
+"""What `decide` can measure beside quality, tokens and latency."""
+USUAL_MEASURES: tuple[Measure, ...] = get_args(Measure)
 STARTER_MODEL = "smollm2-135m-instruct"
 OPENAI_URL = "https://api.openai.com/v1"
 THINKING_TOKENS = 1024
@@ -156,6 +159,9 @@ class Data(_Section):
     """Pairs of a better and a worse answer, for training with dpo or kto."""
     replay: Sources | None = None
     """General examples, trained on beside the others against forgetting."""
+    general: Documents | None = None
+    """Files of your own general questions, which retention asks beside its own: JSON lines with
+    `question`, `choices` and `answer`."""
     group: Text | None = None
     """Name of the column that says which rows belong together."""
     input: Text | None = None
@@ -322,10 +328,16 @@ class DecisionSettings(_Section):
     """Quality that whatever is recommended must reach, 0 to 1."""
     retention_margin: Annotated[float, within(0, 1)] = 0.03
     """General ability that may be lost, as a share."""
+    general_suite: Literal["screening", "whole"] = "screening"
+    """How much of the general suite retention asks: screening, every question by likelihood and 200
+    answers; whole, every question in both ways and more instructions (`decide --full`)."""
     maximum_latency_ms: Annotated[float, within(0.001, _MOST)] | None = None
     """Median latency of one request, milliseconds."""
     monthly_requests: Annotated[int, within(1, 10**12)] | None = None
     """Requests a month, which savings are worked out for."""
+    measure: Annotated[tuple[Measure, ...], Distinct()] = USUAL_MEASURES
+    """What is measured beside quality, tokens and latency. retention: what general ability the best
+    training cost. A first opinion measures none of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

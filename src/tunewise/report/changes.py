@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tunewise.project.contenders import BUILT_IN, CONSTANT
 from tunewise.report.costs import volume_that_pays
+from tunewise.report.forgetting import less_forgetting
 from tunewise.report.more_rows import label_more
 from tunewise.runs.schema import ContenderResult, Run
 from tunewise.types import Comparison, Finding
@@ -82,6 +83,7 @@ def _worth_more(
             "Forgetting: general ability was not measured in this run. A loss beyond what you "
             f"accept would exclude {challenger.name}."
         )
+    lines += less_forgetting(run)
     return lines
 
 

@@ -18,6 +18,7 @@ from tunewise.report.cost_figures import tornado, total_cost
 from tunewise.report.costs import cost_interval, cost_of, how_reckoned, saving_rows
 from tunewise.report.disagreements import Reply, disagreements
 from tunewise.report.figures import forest, key_figures, latency, role_of, scatter
+from tunewise.report.flips import forgotten
 from tunewise.report.more_rows import prospects
 from tunewise.report.pages import Clip, clip, page_template, with_code
 from tunewise.report.questions import when_to_fine_tune
@@ -123,6 +124,7 @@ def render_html(run: Run) -> str:
         forest=forest(run),
         scatter=scatter(run),
         latency=latency(run),
+        forgotten=forgotten(run),
         rows=[_row(run, contender) for contender in _ranked(run)],
         savings=saving_rows(run),
         reckoned=how_reckoned(run.economics) if run.economics else "",

@@ -1,6 +1,7 @@
 """Turns a run into the plain sentences that the terminal and the page share."""
 
 from tunewise.report.costs import how_reckoned
+from tunewise.report.forgetting import retention_measured
 from tunewise.runs.schema import ContenderResult, Run
 from tunewise.types import Finding, JsonValue
 from tunewise.wording import by_seed, count, significant
@@ -115,7 +116,7 @@ def what_was_measured(run: Run) -> list[tuple[str, str]]:
         ),
         (
             "Retention of general ability",
-            brief(run.retention, longest=400) if run.retention else missing,
+            retention_measured(run) or missing,
         ),
         (
             "Learning curve",

@@ -11,6 +11,7 @@ from statistics import fmean
 from tunewise.decision.explain import LESS
 from tunewise.project.contenders import BUILT_IN, CONSTANT
 from tunewise.report.costs import cost_sentence
+from tunewise.report.forgetting import but_forgets, what_was_kept
 from tunewise.report.more_rows import rows_in_vain, rows_needed, use_unused
 from tunewise.report.questions import how_many_times
 from tunewise.runs.schema import ContenderResult, Run
@@ -44,13 +45,16 @@ class Summary:
     """What a request gains or loses in tokens and time."""
     cost: str
     """What a training saves and when it has paid for itself; empty where that is not known."""
+    kept: str
+    """What became of general ability; empty where it was not measured."""
     next: str
     """What to do."""
 
     @property
     def sentences(self) -> list[str]:
         """In the order in which one reads them."""
-        return [one for one in (self.finding, self.gain, self.request, self.cost, self.next) if one]
+        parts = (self.finding, self.gain, self.request, self.cost, self.kept, self.next)
+        return [one for one in parts if one]
 
 
 def summary(run: Run) -> Summary:
@@ -75,6 +79,7 @@ def summary(run: Run) -> Summary:
         gain=_gain(run),
         request=_request(run),
         cost=cost_sentence(run),
+        kept=what_was_kept(run),
         next=f"Next: {next_step}",
     )
 
@@ -130,7 +135,7 @@ def _fine_tune(run: Run) -> tuple[str, str]:
             " Whether it kept its general ability was not measured: try it on whatever else it "
             "has to do."
         )
-    return f"Fine-tune: use {in_words(run.outcome)}; {why}.", steps
+    return f"Fine-tune: use {in_words(run.outcome)}; {why}{but_forgets(run)}.", steps
 
 
 def _better_by_less(run: Run) -> tuple[str, str]:

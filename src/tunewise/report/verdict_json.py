@@ -11,6 +11,7 @@ from tunewise.decision.rule import quality as quality_interval
 from tunewise.evaluation.latency import ServedLatency
 from tunewise.metrics.by_name import Metric, quality, side_metrics
 from tunewise.project.settings import Project
+from tunewise.runs.retention import RetentionResult
 from tunewise.runs.schema import (
     ContenderResult,
     Cost,
@@ -31,10 +32,6 @@ from tunewise.statistics.paired import rows_of
 from tunewise.text.answer_text import split_thoughts
 from tunewise.types import Answer, Fit, Kind, Splits, Stopped, Verdict
 from tunewise.wording import count, out_of_the_race
-
-NOT_MEASURED = (
-    "Retention (what general ability the training cost) was not measured in this version.",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +78,10 @@ class Finished:
     costs: Mapping[str, Cost] = field(default_factory=dict[str, Cost])
     """Contender -> what its requests cost."""
     economics: Economics | None = None
+    retention: Mapping[str, RetentionResult] = field(default_factory=dict[str, RetentionResult])
+    """Trained contender -> what became of its general ability."""
+    retention_missing: str = ""
+    """Why there is none: the end of a sentence."""
 
 
 def verdict_file(run: Finished) -> VerdictFile:
@@ -103,6 +104,7 @@ def verdict_file(run: Finished) -> VerdictFile:
             *(SkippedContender(name=name, skipped=why) for name, why in run.skipped.items()),
         ),
         comparisons=verdict.comparisons,
+        retention=run.retention,
         constraints=verdict.constraints,
         plan=PlannedComparison(
             incumbent=plan.incumbent,
@@ -129,9 +131,21 @@ def verdict_file(run: Finished) -> VerdictFile:
         untrained=verdict.untrained,
         regret=verdict.regret,
         assurance=verdict.assurance,
-        notes=(*run.notes, _spent(run), *_about_thoughts(run.entries), *NOT_MEASURED),
+        notes=(
+            *run.notes,
+            _spent(run),
+            *_about_thoughts(run.entries),
+            *_without_retention(run),
+        ),
         reproduce=run.reproduce,
     )
+
+
+def _without_retention(run: Finished) -> list[str]:
+    if not run.retention_missing:
+        return []
+    why = "a first opinion leaves it out" if run.quick else run.retention_missing
+    return [f"Retention (what general ability the training cost) was not measured: {why}."]
 
 
 def shipped_quality(
@@ -221,8 +235,8 @@ def _spent(run: Finished) -> str:
         read += round(timed * (fmean(u.prompt_tokens for u in usages) - cached))
         written += round(timed * fmean(u.completion_tokens for u in usages))
     return (
-        f"Tokens of this run, latency included: {count(read)} read, {count(written)} written, "
-        f"{count(trained)} trained on."
+        "Tokens of this run, latency included, what is measured beside not: "
+        f"{count(read)} read, {count(written)} written, {count(trained)} trained on."
     )
 
 

@@ -23,6 +23,7 @@ from pydantic import SerializerFunctionWrapHandler as Inner
 from tunewise.decision.economics import Economics
 from tunewise.decision.plan import Plan
 from tunewise.project.settings import DecisionSettings
+from tunewise.runs.retention import RetentionResult
 from tunewise.types import (
     Answer,
     Assurance,
@@ -339,7 +340,8 @@ class VerdictFile:
     model: ModelUsed = ModelUsed()
     decision: DecisionSettings
     """The person's demands."""
-    retention: Json = field(default_factory=dict[str, JsonValue])
+    retention: Mapping[str, RetentionResult] = field(default_factory=dict[str, RetentionResult])
+    """Trained contender -> what became of its general ability; empty where not measured."""
     economics: Annotated[Economics | None, *_OR_EMPTY] = None
     """What a training costs and saves; None: no prices were given, or an older run."""
     learning_curve: Json = field(default_factory=dict[str, JsonValue])

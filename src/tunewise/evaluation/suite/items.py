@@ -6,7 +6,13 @@ from itertools import chain, zip_longest
 from typing import NamedTuple, TypeAlias
 
 from tunewise.evaluation.suite.instructions import Instruction, instructions
-from tunewise.evaluation.suite.questions import ANSWER_TOKENS, Question, bundled
+from tunewise.evaluation.suite.questions import (
+    ANSWER_TOKENS,
+    Question,
+    bundled,
+    own_questions,
+)
+from tunewise.project.settings import Project
 
 SCREENED = 200
 """Answers that the screening generates."""
@@ -112,6 +118,16 @@ def tokens_of(suite: Suite) -> SuiteTokens:
     characters += sum(len(request_text(one)) for one in suite.by_generation)
     read = characters / CHARACTERS + TEMPLATE_TOKENS * suite.size
     return SuiteTokens(read, float(sum(answer_tokens(one) for one in suite.by_generation)))
+
+
+def suite_of(project: Project) -> Suite:
+    """What a project asks of general ability.
+
+    Raises:
+        UserError: the person's own questions have a fault, with the place of each.
+    """
+    own = own_questions(project.data.general or ())
+    return whole(own) if project.decision.general_suite == "whole" else screening(own)
 
 
 def _spread(questions: Sequence[Question]) -> list[Question]:

@@ -1,0 +1,170 @@
+"""Weakens an adapter that forgot too much until it keeps general ability, before test is opened.
+
+An update that counts less keeps more of the base (a point on the line between the two sets of
+weights; Wortsman et al. 2022, arXiv:2109.01903). The scale is chosen on dev and on one half of the
+general suite; what came of it is measured on the other half, and on test.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from tunewise.contenders.answering import FittedPrompt, texts
+from tunewise.evaluation.retention import measure_retention
+from tunewise.evaluation.suite.items import Suite
+from tunewise.models.adapters import can_scale, scale_adapter
+from tunewise.models.catalog import LocalModel
+from tunewise.models.engines.open import Opened
+from tunewise.pipelines.fitting import Fits, Job, measured
+from tunewise.pipelines.forgetting import Forgetting
+from tunewise.runs.records import dump
+from tunewise.runs.retention import Repair, RepairPoint, RetentionResult
+from tunewise.runs.schema import PLAN, WrittenPlan
+from tunewise.storage import write_json
+from tunewise.wording import setting
+
+SCALES = (0.75, 0.5, 0.35, 0.2)
+"""Tried, beside 1: the adapter as it was trained."""
+
+
+class Repaired(NamedTuple):
+    """What goes on to test."""
+
+    fits: Fits
+    forgetting: Forgetting
+
+
+def choose_scale(frontier: Sequence[RepairPoint], *, margin: float) -> float | None:
+    """The best on dev of those that keep general ability by point estimate, the largest on ties.
+
+    Args:
+        frontier: largest scale first.
+        margin: general ability that may be lost, as a share.
+    """
+    keeping = [point for point in frontier if point.change.value >= -margin]
+    best = max(keeping, key=lambda point: point.dev, default=None)
+    return None if best is None else best.scale
+
+
+def repair(job: Job, fits: Fits, opened: Opened, suite: Suite, found: Forgetting) -> Repaired:
+    """The challenger as it is, or weakened where it is broken or warns and that helps.
+
+    Args:
+        job: of the run.
+        fits: of all contenders.
+        opened: the engine of the base.
+        suite: what was asked.
+        found: what the challenger forgot.
+    """
+    challenger = fits.plan.challenger
+    result = found.results.get(challenger or "")
+    as_it_is = Repaired(fits=fits, forgetting=found)
+    if challenger is None or result is None or opened.model is None:
+        return as_it_is
+    fitted = fits.fitted[challenger]
+    if result.state != "broken" and not result.warns:
+        return as_it_is
+    if not isinstance(fitted, FittedPrompt) or not all(
+        can_scale(Path(adapter)) for adapter in fitted.fit.artifact.values()
+    ):
+        return as_it_is
+    sweep = _Sweep(job=job, challenger=challenger, fitted=fitted, opened=opened, model=opened.model)
+    chosen_on, judged_on = suite.halves()
+    seed = fits.plan.ships[challenger]
+    frontier = tuple(sweep.point(scale, seed, chosen_on) for scale in (1.0, *SCALES))
+    taken = choose_scale(frontier[1:], margin=result.margin)
+    done = Repair(frontier=frontier, taken=taken, before=result.change)
+    if taken is None:
+        kept = replace(result, repair=done)
+        return Repaired(fits, replace(found, results={challenger: kept}))
+    job.progress.note(
+        f"{challenger}: its adapter counts {setting(taken)} times from here on, since it forgot "
+        "too much."
+    )
+    weaker = sweep.at(taken)
+    again = sweep.retention(taken, seed, judged_on)
+    job.run.event("repaired", contender=challenger, scale=taken)
+    return Repaired(
+        fits=_with(job, fits, challenger, weaker),
+        forgetting=Forgetting(results={challenger: replace(again, repair=done)}),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sweep:
+    """One challenger at several scales."""
+
+    job: Job
+    challenger: str
+    fitted: FittedPrompt
+    opened: Opened
+    model: LocalModel
+
+    def point(self, scale: float, seed: int, suite: Suite) -> RepairPoint:
+        """Quality on dev and general ability on a half, of the seed that ships."""
+        answers = {seed: self._on_dev(self._adapters(scale), seed)}
+        dev = self.job.prepared.splits.dev
+        return RepairPoint(
+            scale=scale,
+            dev=measured(self.job, self.challenger, answers, dev).quality(seed),
+            change=self.retention(scale, seed, suite).change,
+        )
+
+    def retention(self, scale: float, seed: int, suite: Suite) -> RetentionResult:
+        """What one seed at a scale forgot of some items."""
+        return measure_retention(
+            self._adapters(scale)[seed],
+            engine=self.opened.engine,
+            model=self.model,
+            suite=suite,
+            margin=self.job.prepared.project.decision.retention_margin,
+            folder=self.job.run.path,
+            progress=self.job.progress,
+        )
+
+    def at(self, scale: float) -> FittedPrompt:
+        """The contender with every seed's adapter at a scale."""
+        adapters = self._adapters(scale)
+        fit = self.fitted.fit
+        return replace(
+            self.fitted,
+            strategy=replace(self.fitted.strategy, adapters=adapters),
+            fit=replace(
+                fit,
+                settings={**fit.settings, "scale": scale},
+                artifact={seed: str(adapter) for seed, adapter in adapters.items()},
+                dev_answers={seed: self._on_dev(adapters, seed) for seed in adapters},
+            ),
+        )
+
+    def _on_dev(self, adapters: Mapping[int, Path], seed: int) -> tuple[str | None, ...]:
+        inputs = [example.input for example in self.job.prepared.splits.dev]
+        strategy = replace(self.fitted.strategy, adapters=adapters)
+        return texts(strategy.ask(self.fitted.engine, self.challenger, inputs, seed=seed))
+
+    def _adapters(self, scale: float) -> dict[int, Path]:
+        """seed -> its adapter at a scale, written where it is not there yet."""
+        trained = {seed: Path(adapter) for seed, adapter in self.fitted.fit.artifact.items()}
+        if scale == 1.0:
+            return trained
+        made: dict[int, Path] = {}
+        for seed, adapter in trained.items():
+            made[seed] = adapter.with_name(f"{adapter.name}-scale{scale:g}")
+            if not made[seed].exists():
+                scale_adapter(adapter, made[seed], scale)
+        return made
+
+
+def _with(job: Job, fits: Fits, challenger: str, weaker: FittedPrompt) -> Fits:
+    """The fits with the weaker challenger; plan.json says so before test is opened."""
+    found = measured(job, challenger, weaker.fit.dev_answers, job.prepared.splits.dev)
+    qualities = [found.quality(seed) for seed in sorted(found.scores)]
+    plan = replace(
+        fits.plan,
+        dev_quality={**fits.plan.dev_quality, challenger: sum(qualities) / len(qualities)},
+    )
+    stopped = {name: fit.stopped for name, fit in fits.stopped.items() if fit.stopped}
+    written = WrittenPlan(**asdict(plan), futile=fits.futile, stopped=stopped)
+    write_json(job.run.file("plan.json"), dump(PLAN, written))
+    return replace(fits, fitted={**fits.fitted, challenger: weaker}, plan=plan)

@@ -1,0 +1,126 @@
+"""An adapter that forgot too much is weakened before test is opened, or left as it is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from decide_projects import (
+    by_name,
+    decide,
+    labelled,
+    opened,
+    read_json,
+    read_jsonl,
+    right_when,
+    scripted,
+    write_project,
+)
+from retentions import estimate
+from tunewise.evaluation.suite.items import request_text, screening
+from tunewise.evaluation.suite.questions import Question
+from tunewise.models.catalog import LocalModel
+from tunewise.models.engines.protocol import Request
+from tunewise.models.engines.scripted import ScriptedEngine
+from tunewise.pipelines.repairing import choose_scale
+from tunewise.runs.retention import RepairPoint
+from tunewise.types import Failure
+
+MORE = '[contenders]\nuse = ["constant", "zero_shot", "fine_tune"]\n[training]\nepochs = 1\n'
+ANSWERS = {
+    request_text(one): one.choices[one.answer]
+    for one in screening().by_generation
+    if isinstance(one, Question)
+}
+
+
+def point(scale: float, dev: float, change: float) -> RepairPoint:
+    return RepairPoint(scale=scale, dev=dev, change=estimate(change))
+
+
+def test_the_best_on_dev_of_those_that_keep_general_ability_is_taken() -> None:
+    frontier = [point(0.75, 0.9, -0.08), point(0.5, 0.88, -0.03), point(0.35, 0.8, 0.0)]
+    assert choose_scale(frontier, margin=0.03) == 0.5
+    assert choose_scale(frontier, margin=0.1) == 0.75
+    assert choose_scale(frontier[:1], margin=0.03) is None
+    assert choose_scale([point(0.5, 0.8, 0.0), point(0.2, 0.8, 0.0)], margin=0.03) == 0.5
+
+
+def scale_of(request: Request) -> float:
+    found = re.search(r"-scale([\d.]+)$", request.adapter.name if request.adapter else "")
+    return float(found[1]) if found else 1.0
+
+
+def model_that_forgets_above(scale: float) -> ScriptedEngine:
+    """Tuned, it knows the project, and general questions only where its adapter is weak enough."""
+    of_the_project = right_when(lambda request: 0.97 if request.adapter else 0.3)
+
+    def script(request: Request) -> str | Failure:
+        told = request.messages[-1].content
+        if "message " in told:
+            return of_the_project(request)
+        lost = request.adapter is not None and scale_of(request) > scale
+        return "refund" if lost else ANSWERS.get(told, "Yes.")
+
+    engine = scripted(script)
+    engine.name = "transformers"
+    return engine
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TUNEWISE_CACHE", str(tmp_path / "cache"))
+    return write_project(tmp_path / "project", labelled(150), MORE)
+
+
+def ran(project: Path, engine: ScriptedEngine, model: LocalModel) -> Path:
+    settings = ('decision.measure=["retention"]', "training.seeds=1", "training.learning_rate=1e-7")
+    return decide(project, *settings, opener=opened(engine, model))
+
+
+def test_a_training_that_forgets_is_weakened_and_judged_on_what_the_choice_did_not_see(
+    project: Path, small_llama: LocalModel
+) -> None:
+    engine = model_that_forgets_above(0.5)
+    run = ran(project, engine, small_llama)
+    verdict = read_json(run / "verdict.json")
+    found = verdict["retention"]["fine_tune"]
+    repair = found["repair"]
+    assert repair["taken"] == 0.5
+    assert [one["scale"] for one in repair["frontier"]] == [1.0, 0.75, 0.5, 0.35, 0.2]
+    assert repair["before"]["value"] < -0.06
+    assert found["lost"] == 0
+    assert found["items"] + found["left_out"] < 643
+    events = [event["event"] for event in read_jsonl(run / "events.jsonl")]
+    assert events.index("repaired") < events.index("test opened")
+    # Test was answered by the weaker adapter, and it is the one that ships.
+    of_test = {r["example_id"] for r in read_jsonl(run / "answers.jsonl")}
+    asked = [r for r in engine.requests if r.adapter and "message " in r.messages[-1].content]
+    assert {scale_of(r) for r in asked[-len(of_test) :]} == {0.5}
+    assert by_name(verdict)["fine_tune"]["fit"]["settings"]["scale"] == 0.5
+    shipped = read_json(run / "models" / "fine_tune" / "adapter_config.json")
+    trained = next((run / "training").rglob("epoch1/adapter_config.json"))
+    assert shipped["lora_alpha"] == 0.5 * read_json(trained)["lora_alpha"]
+    page = (run / "report.html").read_text("utf-8")
+    assert "weakened step by step" in page
+    assert "at 0.5 of its strength" in page
+
+
+def test_where_no_weaker_form_keeps_it_the_adapter_stays_and_is_not_recommended(
+    project: Path, small_llama: LocalModel
+) -> None:
+    run = ran(project, model_that_forgets_above(0.0), small_llama)
+    verdict = read_json(run / "verdict.json")
+    found = verdict["retention"]["fine_tune"]
+    assert found["repair"]["taken"] is None
+    assert found["items"] + found["left_out"] == 643
+    assert "scale" not in by_name(verdict)["fine_tune"]["fit"]["settings"]
+    assert found["state"] == "broken"
+    assert verdict["outcome"] == "undecided"
+
+
+def test_a_training_that_keeps_its_ability_is_left_alone(
+    project: Path, small_llama: LocalModel
+) -> None:
+    run = ran(project, model_that_forgets_above(1.0), small_llama)
+    assert read_json(run / "verdict.json")["retention"]["fine_tune"]["repair"] is None
