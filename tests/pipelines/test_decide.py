@@ -575,3 +575,86 @@ def test_a_run_that_is_gone_on_with_keeps_its_test_rows_whatever_was_asked_for_s
     (first / "verdict.json").unlink()
     assert decide(project, wanted, resume=True, opener=sixty()) == first
     assert read_json(first / "verdict.json")["n_test"] == 37
+
+
+# --- what is measured beside quality -------------------------------------------------------------
+
+
+def test_dependability_of_the_two_final_contenders_is_measured_on_test_inputs(
+    tmp_path: Path, small_llama: LocalModel
+) -> None:
+    opener = opened(scripted(right_when(tuned_well)), small_llama)
+    run = decide(write_project(tmp_path, labelled(90), TRAINED), opener=opener)
+    verdict = read_json(run / "verdict.json")
+    found = {one["contender"]: one for one in verdict["dependability"]}
+    assert set(found) == {"fine_tune", verdict["untrained"]}
+    test = read_json(run / "splits.json")["test"]
+    assert found["fine_tune"]["plain"]["inputs"] == min(60, len(test))
+    asked = read_jsonl(run / "dependability.jsonl")
+    assert {one["example_id"] for one in asked} <= set(test)
+    sampled = [one for one in asked if one["way"] == "sampled" and one["contender"] == "fine_tune"]
+    assert len(sampled) == found["fine_tune"]["sampled"]["answers"] == 3 * min(60, len(test))
+    kept = sum(one["kept"] for one in sampled)
+    assert found["fine_tune"]["sampled"]["kept"]["count"] == kept
+
+
+def test_fewer_inputs_are_asked_again_where_the_project_says_so_and_none_without_the_measure(
+    tmp_path: Path,
+) -> None:
+    project = write_project(tmp_path, labelled(90), UNTRAINED)
+    few = decide(project, "decision.dependability_inputs=12", opener=opened(scripted(target_of)))
+    (only,) = read_json(few / "verdict.json")["dependability"]
+    assert only["plain"]["inputs"] == 12
+    none = decide(project, "decision.measure=[]", opener=opened(scripted(target_of)))
+    assert read_json(none / "verdict.json")["dependability"] == []
+    assert not (none / "dependability.jsonl").exists()
+
+
+def test_what_can_not_be_measured_is_named_with_what_can(tmp_path: Path) -> None:
+    project = write_project(tmp_path, labelled(90), UNTRAINED)
+    with pytest.raises(UserError, match=r"decision\.measure: .*dependability"):
+        decide(project, 'decision.measure=["speed"]')
+
+
+INTERNALISED = """
+[training]
+rank = 2
+epochs = 1
+learning_rate = 1e-3
+batch_tokens = 4096
+seeds = 1
+[contenders]
+use = ["constant", "zero_shot", "few_shot", "internalised"]
+finish = true
+[decision]
+measure = []
+"""
+
+
+def test_a_prompt_is_put_into_weights_and_held_against_its_teacher(
+    tmp_path: Path, small_llama: LocalModel
+) -> None:
+    opener = opened(scripted(right_when(lambda request: 0.8)), small_llama)
+    run = decide(write_project(tmp_path, labelled(120), INTERNALISED), opener=opener)
+    verdict = read_json(run / "verdict.json")
+    assert contract_faults(verdict) == []
+    found = verdict["internalised"]
+    student, teacher = (by_name(verdict)[name] for name in ("internalised", found["teacher"]))
+    assert student["fit"]["settings"]["teacher"] == found["teacher"] == "few_shot"
+    assert found["same"]["count"] == found["answers"] == verdict["n_test"]
+    saved = sum(teacher["tokens"][k] - student["tokens"][k] for k in ("prompt", "completion"))
+    assert found["tokens_saved"] == pytest.approx(saved)
+    assert found["tokens_saved"] > 0
+    assert (run / "models" / "internalised" / "adapter_config.json").is_file()
+
+
+def test_without_a_prompt_or_examples_there_is_nothing_to_internalise(
+    tmp_path: Path, small_llama: LocalModel
+) -> None:
+    opener = opened(scripted(right_when(lambda request: 0.8)), small_llama)
+    project = write_project(tmp_path, labelled(90), INTERNALISED.replace(', "few_shot"', ""))
+    verdict = read_json(decide(project, opener=opener) / "verdict.json")
+    assert verdict["internalised"] is None
+    assert by_name(verdict)["internalised"]["skipped"] == (
+        "neither prompt nor few_shot took part to the end"
+    )

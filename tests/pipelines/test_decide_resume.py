@@ -16,11 +16,14 @@ from decide_projects import (
     right_when,
     scripted,
     stopping,
+    target_of,
     tuned_well,
     write_project,
 )
 from tunewise.errors import UserError
 from tunewise.models.catalog import LocalModel
+from tunewise.models.engines.protocol import Request
+from tunewise.types import Failure
 
 MORE = """
 [training]
@@ -31,6 +34,8 @@ batch_tokens = 4096
 seeds = 2
 [contenders]
 use = ["constant", "zero_shot", "prompt", "few_shot", "fine_tune"]
+[decision]
+measure = []
 """
 UNTUNED = MORE.replace(', "fine_tune"', "")
 
@@ -101,6 +106,24 @@ def stopped(untuned: Path, tmp_path: Path) -> Path:
         decide(untuned, out=untuned / "run", opener=opener)
     assert (untuned / "run" / "answers.jsonl").exists(), "test was open when it was stopped"
     return untuned / "run"
+
+
+def test_dependability_goes_on_where_it_was_stopped(untuned: Path) -> None:
+    measured = UNTUNED.replace("measure = []", "dependability_inputs = 10")
+    write_project(untuned, labelled(70), measured)
+
+    def not_sampled_yet(request: Request) -> str | Failure:
+        if request.sampling.seed == 2:
+            raise KeyboardInterrupt
+        return target_of(request)
+
+    with pytest.raises(KeyboardInterrupt):
+        decide(untuned, out=untuned / "run", opener=opened(scripted(not_sampled_yet)))
+    engine = scripted(target_of)
+    decide(untuned, out=untuned / "run", resume=True, opener=opened(engine))
+    assert {one.sampling.seed for one in engine.requests if one.sampling.temperature} == {2, 3}
+    (found,) = read_json(untuned / "run" / "verdict.json")["dependability"]
+    assert found["sampled"]["answers"] == 30
 
 
 def test_what_was_answered_before_the_stop_is_not_asked_again(untuned: Path, stopped: Path) -> None:

@@ -9,17 +9,18 @@ import pytest
 
 from tunewise.data.prepare import Prepared, prepare
 from tunewise.models.tokenizers import FoundTokenizer
+from tunewise.pipelines.dry_run import dry_run
 from tunewise.pipelines.estimate import (
-    Lengths,
+    Forecast,
     Speed,
     between,
     counted,
     forecast,
-    lengths,
     until,
     usual,
     weights_of,
 )
+from tunewise.pipelines.workload import STAGES, Lengths, lengths, workload
 from tunewise.project.load import load_project
 
 RATE = Speed(prefill=1000.0, generate=400.0, alone=75.0, train=800.0)
@@ -36,7 +37,11 @@ def prepared(folder: Path, rows: int = 200, *overrides: str) -> Prepared:
 
 
 def seconds(made: Prepared, rate: Speed = RATE) -> float:
-    return counted(made, rate, lengths(made, NO_TOKENIZER)).high
+    return counted(workload(made, lengths(made, NO_TOKENIZER)), rate).high
+
+
+def at_one_length(made: Prepared) -> Forecast:
+    return counted(workload(made, Lengths(asked=60.0, answered=10.0, bare=40.0)), RATE)
 
 
 @pytest.mark.parametrize(
@@ -64,13 +69,62 @@ def test_rows_are_counted_by_their_characters_where_there_is_no_tokenizer(tmp_pa
 
 def test_every_contender_that_can_take_part_is_counted(tmp_path: Path) -> None:
     made = prepared(tmp_path)
-    found = counted(made, RATE, Lengths(asked=60.0, answered=10.0, bare=40.0))
+    found = at_one_length(made)
     assert set(found.contenders) == {
         "constant", "zero_shot", "prompt", "few_shot", "classifier", "fine_tune",
     }  # fmt: skip
     test = len(made.splits.test)
-    assert found.contenders["zero_shot"].test == pytest.approx(test * (60 / 1000 + 10 / 400))
-    assert found.contenders["few_shot"].fit > found.contenders["prompt"].fit
+    assert found.contenders["zero_shot"]["test"] == pytest.approx(test * (60 / 1000 + 10 / 400))
+    assert found.contenders["few_shot"]["fit"] > found.contenders["prompt"]["fit"]
+
+
+def test_what_is_measured_beside_quality_is_counted_where_it_is_asked_for(tmp_path: Path) -> None:
+    made = prepared(tmp_path)
+    test = len(made.splits.test)
+    found = workload(made, Lengths(asked=60.0, answered=10.0, bare=40.0))
+    # Each input five times, by the contender with the longest prompt and by the trained one.
+    assert found.parts["dependability"].written == pytest.approx(5 * 2 * test * 10.0)
+    few_shot = sum(k * 50.0 for k in (4, 8, 16)) / 3 + 60.0
+    assert found.parts["dependability"].read == pytest.approx(5 * test * (few_shot + 40.0))
+    none = prepared(tmp_path, 200, "decision.measure=[]")
+    assert workload(none, Lengths(asked=60.0, answered=10.0, bare=40.0)).parts == {}
+
+
+def test_a_prompt_put_into_weights_costs_its_teachers_answers_and_both_sequences(
+    tmp_path: Path,
+) -> None:
+    size = Lengths(asked=60.0, answered=10.0, bare=40.0)
+    use = 'contenders.use=["constant", "zero_shot"{}, "internalised"]'
+    once = ("training.epochs=1", "training.seeds=1")
+    made = prepared(tmp_path, 200, use.format(', "prompt"'), *once)
+    train, dev = len(made.splits.train), len(made.splits.dev)
+    fit = workload(made, size).contenders["internalised"]["fit"]
+    assert fit.trained == pytest.approx(train * (60 + 10 + 40 + 10))
+    assert fit.read == pytest.approx(train * 60 + dev * 40)
+    without = workload(prepared(tmp_path, 200, use.format(""), *once), size)
+    assert "internalised" not in without.contenders
+
+
+def test_a_dry_run_tells_time_and_tokens_of_every_part(tmp_path: Path) -> None:
+    prepared(tmp_path)
+    found = dry_run(load_project(tmp_path / "rows.jsonl"))
+    parts = {one["part"]: one for one in found.as_dict()["parts"]}
+    assert set(parts) == {
+        "constant", "zero_shot", "prompt", "few_shot", "classifier", "fine_tune",
+        "fine_tune, further seeds", "dependability",
+    }  # fmt: skip
+    assert parts["fine_tune"]["tokens"]["trained"] > 0
+    assert parts["few_shot"]["tokens"]["read"] > parts["zero_shot"]["tokens"]["read"]
+    seconds = sum(one["seconds"] for one in parts.values())
+    assert found.as_dict()["seconds"]["most"] == pytest.approx(1.5 * seconds, rel=0.05)
+    assert any(line.startswith("few_shot ") for line in found.lines())
+
+
+def test_tokens_are_told_where_no_time_can_be(tmp_path: Path) -> None:
+    prepared(tmp_path)
+    found = dry_run(load_project(tmp_path / "rows.jsonl", ["model.engine=scripted"]))
+    assert {one["seconds"] for one in found.as_dict()["parts"]} == {None}
+    assert all(sum(one["tokens"].values()) > 0 for one in found.as_dict()["parts"][1:4])
 
 
 def test_a_machine_twice_as_fast_takes_half_the_time_but_for_what_no_speed_shortens(
@@ -96,20 +150,17 @@ def test_a_limit_shortens_the_run(tmp_path: Path) -> None:
 
 
 def test_further_seeds_are_in_the_upper_end_alone(tmp_path: Path) -> None:
-    one = counted(
-        prepared(tmp_path, 200, "training.seeds=1"),
-        RATE,
-        Lengths(asked=60.0, answered=10.0, bare=40.0),
-    )
-    assert one.contenders["fine_tune"].seeds == 0
-    three = counted(prepared(tmp_path, 200), RATE, Lengths(asked=60.0, answered=10.0, bare=40.0))
+    one = at_one_length(prepared(tmp_path, 200, "training.seeds=1"))
+    assert one.contenders["fine_tune"]["seeds"] == 0
+    three = at_one_length(prepared(tmp_path, 200))
     assert three.high / three.low > one.high / one.low
 
 
 def test_the_bar_of_the_run_ends_where_all_stages_are_done(tmp_path: Path) -> None:
-    found = counted(prepared(tmp_path), RATE, Lengths(asked=60.0, answered=10.0, bare=40.0))
-    stages = ("fit", "test", "latency")
+    found = at_one_length(prepared(tmp_path))
+    stages = [stage for stage in STAGES if stage != "seeds"]
     done = sum(found.share(name, stage) for name in found.contenders for stage in stages)
+    done += found.part("dependability")
     assert found.total == done + found.share("fine_tune", "seeds")
 
 

@@ -38,7 +38,7 @@ def write_project(folder: Path, rows: Sequence[Json], more: str = "") -> Path:
 
 def number_of(request: Request) -> int:
     """The number of the message that a request asks about: the last one in it."""
-    return int(re.findall(r"message (\d+)", request.messages[-1].content)[-1])
+    return int(re.findall(r"\d+", request.messages[-1].content)[-1])
 
 
 def target_of(request: Request) -> str:

@@ -5,7 +5,7 @@ What every contender with a language model shares.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tunewise.chat.prompts import Prompt
@@ -32,6 +32,12 @@ class PromptStrategy:
     """seed -> adapter folder; None: the base model."""
     read: Callable[[str], str] = str.strip
     """The model's text -> the answer."""
+    of_train: Callable[[Sequence[Input]], list[Prompt]] | None = None
+    """A prompt for each row of train, none of which shows the row itself; None: as `prompts`."""
+    temperature: float = 0.0
+    """0: the most likely answer, which is what contenders are judged by."""
+    draw: int = 0
+    """Seed of the sampler, where the temperature is above 0."""
 
     def ask(
         self,
@@ -57,7 +63,9 @@ class PromptStrategy:
             messages=prompt.messages,
             tools=prompt.tools,
             adapter=self.adapters[seed],
-            sampling=Sampling(max_tokens=self.max_tokens),
+            sampling=Sampling(
+                max_tokens=self.max_tokens, temperature=self.temperature, seed=self.draw
+            ),
         )
 
     def answer(
@@ -136,6 +144,11 @@ class FittedPrompt:
     def answer(self, inputs: Sequence[Input], *, seed: int) -> list[Answer]:
         """See `Fitted.answer`."""
         return self.strategy.ask(self.engine, self.fit.contender, inputs, seed=seed)
+
+    def sampling(self, temperature: float, draw: int) -> "FittedPrompt":
+        """The same contender with answers drawn at a temperature; `draw` seeds the sampler."""
+        strategy = replace(self.strategy, temperature=temperature, draw=draw)
+        return replace(self, strategy=strategy)
 
 
 def answer_limit(engine: Engine, train: Sequence[Example]) -> int:

@@ -24,7 +24,7 @@ from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.protocol import Engine
 from tunewise.models.loading import load_tokenizer
 from tunewise.progress import Progress
-from tunewise.project.contenders import BUILT_IN
+from tunewise.project.contenders import BUILT_IN, INTERNALISED
 from tunewise.project.derived import budget_tokens
 from tunewise.project.settings import Project
 from tunewise.retrieval.embed import MODEL, Embedder, embedder_or_note
@@ -32,6 +32,7 @@ from tunewise.runs.made_from import Item, text_hash
 from tunewise.types import Example, Preference
 
 _WAYS: Mapping[str, Way] = {
+    INTERNALISED: "prompt",
     "fine_tune": "alone",
     "fine_tune_cpt": "documents",
     "fine_tune_dpo": "preferences",

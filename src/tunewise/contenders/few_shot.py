@@ -78,19 +78,22 @@ class FewShot:
         candidates = self._candidates(train, limit, by=embedder.name if embedder else "BM25")
 
         def strategy(shots: Shots) -> PromptStrategy:
-            def prompts(inputs: Sequence[Input]) -> list[Prompt]:
+            def found(inputs: Sequence[Input], k: int) -> list[list[Example]]:
                 if shots.selection == "fixed":
-                    found = [index.diverse(shots.k)] * len(inputs)
-                else:
-                    found = index.nearest_many([item.text for item in inputs], shots.k)
-                return [
-                    Prompt(
-                        messages=shown_examples(self.instruction, examples, item), tools=item.tools
-                    )
-                    for item, examples in zip(inputs, found, strict=True)
-                ]
+                    return [index.diverse(k)] * len(inputs)
+                return index.nearest_many([item.text for item in inputs], k)
 
-            return PromptStrategy(prompts=prompts, max_tokens=limit)
+            def prompts(inputs: Sequence[Input]) -> list[Prompt]:
+                return self._shown(inputs, found(inputs, shots.k))
+
+            def of_train(inputs: Sequence[Input]) -> list[Prompt]:
+                beside = [
+                    [one for one in some if one.id != item.id][: shots.k]
+                    for item, some in zip(inputs, found(inputs, shots.k + 1), strict=True)
+                ]
+                return self._shown(inputs, beside)
+
+            return PromptStrategy(prompts=prompts, of_train=of_train, max_tokens=limit)
 
         return search_and_fit(
             self,
@@ -103,6 +106,14 @@ class FewShot:
             walk=lambda search: from_the_middle(search, candidates),
             most=most_asked(len(race.order)),
         )
+
+    def _shown(
+        self, inputs: Sequence[Input], examples: Sequence[Sequence[Example]]
+    ) -> list[Prompt]:
+        return [
+            Prompt(messages=shown_examples(self.instruction, some, item), tools=item.tools)
+            for item, some in zip(inputs, examples, strict=True)
+        ]
 
     def _candidates(
         self, train: Sequence[Example], limit: int, *, by: str

@@ -1,14 +1,15 @@
 """A trained adapter: how many epochs is chosen on dev; with or without retrieved passages.
 
 The model is trained and asked with the input alone (and its passages): what the instruction says,
-the examples teach. It may read the documents first, or learn from pairs of answers afterwards.
+the examples teach. It may read the documents first, or learn from pairs of answers afterwards, or
+learn what another contender says with its prompt.
 """
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tunewise.chat.prompts import Prompt
 from tunewise.chat.tokenize import ChatTokenizer, answer_tokens
@@ -21,6 +22,7 @@ from tunewise.contenders.answering import (
 from tunewise.contenders.protocol import Fitted, NotApplicable
 from tunewise.contenders.race import Race, Runner
 from tunewise.contenders.rag import Library, best_lookup
+from tunewise.contenders.teaching import lesson_of
 from tunewise.errors import UserError
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.protocol import Engine
@@ -32,14 +34,15 @@ from tunewise.training.loop import Training
 from tunewise.training.recipe import Method, Recipe, default_batch, default_epochs, recipe_for
 from tunewise.training.rows import Row, check_rows, document_rows, example_rows, fault_of, pair_rows
 from tunewise.training.state import Epoch
-from tunewise.types import Example, Fit, Input, JsonValue, Preference, Stopped, Text
+from tunewise.types import Answer, Example, Fit, Input, JsonValue, Preference, Stopped, Text
 
 MAX_PASSAGE_WORDS = 240
 """Words of retrieved passages in a training row at most."""
 
-Way = Literal["alone", "passages", "documents", "preferences"]
+Way = Literal["alone", "passages", "documents", "preferences", "prompt"]
 """What a fine-tune has beside the examples: nothing, passages in every prompt, the documents to
-read before, or pairs of answers to learn from afterwards."""
+read before, pairs of answers to learn from afterwards; or, instead of their answers, those of a
+prompt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +64,7 @@ class FineTune:
         library: for passages in every prompt; None: no documents were given.
         documents: to be read before.
         preferences: to be learnt from afterwards, none of whose inputs is in dev or test.
+        teacher: whose answers are learned, of the way `prompt`; None: there is none.
         base_seed: the first replica's; the others follow it.
     """
 
@@ -76,6 +80,7 @@ class FineTune:
     library: Library | None = None
     documents: Sequence[Text] = ()
     preferences: Sequence[Preference] = ()
+    teacher: FittedPrompt | None = None
     base_seed: int = 0
     places: Mapping[str, str] = field(default_factory=dict[str, str])
     """Example id -> `file:line`, to tell where rows stand."""
@@ -103,7 +108,7 @@ class FineTune:
         """
         self._check_applicable()
         began = time.perf_counter()
-        chosen, strategy, stages = self._prepared(train)
+        chosen, strategy, stages, taught = self._prepared(train)
         run = self._trained(
             stages, self._epochs(stages, dev_rows=len(race.dev)), strategy, race, seed=1
         )
@@ -125,7 +130,7 @@ class FineTune:
             settings["stages"] = [stage.method for stage in stages]
         if self._cost(stages, recipe.epochs, dev_rows=len(race.dev)) > self.budget_tokens:
             settings["over_budget"] = "one epoch a seed is the least there is"
-        asked = [answer for p in run.points for answer in p.runner.answers]
+        asked = [*taught, *(answer for p in run.points for answer in p.runner.answers)]
         return FittedPrompt(
             engine=self.engine,
             strategy=replace(strategy, adapters={1: point.adapter}),
@@ -157,7 +162,7 @@ class FineTune:
         """Trains seeds 2 to n with the first one's schedule and number of epochs."""
         began = time.perf_counter()
         fit = fitted.fit
-        _, strategy, stages = self._prepared(train)
+        _, strategy, stages, _ = self._prepared(train)
         adapters: dict[int, Path | None] = {1: Path(fit.artifact[1])}
         on_dev = dict(fit.dev_answers)
         tokens = dict(fit.tokens)
@@ -189,11 +194,18 @@ class FineTune:
             raise NotApplicable("no documents given")
         if self.way == "preferences" and not self.preferences:
             raise NotApplicable("no preference pairs given (data.preferences)")
+        if self.way == "prompt":
+            if self.teacher is None:
+                raise NotApplicable("neither prompt nor few_shot took part to the end")
+            starts = self.settings.initialisation
+            if self.settings.adapter == "full" or starts.startswith(("pissa", "olora")):
+                raise NotApplicable(
+                    "its teacher is the base, which training.adapter or initialisation changes"
+                )
 
-    def _prepared(
-        self, train: Sequence[Example]
-    ) -> tuple[dict[str, JsonValue], PromptStrategy, list[Stage]]:
-        """What was chosen before training, how to ask, and what is trained on in turn."""
+    def _prepared(self, train: Sequence[Example]) -> "_Prepared":
+        if self.way == "prompt" and self.teacher is not None:
+            return self._taught(self.teacher, train)
         chosen: dict[str, JsonValue] = {}
         prompts = _bare
         if self.library is not None and self.way == "passages":
@@ -220,7 +232,25 @@ class FineTune:
             stages.append(Stage(method="dpo", rows=pairs))
         for stage in stages:
             check_rows(stage.rows, context_tokens=self.model.context_tokens)
-        return chosen, strategy, stages
+        return _Prepared(chosen, strategy, stages)
+
+    def _taught(self, teacher: FittedPrompt, train: Sequence[Example]) -> "_Prepared":
+        lesson = lesson_of(
+            teacher,
+            self.tokenizer,
+            train,
+            context_tokens=self.model.context_tokens,
+            budget_tokens=self.budget_tokens,
+            seed=self.base_seed,
+            progress=self.progress,
+        )
+        strategy = replace(teacher.strategy, prompts=_bare, of_train=None)
+        return _Prepared(
+            {"teacher": teacher.fit.contender, "rows": len(lesson.rows)},
+            strategy,
+            [Stage(method="distill", rows=lesson.rows)],
+            lesson.answers,
+        )
 
     def _epochs(self, stages: Sequence[Stage], *, dev_rows: int) -> int:
         """Of the last stage: as many as the settings say, or the default within the budget."""
@@ -255,7 +285,7 @@ class FineTune:
                 self.settings, stage.rows, base=self.model, seed=1, method=stage.method
             )
             trained += recipe.epochs * _tokens(stage.rows)
-        examples = next(stage.rows for stage in stages if stage.method == "sft")
+        examples = next(stage.rows for stage in stages if stage.method in ("sft", "distill"))
         asked = dev_rows * _tokens(examples) / len(examples)
         return seeds * trained + (len(dev_points(epochs)) + seeds - 1) * asked
 
@@ -385,6 +415,19 @@ class FineTune:
         stopped = None if still_in else race.stopped(best.runner)
         self._answered(best, len(race.order), strategy, race)
         return best, stopped
+
+
+class _Prepared(NamedTuple):
+    """What is known before the training begins."""
+
+    chosen: dict[str, JsonValue]
+    """For the settings that are shown."""
+    strategy: PromptStrategy
+    """How the model is asked."""
+    stages: list[Stage]
+    """What is trained on in turn."""
+    taught: Sequence[Answer] = ()
+    """What a teacher answered for it."""
 
 
 @dataclass(frozen=True, kw_only=True)

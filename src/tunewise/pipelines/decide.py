@@ -36,6 +36,7 @@ from tunewise.pipelines.costs import tariff_of, weigh_costs, with_tornado
 from tunewise.pipelines.estimate import forecast, usual
 from tunewise.pipelines.fitting import Fits, Job, fit_all, measured
 from tunewise.pipelines.forgetting import Forgetting, measure_forgetting
+from tunewise.pipelines.measuring import measure_parts
 from tunewise.pipelines.quick import first_opinion, take_answers
 from tunewise.pipelines.reading import Read, read_for_decide
 from tunewise.pipelines.repairing import repair
@@ -305,6 +306,7 @@ def conclude(
         unused_test=prepared.unused_test,
         left_out=sum(map(len, prepared.splits.leaked.values())),
     )
+    parts = measure_parts(job, fits, entries, verdict)
     for entry in entries:
         if entry.trained:
             quality = shipped_quality(entry, metric, prepared.splits)
@@ -332,6 +334,7 @@ def conclude(
         economics=with_tornado(costs, verdict.untrained),
         retention=forgetting.results,
         retention_missing=forgetting.missing,
+        parts=parts,
     )
     write_json(run.file("verdict.json"), dump(VERDICT, verdict_file(finished)))
     write_html(read_run(run.path))

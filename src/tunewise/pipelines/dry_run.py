@@ -4,13 +4,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from tunewise.models.tokenizers import find_tokenizer
 from tunewise.pipelines.estimate import NOT_ESTIMATED, Forecast, forecast
 from tunewise.pipelines.quick import first_opinion
 from tunewise.pipelines.reading import read_all
+from tunewise.pipelines.workload import Work, Workload, lengths, workload
 from tunewise.project.derived import budget_tokens
 from tunewise.project.settings import Project
 from tunewise.runs.asked import asked_rows
 from tunewise.runs.data_changes import about_earlier_runs
+from tunewise.wording import count, rough_duration
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One line of what a run would take."""
+
+    name: str
+    work: Work
+    seconds: float | None
+    """None where no time can be told."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,13 +34,41 @@ class DryRun:
     """Rows of each side, kind, metric, model, contenders, seeds, tokens."""
     estimate: Forecast | None
     """How long it would take here; None where that cannot be known."""
+    work: Workload
+    """The tokens of each part."""
     notes: Sequence[str]
 
     def as_dict(self) -> dict[str, Any]:
         """As one JSON document."""
         one = self.estimate
         seconds = one and {"least": round(one.low), "most": round(one.high)}
-        return {**self.facts, "seconds": seconds, "notes": list(self.notes)}
+        parts = [
+            {
+                "part": part.name,
+                "seconds": None if part.seconds is None else round(part.seconds, 1),
+                "tokens": part.work.tokens,
+            }
+            for part in self.parts
+        ]
+        return {**self.facts, "seconds": seconds, "parts": parts, "notes": list(self.notes)}
+
+    @property
+    def parts(self) -> list["Part"]:
+        """Every contender, its further seeds apart, then what is measured beside."""
+        found: list[Part] = []
+        for name, stages in self.work.contenders.items():
+            seeds = stages.get("seeds", Work())
+            alone = [work for stage, work in stages.items() if stage != "seeds"]
+            timed = self.estimate.contenders[name] if self.estimate else None
+            one = None if timed is None else sum(timed.values()) - timed.get("seeds", 0.0)
+            found.append(Part(name=name, work=sum(alone, Work()), seconds=one))
+            if seeds != Work():
+                more = None if timed is None else timed.get("seeds", 0.0)
+                found.append(Part(name=f"{name}, further seeds", work=seeds, seconds=more))
+        for name, work in self.work.parts.items():
+            seconds = None if self.estimate is None else self.estimate.parts[name]
+            found.append(Part(name=name, work=work, seconds=seconds))
+        return found
 
     def lines(self) -> Iterator[str]:
         """As a person reads it."""
@@ -39,6 +80,12 @@ class DryRun:
             yield f"{key:14} {shown}"
         for note in self.notes:
             yield f"{'note':14} {note}"
+        widest = max(len(part.name) for part in self.parts)
+        yield f"{'part':{widest}} {'time':>8} {'read':>10} {'written':>9} {'trained':>10}  tokens"
+        for part in self.parts:
+            seconds = "" if part.seconds is None else rough_duration(part.seconds)
+            read, written, trained = map(count, part.work.tokens.values())
+            yield f"{part.name:{widest}} {seconds:>8} {read:>10} {written:>9} {trained:>10}"
         yield f"{'time':14} {self.estimate.sentence if self.estimate else NOT_ESTIMATED}"
 
 
@@ -74,5 +121,6 @@ def dry_run(project: Project, *, quick: bool = False) -> DryRun:
     return DryRun(
         facts=facts,
         estimate=forecast(prepared),
+        work=workload(prepared, lengths(prepared, find_tokenizer(prepared.project.model))),
         notes=(*prepared.notes, *(() if quick else about_earlier_runs(project, splits))),
     )

@@ -1,42 +1,24 @@
 """Roughly how long a run of `decide` will take here, from counts of tokens and a measured speed.
 
-Tokens to prefill, generate and train are counted from the rows; a matrix product of a second says
-how fast this machine is. What is in between are the shares of that speed which engine and training
-reach (docs/results.md). It is good for "about 15 to 30 minutes", and for no more.
+Tokens to prefill, generate and train are counted from the rows (`workload`); a matrix product of a
+second says how fast this machine is. What is in between are the shares of that speed which engine
+and training reach (docs/results.md). It is good for "about 15 to 30 minutes", and for no more.
 """
 
-import math
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from statistics import fmean, median
-from typing import Literal
+from dataclasses import dataclass, field
+from statistics import median
 
 import numpy as np
 
-from tunewise.chat.tokenize import answer_tokens
-from tunewise.contenders.few_shot import COUNTS
-from tunewise.contenders.search import most_answers
 from tunewise.data.prepare import Prepared
-from tunewise.errors import UserError
-from tunewise.evaluation.latency import MIN_REQUESTS, WARM_UP
-from tunewise.evaluation.load import AT_ONCE, ROUNDS
-from tunewise.models.tokenizers import FoundTokenizer, find_tokenizer
+from tunewise.models.tokenizers import find_tokenizer
+from tunewise.pipelines.workload import STAGES, Stage, Work, Workload, lengths, workload
 from tunewise.project.contenders import BUILT_IN
-from tunewise.project.derived import budget_tokens
-from tunewise.project.settings import AUTO, Project
-from tunewise.retrieval.chunk import SIZES
+from tunewise.project.settings import Project
 from tunewise.training.chip import bfloat16_gain, has_gpu
-from tunewise.training.epochs import (
-    EPOCHS,
-    MAX_EPOCHS,
-    MIN_BATCH,
-    MIN_STEPS,
-    STEPS_PER_EPOCH,
-    dev_points,
-)
-from tunewise.types import Example
 
 PROBE_SECONDS = 1.5
 """What measuring the speed may take, once the first product is done."""
@@ -50,20 +32,14 @@ OPENING = 5.0
 """Seconds to open a model for the engine, before each contender's test and latency."""
 LOW, HIGH = 0.7, 1.5
 """Around the counted seconds: what other programs and the lengths of answers make of it."""
-CHARACTERS = 4.0
-"""A token's, where there is no tokenizer to count with."""
 NOT_ESTIMATED = (
     "not estimated: only a model on this machine's processor, whose name tells its size, can be."
 )
-SAMPLE = 100
-"""Rows whose tokens are counted."""
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?) ?([mb])(?![a-z0-9])", re.IGNORECASE)
 _SEEDS = 40.0
 """What further seeds take, beside `BuiltIn.fit`."""
-
-
-Stage = Literal["fit", "seeds", "test", "latency"]
-"""Of a contender's part of a run."""
+_PART = 12.0
+"""What a part of `[decision] measure` takes, beside it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,62 +55,56 @@ class Speed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lengths:
-    """Mean tokens of a row."""
+class Forecast:
+    """What the parts of a run take, in seconds."""
 
-    asked: float
-    """The prompt: instruction and input."""
-    answered: float
-    bare: float
-    """The input alone, as a trained model is asked."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Counted:
-    """The seconds of one contender's stages, further seeds of a training apart."""
-
-    fit: float
-    seeds: float
-    """What further seeds take; they are skipped where they cannot change the verdict."""
-    test: float
-    latency: float
+    contenders: Mapping[str, Mapping[Stage, float]]
+    parts: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What `[decision] measure` asks for."""
 
     @property
     def least(self) -> float:
-        """Without further seeds."""
-        return self.fit + self.test + self.latency
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Forecast:
-    """Seconds by contender."""
-
-    contenders: Mapping[str, Counted]
+        """Seconds as counted, without further seeds."""
+        return sum(self.parts.values()) + sum(
+            seconds
+            for stages in self.contenders.values()
+            for stage, seconds in stages.items()
+            if stage != "seeds"
+        )
 
     @property
     def low(self) -> float:
         """Seconds of a run in which no further seed is trained."""
-        return LOW * sum(one.least for one in self.contenders.values())
+        return LOW * self.least
 
     @property
     def high(self) -> float:
         """Seconds with one contender's further seeds, on a busy machine."""
-        seeds = max((one.seeds for one in self.contenders.values()), default=0.0)
-        return HIGH * (sum(one.least for one in self.contenders.values()) + seeds)
+        seeds = [stages.get("seeds", 0.0) for stages in self.contenders.values()]
+        return HIGH * (self.least + max(seeds, default=0.0))
 
     @property
     def total(self) -> int:
         """What all stages weigh, with one contender's further seeds."""
-        seeds = [self.share(name, "seeds") for name, one in self.contenders.items() if one.seeds]
-        stages: tuple[Stage, ...] = ("fit", "test", "latency")
-        return max(seeds, default=0) + sum(
-            self.share(name, stage) for name in self.contenders for stage in stages
+        seeds = [self.share(n, "seeds") for n, one in self.contenders.items() if one.get("seeds")]
+        return (
+            max(seeds, default=0)
+            + sum(map(self.part, self.parts))
+            + sum(
+                self.share(name, stage)
+                for name in self.contenders
+                for stage in STAGES
+                if stage != "seeds"
+            )
         )
 
     def share(self, name: str, stage: Stage) -> int:
         """What a stage of a contender weighs among all, at least 1."""
-        one = self.contenders.get(name)
-        return max(1, round(getattr(one, stage))) if one else 1
+        return max(1, round(self.contenders.get(name, {}).get(stage, 0.0)))
+
+    def part(self, name: str) -> int:
+        """What a part that is measured beside weighs, at least 1."""
+        return max(1, round(self.parts.get(name, 0.0)))
 
     @property
     def of_the_whole(self) -> str:
@@ -186,9 +156,8 @@ def forecast(
     elsewhere = project.model.engine in ("openai", "scripted") or has_gpu()
     if elsewhere or weights is None or project.contenders.endpoints:
         return None
-    found = find_tokenizer(project.model)
     rate = speed(weights, slow=project.model.engine == "transformers", clock=clock)
-    return counted(prepared, rate, lengths(prepared, found))
+    return counted(workload(prepared, lengths(prepared, find_tokenizer(project.model))), rate)
 
 
 def weights_of(base: str) -> float | None:
@@ -225,113 +194,26 @@ def multiply_speed(clock: Callable[[], float]) -> float:
     return 2.0 * size**3 / median(seconds[1:])
 
 
-def lengths(prepared: Prepared, found: FoundTokenizer) -> Lengths:
-    """Mean tokens of the rows, of a sample of them."""
-    splits = prepared.splits
-    rows = [*splits.train, *splits.dev, *splits.test]
-    sample = rows[:: max(1, len(rows) // SAMPLE)][:SAMPLE]
-    pairs = [_tokens(row, found) for row in sample]
-    bare, answered = (fmean(column) for column in zip(*pairs, strict=True))
-    instruction = len(prepared.project.task.instruction) / CHARACTERS
-    return Lengths(asked=bare + instruction, answered=answered, bare=bare)
-
-
-def _tokens(row: Example, found: FoundTokenizer) -> tuple[float, float]:
-    if found.tokenizer is not None:
-        try:
-            made = answer_tokens(found.tokenizer, row.messages, row.target, row.tools)
-            answer = made.loss_tokens
-            return float(len(made.token_ids) - answer), float(answer)
-        except UserError:
-            pass  # `check` names such rows; here their characters will do
-    asked = sum(len(turn.content) for turn in row.messages)
-    return asked / CHARACTERS, len(row.target) / CHARACTERS
-
-
-def counted(prepared: Prepared, rate: Speed, size: Lengths) -> Forecast:
-    """The seconds of every contender that takes part."""
-    project, splits = prepared.project, prepared.splits
-    train, dev, test = (len(part) for part in (splits.train, splits.dev, splits.test))
-    use = project.contenders.use
-    documents = project.data.documents is not None
-    seconds: dict[str, Counted] = {}
-    for name in use:
-        one = BUILT_IN[name]
-        if one.needs_documents and not documents:
-            continue
-        if one.needs_preferences and project.data.preferences is None:
-            continue
-        if one.asks:
-            seconds[name] = _asking(name, project, dev, test, rate, size)
-        elif one.trained:
-            seconds[name] = _training(name, project, (train, dev, test), rate, size)
-        else:
-            fit = one.fit + (0.02 * (train + dev) if one.learns else 0.0)
-            seconds[name] = Counted(fit=fit, seeds=0.0, test=one.test, latency=1.0)
-    return Forecast(contenders=seconds)
-
-
-def _asking(
-    name: str, project: Project, dev: int, test: int, rate: Speed, size: Lengths
-) -> Counted:
-    row = size.bare + size.answered
-    shown = {"few_shot": fmean(COUNTS[-3:]) * row, "rag": 1.4 * fmean(w * k for w, k in SIZES)}
-    prompt = size.asked + shown.get(name, 0.0)
-    tried = size.asked + fmean(COUNTS) * row if name == "few_shot" else prompt
-    wordings = {"zero_shot": 1, "prompt": 9, "rag": 3 * len(SIZES)}
-    # few_shot compares about four settings on half of dev.
-    answers = 2.5 * dev if name == "few_shot" else most_answers(wordings[name], dev)
-    request = _batched(prompt, size.answered, rate)
-    affordable = budget_tokens(project) / max(1.0, tried + size.answered)
-    return Counted(
-        fit=OPENING + _batched(tried, size.answered, rate) * min(answers, affordable + dev),
-        seeds=0.0,
-        test=request * test,
-        latency=_latency(prompt, size.answered, test, rate) + _load(project, request, test),
+def counted(work: Workload, rate: Speed) -> Forecast:
+    """The seconds of a workload at a speed."""
+    return Forecast(
+        contenders={
+            name: {stage: _seconds(one, rate) for stage, one in stages.items()}
+            for name, stages in work.contenders.items()
+        },
+        parts={name: _seconds(one, rate) for name, one in work.parts.items()},
     )
 
 
-def _training(
-    name: str, project: Project, rows: tuple[int, int, int], rate: Speed, size: Lengths
-) -> Counted:
-    train, dev, test = rows
-    shown = 330.0 if name == "fine_tune_rag" else 0.0
-    prompt = size.bare + shown
-    tokens = train * (prompt + size.answered)
-    settings = project.training
-    epochs = settings.epochs
-    if epochs == AUTO:
-        batch = max(MIN_BATCH, tokens / STEPS_PER_EPOCH)
-        epochs = min(MAX_EPOCHS, max(EPOCHS, round(MIN_STEPS * batch / max(tokens, 1.0))))
-        affordable = budget_tokens(project) / max(1.0, settings.seeds * tokens)
-        epochs = max(1, min(epochs, math.floor(affordable)))
-    an_answer = _batched(prompt, size.answered, rate)
-    asking = OPENING + an_answer * dev
-    one = epochs * tokens / rate.train
-    further = settings.seeds - 1
-    return Counted(
-        fit=one + len(dev_points(epochs)) * asking,
-        seeds=further * (one + asking + OPENING + an_answer * test),
-        test=OPENING + an_answer * test,
-        latency=_latency(prompt, size.answered, test, rate) + _load(project, an_answer, test),
+def _seconds(work: Work, rate: Speed) -> float:
+    return (
+        work.seconds
+        + OPENING * work.opened
+        + work.read / rate.prefill
+        + work.written / rate.generate
+        + work.alone / rate.alone
+        + work.trained / rate.train
     )
-
-
-def _batched(prompt: float, answered: float, rate: Speed) -> float:
-    """Seconds of one request among many."""
-    return prompt / rate.prefill + answered / rate.generate
-
-
-def _latency(prompt: float, answered: float, test: int, rate: Speed) -> float:
-    requests = min(2 * MIN_REQUESTS, test) + min(WARM_UP, test)
-    return OPENING + requests * (prompt / rate.prefill + answered / rate.alone)
-
-
-def _load(project: Project, request: float, test: int) -> float:
-    """Seconds of the requests that come many at once, where hours have a price."""
-    if project.prices.hosting_hour is None:
-        return 0.0
-    return OPENING + request * min(AT_ONCE * ROUNDS, test)
 
 
 def usual(project: Project) -> Forecast:
@@ -340,9 +222,13 @@ def usual(project: Project) -> Forecast:
     taking_part |= {one.name: BUILT_IN["prompt"] for one in project.contenders.endpoints}
     return Forecast(
         contenders={
-            name: Counted(
-                fit=one.fit, seeds=_SEEDS if one.trained else 0.0, test=one.test, latency=1.0
-            )
+            name: {
+                "fit": one.fit,
+                **({"seeds": _SEEDS} if one.trained else {}),
+                "test": one.test,
+                "latency": 1.0,
+            }
             for name, one in taking_part.items()
-        }
+        },
+        parts=dict.fromkeys(project.decision.measure, _PART),
     )

@@ -5,10 +5,13 @@ Contenders run cheapest first; what dev shows to be too far behind the best is a
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from statistics import fmean
 
 from tunewise.contenders.build import ContenderSet
-from tunewise.contenders.protocol import Contender, Fitted, NotApplicable
+from tunewise.contenders.fine_tune import FineTune
+from tunewise.contenders.protocol import Contender, Fitted, NotApplicable, TrainedContender
 from tunewise.contenders.race import Race
+from tunewise.contenders.teaching import best_teacher
 from tunewise.data.prepare import Prepared
 from tunewise.decision.plan import Measured, Plan, choose_plan, futile
 from tunewise.evaluation.measure import measure
@@ -67,7 +70,7 @@ def fit_all(job: Job) -> Fits:
     fitting.drop(field.untrained)
     incumbent = fitting.plan().incumbent if fitting.fitted else None
     for contender in sorted(field.trained.values(), key=lambda one: effort(one.name)):
-        fitting.fit(contender)
+        fitting.fit(fitting.taught(contender))
     trained = [name for name in field.trained if name in fitting.fitted]
     if any(fitting.fitted[name].fit.stopped is None for name in trained):
         fitting.drop(trained)
@@ -130,6 +133,16 @@ class _Fitting:
                 job.race.add(name, found.fit.dev_answers[min(found.seeds)])
         job.done(job.shares.share(name, "fit"))
 
+    def taught(self, contender: TrainedContender) -> TrainedContender:
+        """One that learns what another says with its prompt, with the best that is still in."""
+        if not isinstance(contender, FineTune) or contender.way != "prompt":
+            return contender
+        dev = {
+            name: fmean(one.quality(seed) for seed in one.scores)
+            for name, one in self.on_dev.items()
+        }
+        return replace(contender, teacher=best_teacher(self.fitted, dev))
+
     def look_back(self) -> None:
         """Tells those who asked a model which of them a later contender left far behind."""
         race = self.job.race
@@ -182,7 +195,7 @@ class _Fitting:
             )
         else:
             with job.run.timed(challenger):
-                further = job.field.trained[challenger].replicate(
+                further = self.taught(job.field.trained[challenger]).replicate(
                     self.fitted[challenger], splits.train, job.race, seeds=seeds
                 )
             self._keep(challenger, further)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 CONSTANT = "constant"
 """The name of the contender that ignores the input."""
+INTERNALISED = "internalised"
+"""The name of the contender that learns what another says with its prompt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +57,13 @@ BUILT_IN: Mapping[str, BuiltIn] = {
         asks=True,
         looks_up=True,
         needs_documents=True,
+    ),
+    INTERNALISED: BuiltIn(
+        in_words="the model that has learned what its best prompt says",
+        fit=40.0,
+        trained=True,
+        uses_train=True,
+        usual=False,
     ),
     "fine_tune": BuiltIn(in_words="the fine-tuned model", fit=20.0, trained=True, uses_train=True),
     "fine_tune_cpt": BuiltIn(

@@ -203,8 +203,9 @@ def _read_data(table: _Table) -> Data:
         table.fault(missing, "is missing. Give train and test, or examples alone to have it split.")
     elif not own and "examples" not in given:
         table.fault("examples", 'is missing. Name your data file: examples = "examples.jsonl".')
-    if own and "test_size" in given:
-        table.fault("test_size", "has no effect on a split of your own. Remove it.")
+    for key in ("test_size", "time"):
+        if own and key in given:
+            table.fault(key, "has no effect on a split of your own. Remove it.")
     _check_columns(table)
     return table.read(Data)
 

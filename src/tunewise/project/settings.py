@@ -54,7 +54,7 @@ DEFAULT_METRICS: Mapping[Kind, str] = {
     "generation": "rouge_l",
     "qa": "token_f1",
 }
-Measure = Literal["retention"]
+Measure = Literal["dependability", "retention"]
 """What `decide` can measure beside quality, tokens and latency."""
 USUAL_MEASURES: tuple[Measure, ...] = get_args(Measure)
 STARTER_MODEL = "smollm2-135m-instruct"
@@ -164,6 +164,11 @@ class Data(_Section):
     `question`, `choices` and `answer`."""
     group: Text | None = None
     """Name of the column that says which rows belong together."""
+    time: Text | None = None
+    """Name of the column that says when a row is from: dates as 2024-03-31, or numbers. The newest
+    rows are tested on then, the oldest learned from, as it will be when the model is used."""
+    segments: Annotated[tuple[Text, ...], Distinct()] = ()
+    """Names of columns by whose values quality is shown apart, beside label, length and group."""
     input: Text | None = None
     """Name of the column with the input; recognised where absent, as are all columns below."""
     output: Text | None = None
@@ -336,8 +341,12 @@ class DecisionSettings(_Section):
     monthly_requests: Annotated[int, within(1, 10**12)] | None = None
     """Requests a month, which savings are worked out for."""
     measure: Annotated[tuple[Measure, ...], Distinct()] = USUAL_MEASURES
-    """What is measured beside quality, tokens and latency. retention: what general ability the best
-    training cost. A first opinion measures none of it."""
+    """What is measured beside quality, tokens and latency. dependability: how often the answers
+    of the two final contenders stay when inputs are typed with slips, in other case and spacing, or
+    answers are sampled. retention: what general ability the best training cost. A first opinion
+    measures none of it."""
+    dependability_inputs: Annotated[int, within(10, _MOST)] = 60
+    """Test inputs that dependability asks again, each five times; fewer where test has fewer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,12 +16,24 @@ from tunewise.report import plots
 from tunewise.report.changes import what_would_change
 from tunewise.report.cost_figures import tornado, total_cost
 from tunewise.report.costs import cost_interval, cost_of, how_reckoned, saving_rows
+from tunewise.report.dependability import (
+    dependable_forms,
+    dependable_plot,
+    dependable_rows,
+)
 from tunewise.report.disagreements import Reply, disagreements
 from tunewise.report.figures import forest, key_figures, latency, role_of, scatter
 from tunewise.report.flips import forgotten
+from tunewise.report.internalised import internalised_sentence
 from tunewise.report.more_rows import prospects
 from tunewise.report.pages import Clip, clip, page_template, with_code
 from tunewise.report.questions import when_to_fine_tune
+from tunewise.report.segments import (
+    label_noise_sentence,
+    segment_rows,
+    segments_plot,
+    segments_sentence,
+)
 from tunewise.report.sentences import (
     brief,
     chose,
@@ -131,6 +143,14 @@ def render_html(run: Run) -> str:
         total_cost=total_cost(run),
         tornado=tornado(run),
         with_cost=any(c.cost is not None for c in run.measured),
+        internalised=internalised_sentence(run),
+        segments=segment_rows(run),
+        segments_said=segments_sentence(run),
+        segments_plot=segments_plot(run),
+        label_noise=label_noise_sentence(run),
+        dependable=dependable_rows(run),
+        dependable_form=dependable_forms(run),
+        dependable_plot=dependable_plot(run),
         found=found,
         shown=shown,
         chosen=[_chosen(run, contender) for contender in _ranked(run)],

@@ -8,6 +8,7 @@ Each plot is drawn for a width: 720 for a screen, 360 for a phone, where names s
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from xml.etree.ElementTree import Element
 
 from tunewise.report.drawing import (
     CHARACTER,
@@ -101,16 +102,37 @@ def forest(
     near_edge = gain_x + 13 * CHARACTER > width
     draw_text(svg, "worth it", gain_x, top - 11, "small", "end" if near_edge else "middle")
     for y, row in zip(middles, rows, strict=True):
-        if stacked:
-            draw_text(svg, row.label, 4, y - 14, f"name {row.role}", "start")
-            draw_text(svg, row.text, width - 4, y - 14, "number", "end")
-        else:
-            draw_text(svg, row.label, left - 12, y + 4.5, f"name {row.role}", "end")
-            draw_text(svg, row.text, width - 2, y + 4.5, "number", "end")
+        _draw_texts(svg, row, y, left=left, width=width, stacked=stacked)
         draw_line(svg, scale(row.low), y, scale(row.high), y, f"range {row.role}")
         draw_marker(svg, scale(row.value), y, row.role)
     draw_text(svg, f"← worse than {reference}", left, bottom + 40, "small", "start")
     draw_text(svg, f"better, {unit} →", right, bottom + 40, "small", "end")
+    return finish_svg(svg)
+
+
+def shares(rows: Sequence[IntervalRow], *, title: str, unit: str, width: int) -> str:
+    """Shares with their intervals on an axis from 0 to 100."""
+    stacked = width < 600
+    name_width = widest([r.label for r in rows])
+    text_width = widest([r.text for r in rows])
+    left, right = (20.0, width - 20.0) if stacked else (name_width + 18, width - text_width - 18)
+    scale = Scale(0.0, 100.0, left, right)
+    row_height, top = (44.0 if stacked else 30.0), 8.0
+    bottom = top + row_height * len(rows)
+    svg = begin_svg(
+        width,
+        bottom + 42,
+        title=title,
+        description="; ".join(f"{r.label}: {r.text}" for r in rows),
+    )
+    middles = [top + row_height * i + (31 if stacked else row_height / 2) for i in range(len(rows))]
+    bands = [(y - 9, y + 9) for y in middles] if stacked else [(top, bottom)]
+    draw_grid(svg, scale, ticks(0.0, 100.0, at_most=6), bands, bottom, signed=False)
+    for y, row in zip(middles, rows, strict=True):
+        _draw_texts(svg, row, y, left=left, width=width, stacked=stacked)
+        draw_line(svg, scale(row.low), y, scale(row.high), y, f"range {row.role}")
+        draw_marker(svg, scale(row.value), y, row.role)
+    draw_text(svg, unit, right, bottom + 36, "small", "end")
     return finish_svg(svg)
 
 
@@ -135,12 +157,7 @@ def latency(rows: Sequence[LatencyRow], *, width: int) -> str:
     bands = [(y - 9, y + 9) for y in middles] if stacked else [(top, bottom)]
     draw_grid(svg, scale, marks, bands, bottom, signed=False)
     for y, row in zip(middles, rows, strict=True):
-        if stacked:
-            draw_text(svg, row.label, 4, y - 14, f"name {row.role}", "start")
-            draw_text(svg, row.text, width - 4, y - 14, "number", "end")
-        else:
-            draw_text(svg, row.label, left - 12, y + 4.5, f"name {row.role}", "end")
-            draw_text(svg, row.text, width - 2, y + 4.5, "number", "end")
+        _draw_texts(svg, row, y, left=left, width=width, stacked=stacked)
         draw_box(svg, Box(scale(0), y - 6, max(scale(row.p50), scale(0) + 1), y + 6), row.role)
         if row.low is not None and row.high is not None:
             draw_line(svg, scale(row.low), y, scale(row.high), y, "within")
@@ -148,6 +165,24 @@ def latency(rows: Sequence[LatencyRow], *, width: int) -> str:
                 draw_line(svg, scale(end), y - 4, scale(end), y + 4, "within")
     draw_text(svg, "milliseconds; bar: median, line: its 95% interval", left, bottom + 36, "small")
     return finish_svg(svg)
+
+
+def _draw_texts(
+    svg: Element,
+    row: IntervalRow | LatencyRow,
+    y: float,
+    *,
+    left: float,
+    width: int,
+    stacked: bool,
+) -> None:
+    """A row's name and its numbers: beside its line, on a phone above it."""
+    if stacked:
+        draw_text(svg, row.label, 4, y - 14, f"name {row.role}", "start")
+        draw_text(svg, row.text, width - 4, y - 14, "number", "end")
+    else:
+        draw_text(svg, row.label, left - 12, y + 4.5, f"name {row.role}", "end")
+        draw_text(svg, row.text, width - 2, y + 4.5, "number", "end")
 
 
 def scatter(points: Sequence[Point], *, x_unit: str, y_unit: str, width: int) -> str:

@@ -4,7 +4,7 @@ from tunewise.report.costs import how_reckoned
 from tunewise.report.forgetting import retention_measured
 from tunewise.runs.schema import ContenderResult, Run
 from tunewise.types import Finding, JsonValue
-from tunewise.wording import by_seed, count, significant
+from tunewise.wording import by_seed, count, joined, significant
 
 _MAX_HEADLINE = 110
 """Characters."""
@@ -118,9 +118,19 @@ def what_was_measured(run: Run) -> list[tuple[str, str]]:
             "Retention of general ability",
             retention_measured(run) or missing,
         ),
+        ("Dependability", _dependability(run) or missing),
         (
             "Learning curve",
             brief(run.learning_curve, longest=400) if run.learning_curve else missing,
         ),
         *(("Note", note) for note in run.notes),
     ]
+
+
+def _dependability(run: Run) -> str:
+    """On which inputs it was measured; empty where it was not."""
+    if not run.dependability:
+        return ""
+    names = joined([one.contender for one in run.dependability])
+    inputs = run.dependability[0].plain.inputs
+    return f"{names} on {count(inputs)} test inputs chosen at random, once test was open"

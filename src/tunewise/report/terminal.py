@@ -28,8 +28,11 @@ from rich.text import Text
 from tunewise import wording
 from tunewise.report.changes import what_would_change
 from tunewise.report.comparison_table import TableColumn, ranked, table_columns
+from tunewise.report.dependability import dependable_lines
+from tunewise.report.internalised import internalised_sentence
 from tunewise.report.more_rows import prospects
 from tunewise.report.price_table import PriceTable
+from tunewise.report.segments import segment_lines
 from tunewise.report.sentences import chose, headline, lead, next_commands
 from tunewise.report.summary import left_out, summary
 from tunewise.runs.schema import ContenderResult, Run
@@ -59,6 +62,9 @@ def render_verdict(run: Run, console: Console) -> None:
         console.print(Text(line, style="dim"))
     console.print()
     _print_verdict(run, console)
+    learned = internalised_sentence(run)
+    for line in ([learned] if learned else []) + segment_lines(run) + dependable_lines(run):
+        _print_item(console, line)
     console.print(Text("\nThe rule that decided", style="bold"))
     console.print(Text(lead(run)))
     console.print(Text("\nWhat would change this verdict", style="bold"))

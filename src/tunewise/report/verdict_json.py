@@ -11,6 +11,8 @@ from tunewise.decision.rule import quality as quality_interval
 from tunewise.evaluation.latency import ServedLatency
 from tunewise.metrics.by_name import Metric, quality, side_metrics
 from tunewise.project.settings import Project
+from tunewise.runs.dependability import Dependability
+from tunewise.runs.internalised import Internalised
 from tunewise.runs.retention import RetentionResult
 from tunewise.runs.schema import (
     ContenderResult,
@@ -27,10 +29,11 @@ from tunewise.runs.schema import (
     Tokens,
     VerdictFile,
 )
+from tunewise.runs.segments import LabelNoise, Segments
 from tunewise.statistics.intervals import Interval, NotComputed
 from tunewise.statistics.paired import rows_of
 from tunewise.text.answer_text import split_thoughts
-from tunewise.types import Answer, Fit, Kind, Splits, Stopped, Verdict
+from tunewise.types import Answer, Fit, Kind, Splits, Stopped, Usage, Verdict
 from tunewise.wording import count, out_of_the_race
 
 
@@ -50,6 +53,18 @@ class Entry:
     retrieval: Mapping[str, Any]
     load: tuple[float, ...] = ()
     """Machine seconds a request when many come at once, by round; empty where not measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What `[decision] measure` asks for, and what the answers to test tell anyway."""
+
+    dependability: tuple[Dependability, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    """Of all requests of dependability."""
+    segments: Segments | None = None
+    label_noise: LabelNoise | None = None
+    internalised: Internalised | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +97,7 @@ class Finished:
     """Trained contender -> what became of its general ability."""
     retention_missing: str = ""
     """Why there is none: the end of a sentence."""
+    parts: Parts = Parts()
 
 
 def verdict_file(run: Finished) -> VerdictFile:
@@ -105,6 +121,10 @@ def verdict_file(run: Finished) -> VerdictFile:
         ),
         comparisons=verdict.comparisons,
         retention=run.retention,
+        dependability=run.parts.dependability,
+        segments=run.parts.segments,
+        label_noise=run.parts.label_noise,
+        internalised=run.parts.internalised,
         constraints=verdict.constraints,
         plan=PlannedComparison(
             incumbent=plan.incumbent,
@@ -234,8 +254,11 @@ def _spent(run: Finished) -> str:
         timed, cached = entry.latency.n or 0, entry.latency.cached_tokens
         read += round(timed * (fmean(u.prompt_tokens for u in usages) - cached))
         written += round(timed * fmean(u.completion_tokens for u in usages))
+    again = run.parts.usage
+    read += again.prompt_tokens - again.cached_tokens
+    written += again.completion_tokens
     return (
-        "Tokens of this run, latency included, what is measured beside not: "
+        "Tokens of this run, latency and dependability included, retention not: "
         f"{count(read)} read, {count(written)} written, {count(trained)} trained on."
     )
 

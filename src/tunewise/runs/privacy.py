@@ -37,8 +37,13 @@ def without_personal(run: Run) -> Run:
     contenders = tuple(
         _contender(one, mask) if isinstance(one, ContenderResult) else one for one in run.contenders
     )
+    segments = run.segments and replace(
+        run.segments,
+        items=tuple(replace(one, value=mask(one.value)) for one in run.segments.items),
+    )
     return replace(
         run,
+        segments=segments,
         tests=tests,
         answers=answers,
         scores=scores,

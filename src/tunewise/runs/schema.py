@@ -23,7 +23,10 @@ from pydantic import SerializerFunctionWrapHandler as Inner
 from tunewise.decision.economics import Economics
 from tunewise.decision.plan import Plan
 from tunewise.project.settings import DecisionSettings
+from tunewise.runs.dependability import Dependability
+from tunewise.runs.internalised import Internalised
 from tunewise.runs.retention import RetentionResult
+from tunewise.runs.segments import LabelNoise, Segments
 from tunewise.types import (
     Answer,
     Assurance,
@@ -345,6 +348,15 @@ class VerdictFile:
     economics: Annotated[Economics | None, *_OR_EMPTY] = None
     """What a training costs and saves; None: no prices were given, or an older run."""
     learning_curve: Json = field(default_factory=dict[str, JsonValue])
+    dependability: tuple[Dependability, ...] = ()
+    """Of the two final contenders; empty where it was not measured."""
+    segments: Segments | None = None
+    """Quality by label, length, group and the columns of `data.segments`; None where no trained
+    contender was judged beside one without training."""
+    label_noise: LabelNoise | None = None
+    """None where no input is labelled twice."""
+    internalised: Internalised | None = None
+    """The contender of that name beside its teacher; None where one of them was not on test."""
     examples_needed: int | None = None
     """The smallest number of further test examples in `assurance` that settles the question with
     a chance of at least 60%; None where none does, or nothing is open."""

@@ -11,6 +11,7 @@ from tunewise.data.layouts.detect import TURNS, Kind, Shape, recognise
 from tunewise.data.read_log import FileError, Reading, RowError
 from tunewise.project.settings import Data
 from tunewise.text.comparison import comparable
+from tunewise.text.moments import moment_of
 from tunewise.types import JsonValue
 
 _WANTED = {
@@ -65,6 +66,12 @@ class Shaper:
         self._first_line = 0
         self._rows = self._alone = 0
         self._columns: set[str] = set()
+        examples = kind == "examples"
+        self._time = data.time if examples else None
+        self._moment: tuple[str, int] | None = None
+        """Kind of the first row's time, and its line."""
+        self._filled = dict.fromkeys(data.segments if examples else (), 0)
+        """Column of `data.segments` -> rows that have a value there."""
 
     def record(self, row: object, line: int) -> Record:
         """What a row says.
@@ -90,7 +97,14 @@ class Shaper:
             check_weight(row, self._data.weight)
         shaped = shape.read(row)
         columns = other_columns(row, shaped.used)
+        self._rows += 1
+        if self._rows <= 100:
+            self._columns.update(columns)
         group = self._group(columns) if self._data.group else None
+        if self._time:
+            self._check_time(columns.get(self._time), self._time, line)
+        for column in self._filled:
+            self._filled[column] += columns.get(column) not in (None, "")
         metadata = with_document(columns) if columns else columns
         return Record(row_id(row, shaped), shaped, group, metadata)
 
@@ -98,16 +112,45 @@ class Shaper:
         """Says what holds for the whole file: how rows were read, and which have no group."""
         if self._shape:
             self._reading.note(f"rows read as {self._shape.name}.")
+        for column, filled in self._filled.items():
+            if self._rows and not filled:
+                what = f'no row has the column "{column}" of data.segments. {self._near(column)}'
+                self._reading.stop(1, "segments", what)
         column = self._data.group
         if column is None or not self._rows:
             return
         if self._alone == self._rows:
-            known = sorted(self._columns)
-            near = difflib.get_close_matches(column, known, n=1)
-            hint = f'Did you mean "{near[0]}"?' if near else f"Columns: {', '.join(known)}."
-            self._reading.stop(1, "group", f'no row has the group column "{column}". {hint}')
+            what = f'no row has the group column "{column}". {self._near(column)}'
+            self._reading.stop(1, "group", what)
         elif self._alone:
             self._reading.note(f"{self._alone} rows have no {column}; each stands for itself.")
+
+    def _near(self, column: str) -> str:
+        """Which columns there are."""
+        known = sorted(self._columns)
+        near = difflib.get_close_matches(column, known, n=1)
+        return f'Did you mean "{near[0]}"?' if near else f"Columns: {', '.join(known)}."
+
+    def _check_time(self, value: JsonValue, column: str, line: int) -> None:
+        """Refuses a time that is none, or of another kind than the first."""
+        moment = moment_of(value)
+        if value is None and self._moment is None:
+            what = f'the first row has no column "{column}" (data.time). {self._near(column)}'
+            raise FileError(what, line=line)
+        if moment is None:
+            raise RowError(
+                "time",
+                f"{json.dumps(shortened(value), ensure_ascii=False)} in the column {column} "
+                "(data.time) is no time. Write dates as 2024-03-31 or 2024-03-31T18:00:00, or "
+                "numbers throughout.",
+            )
+        kind, first = self._moment = self._moment or (moment.kind, line)
+        if kind != moment.kind:
+            raise RowError(
+                "time",
+                f"the column {column} (data.time) holds a {moment.kind} here and a {kind} in line "
+                f"{first}. Write all of them alike.",
+            )
 
     def _recognise(self, row: dict[str, object], line: int) -> Shape:
         try:
@@ -133,9 +176,6 @@ class Shaper:
         group = columns.get(column)
         if isinstance(group, dict | list):
             raise RowError("group", f"{column} is no single value. Write a text or number.")
-        self._rows += 1
-        if self._rows <= 100:
-            self._columns.update(columns)
         name = "" if group is None else comparable(str(group))
         if not name:
             self._alone += 1

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunewise.data.splitting.units import Units
@@ -26,14 +26,27 @@ class Cut:
 
 
 def cut_units(
-    names: Sequence[str], rows: Sequence[int], seed: int, test_share: float, dev_share: float
+    names: Sequence[str],
+    rows: Sequence[int],
+    seed: int,
+    test_share: float,
+    dev_share: float,
+    places: Mapping[str, float] | None = None,
 ) -> Cut:
-    """Cuts the units of some rows, in order of their hash, into test, dev and train.
+    """Cuts the units of some rows, in order of their places, into test, dev and train.
 
     The borders lie at the shares, and move only where a split would be too small.
+
+    Args:
+        names: (all rows,) the unit of each row.
+        rows: those that are cut.
+        seed: salt of the hash.
+        test_share: of all units, 0 to 1.
+        dev_share: likewise.
+        places: unit -> from 0 to 1; None: by hash.
     """
     members = Counter(names[row] for row in rows)
-    place = {name: hash_place("split", seed, name) for name in members}
+    place = places or {name: hash_place("split", seed, name) for name in members}
     order = sorted(members, key=lambda name: (place[name], name))
     sizes = [members[name] for name in order]
     first = sum(place[name] < test_share for name in order)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from tunewise.data.fingerprints import split_fingerprint
 from tunewise.data.read import ReadResult
+from tunewise.data.splitting.by_time import about_times, places_by_time
 from tunewise.data.splitting.leaked import about_leaked, grouped, leaked_note
 from tunewise.data.splitting.sample_size import about_asked, explanation, rows_wanted
 from tunewise.data.splitting.sides import (
@@ -31,6 +32,7 @@ from tunewise.data.splitting.units import (
 from tunewise.errors import UserError
 from tunewise.project.settings import Data
 from tunewise.statistics.intervals import MINIMUM_GROUPS
+from tunewise.text.moments import moment_of
 from tunewise.types import Example, Splits
 
 TEST_SHARE = 0.30
@@ -88,6 +90,7 @@ def split_data(
             minimum_gain=minimum_gain,
             asked=asked,
             leaked=leaked,
+            time=data.time,
         )
     return keep_split(
         parts["train"].examples,
@@ -113,8 +116,11 @@ def split_examples(
     minimum_gain: float | None = None,
     asked: int | None = None,
     leaked: Mapping[str, str] | None = None,
+    time: str | None = None,
 ) -> Division:
     """Splits by hash: u = sha256(seed, unit) in [0, 1); test, dev, train in that order.
+
+    By time, u is the share of rows in newer units: test holds the newest, train the oldest.
 
     Args:
         examples: all rows, in the order of the file; it is kept within a split.
@@ -127,6 +133,7 @@ def split_examples(
             likewise, as `rows_wanted` says; the others are reserved. None: all are used.
         asked: test rows that an earlier verdict asked for in all: so many are used at least.
         leaked: see `split_data`; rows that fall into train or dev stay there.
+        time: the column that says when each row is from; None: it does not matter.
 
     Raises:
         UserError: with fewer than 20 rows, or too few different inputs or groups for three splits.
@@ -141,7 +148,10 @@ def split_examples(
         )
     share = TEST_SHARE if test_size is None else test_size
     dev_share = DEV_SHARE * (1 - share) / (1 - TEST_SHARE)
-    cut = without_torn(cut_units(found.names, kept, seed, share, dev_share), found)
+    places = None
+    if time is not None:
+        places = places_by_time(found.names, kept, _times(examples, time), seed)
+    cut = without_torn(cut_units(found.names, kept, seed, share, dev_share, places), found)
     held = grouped([examples[row] for row in cut.test], leaked or {})
     gone = _ids(held)
     cut = replace(cut, test=[row for row in cut.test if examples[row].id not in gone])
@@ -157,6 +167,9 @@ def split_examples(
     sides = [clusters(found.names, documents, rows) for rows in (train, cut.dev, test)]
     splits = _with_leaked(_splits(examples, train, cut.dev, test, seed, sides), held)
     notes += _checked(splits)
+    if time is not None:
+        parts = {"train": splits.train, "dev": splits.dev, "test": splits.test}
+        notes.append(about_times(time, parts))
     if usual is not None and asked is not None and len(test) > usual:
         notes.append(about_asked(len(test), usual, asked))
     if minimum_gain is not None:
@@ -173,6 +186,18 @@ def split_examples(
         unused=_above_0(unused),
         unused_test=unused[LIMIT_TEST] + round(unused[LIMIT] * len(cut.test) / len(kept)),
     )
+
+
+def _times(examples: Sequence[Example], column: str) -> list[float]:
+    """(rows,) when each is from.
+
+    Raises:
+        UserError: a row does not say it; reading refuses such rows, but for those made here.
+    """
+    moments = [moment_of(row.metadata.get(column)) for row in examples]
+    if any(one is None for one in moments):
+        raise UserError(f"data.time: not every row has a time in the column {column}.")
+    return [one.value for one in moments if one is not None]
 
 
 def _about_cut(found: Units, cut: Cut) -> list[str]:

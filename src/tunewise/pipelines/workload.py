@@ -1,0 +1,240 @@
+"""How much a run of `decide` has to read, write and train, counted from the rows in tokens.
+
+It needs no model and no measurement, so that it can be told before anything runs.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Literal, get_args
+
+from tunewise.chat.tokenize import answer_tokens
+from tunewise.contenders.few_shot import COUNTS
+from tunewise.contenders.search import most_answers
+from tunewise.contenders.teaching import BUDGET_SHARE, TEACHERS
+from tunewise.data.prepare import Prepared
+from tunewise.errors import UserError
+from tunewise.evaluation.dependability import ASKED
+from tunewise.evaluation.latency import MIN_REQUESTS, WARM_UP
+from tunewise.evaluation.load import AT_ONCE, ROUNDS
+from tunewise.models.tokenizers import FoundTokenizer
+from tunewise.project.contenders import BUILT_IN, INTERNALISED
+from tunewise.project.derived import budget_tokens
+from tunewise.project.settings import AUTO, Project
+from tunewise.retrieval.chunk import SIZES
+from tunewise.training.epochs import (
+    EPOCHS,
+    MAX_EPOCHS,
+    MIN_BATCH,
+    MIN_STEPS,
+    STEPS_PER_EPOCH,
+    dev_points,
+)
+from tunewise.types import Example
+
+CHARACTERS = 4.0
+"""A token's, where there is no tokenizer to count with."""
+SAMPLE = 100
+"""Rows whose tokens are counted."""
+PASSAGES = 330.0
+"""Tokens of the passages in a prompt of `fine_tune_rag`."""
+
+Stage = Literal["fit", "seeds", "test", "latency"]
+"""Of a contender's part of a run; `seeds` are skipped where they cannot change the verdict."""
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """Tokens of one part of a run, and what no speed of the model shortens."""
+
+    read: float = 0.0
+    """Of prompts; those that a prefix cache would save are among them."""
+    written: float = 0.0
+    """Generated in batches."""
+    alone: float = 0.0
+    """Generated one request at a time."""
+    trained: float = 0.0
+    opened: int = 0
+    """How often a model is opened."""
+    seconds: float = 0.0
+    """Of what uses no language model."""
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(
+            read=self.read + other.read,
+            written=self.written + other.written,
+            alone=self.alone + other.alone,
+            trained=self.trained + other.trained,
+            opened=self.opened + other.opened,
+            seconds=self.seconds + other.seconds,
+        )
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """Whole tokens by kind: `read`, `written`, `trained`."""
+        return {
+            "read": round(self.read),
+            "written": round(self.written + self.alone),
+            "trained": round(self.trained),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workload:
+    """All parts of a run."""
+
+    contenders: Mapping[str, Mapping[Stage, Work]]
+    parts: Mapping[str, Work] = field(default_factory=dict[str, Work])
+    """What `[decision] measure` asks for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lengths:
+    """Mean tokens of a row."""
+
+    asked: float
+    """The prompt: instruction and input."""
+    answered: float
+    bare: float
+    """The input alone, as a trained model is asked."""
+
+
+def lengths(prepared: Prepared, found: FoundTokenizer) -> Lengths:
+    """Mean tokens of the rows, of a sample of them."""
+    splits = prepared.splits
+    rows = [*splits.train, *splits.dev, *splits.test]
+    sample = rows[:: max(1, len(rows) // SAMPLE)][:SAMPLE]
+    pairs = [_tokens(row, found) for row in sample]
+    bare, answered = (fmean(column) for column in zip(*pairs, strict=True))
+    instruction = len(prepared.project.task.instruction) / CHARACTERS
+    return Lengths(asked=bare + instruction, answered=answered, bare=bare)
+
+
+def _tokens(row: Example, found: FoundTokenizer) -> tuple[float, float]:
+    if found.tokenizer is not None:
+        try:
+            made = answer_tokens(found.tokenizer, row.messages, row.target, row.tools)
+            answer = made.loss_tokens
+            return float(len(made.token_ids) - answer), float(answer)
+        except UserError:
+            pass  # `check` names such rows; here their characters will do
+    asked = sum(len(turn.content) for turn in row.messages)
+    return asked / CHARACTERS, len(row.target) / CHARACTERS
+
+
+def workload(prepared: Prepared, size: Lengths) -> Workload:
+    """The tokens of every contender that takes part, and of what is measured beside."""
+    project, splits = prepared.project, prepared.splits
+    train, dev, test = (len(part) for part in (splits.train, splits.dev, splits.test))
+    documents = project.data.documents is not None
+    work: dict[str, Mapping[Stage, Work]] = {}
+    for name in project.contenders.use:
+        one = BUILT_IN[name]
+        if one.needs_documents and not documents:
+            continue
+        if one.needs_preferences and project.data.preferences is None:
+            continue
+        if name == INTERNALISED and not set(TEACHERS) & set(project.contenders.use):
+            continue
+        if one.asks:
+            work[name] = _asking(name, project, dev, test, size)
+        elif one.trained:
+            work[name] = _training(name, project, (train, dev, test), size)
+        else:
+            fit = one.fit + (0.02 * (train + dev) if one.learns else 0.0)
+            work[name] = {
+                "fit": Work(seconds=fit),
+                "test": Work(seconds=one.test),
+                "latency": Work(seconds=1.0),
+            }
+    for endpoint in project.contenders.endpoints:
+        work[endpoint.name] = _asking("prompt", project, dev, test, size)
+    return Workload(contenders=work, parts=_parts(project, list(work), test, size))
+
+
+def _parts(project: Project, names: list[str], test: int, size: Lengths) -> dict[str, Work]:
+    """Of the contender with the longest prompt and of a trained one, the dearest finalists."""
+    parts: dict[str, Work] = {}
+    if "dependability" in project.decision.measure:
+        asked = ASKED * min(project.decision.dependability_inputs, test)
+        ways = [name for name in names if name not in BUILT_IN or BUILT_IN[name].asks]
+        longest = max((_prompt(name, size) for name in ways), default=0.0)
+        trained = any(BUILT_IN[name].trained for name in names if name in BUILT_IN)
+        prompts = [prompt for prompt, there in ((longest, ways), (size.bare, trained)) if there]
+        parts["dependability"] = Work(
+            read=asked * sum(prompts), written=asked * size.answered * len(prompts), opened=2
+        )
+    return parts
+
+
+def _prompt(name: str, size: Lengths) -> float:
+    """Tokens of a prompt of a contender that asks the model as it is."""
+    row = size.bare + size.answered
+    shown = {"few_shot": fmean(COUNTS[-3:]) * row, "rag": 1.4 * fmean(w * k for w, k in SIZES)}
+    return size.asked + shown.get(name, 0.0)
+
+
+def _asking(
+    name: str, project: Project, dev: int, test: int, size: Lengths
+) -> Mapping[Stage, Work]:
+    row = size.bare + size.answered
+    prompt = _prompt(name, size)
+    tried = size.asked + fmean(COUNTS) * row if name == "few_shot" else prompt
+    wordings = {"zero_shot": 1, "prompt": 9, "rag": 3 * len(SIZES)}
+    # few_shot compares about four settings on half of dev.
+    answers = 2.5 * dev if name == "few_shot" else most_answers(wordings[name], dev)
+    affordable = budget_tokens(project) / max(1.0, tried + size.answered)
+    asked = min(answers, affordable + dev)
+    return {
+        "fit": Work(read=tried * asked, written=size.answered * asked, opened=1),
+        "test": Work(read=prompt * test, written=size.answered * test),
+        "latency": _latency(prompt, size.answered, test) + _load(project, prompt, size, test),
+    }
+
+
+def _training(
+    name: str, project: Project, rows: tuple[int, int, int], size: Lengths
+) -> Mapping[Stage, Work]:
+    train, dev, test = rows
+    prompt = size.bare + (PASSAGES if name == "fine_tune_rag" else 0.0)
+    tokens = train * (prompt + size.answered)
+    taught = Work()
+    if name == INTERNALISED:
+        longest = max(_prompt(one, size) for one in TEACHERS if one in project.contenders.use)
+        rows_taught = min(train, BUDGET_SHARE * budget_tokens(project) / (longest + size.answered))
+        taught = Work(read=rows_taught * longest, written=rows_taught * size.answered)
+        tokens = rows_taught * (size.bare + longest + 2 * size.answered)
+    settings = project.training
+    epochs = settings.epochs
+    if epochs == AUTO:
+        batch = max(MIN_BATCH, tokens / STEPS_PER_EPOCH)
+        epochs = min(MAX_EPOCHS, max(EPOCHS, round(MIN_STEPS * batch / max(tokens, 1.0))))
+        affordable = budget_tokens(project) / max(1.0, settings.seeds * tokens)
+        epochs = max(1, min(epochs, math.floor(affordable)))
+
+    def answers(times: float, opened: int = 1) -> Work:
+        return Work(read=prompt * times, written=size.answered * times, opened=opened)
+
+    points, further = len(dev_points(epochs)), settings.seeds - 1
+    return {
+        "fit": taught + Work(trained=epochs * tokens) + answers(points * dev, points),
+        "seeds": Work(trained=further * epochs * tokens)
+        + answers(further * (dev + test), 2 * further),
+        "test": answers(test),
+        "latency": _latency(prompt, size.answered, test) + _load(project, prompt, size, test),
+    }
+
+
+def _latency(prompt: float, answered: float, test: int) -> Work:
+    requests = min(2 * MIN_REQUESTS, test) + min(WARM_UP, test)
+    return Work(read=requests * prompt, alone=requests * answered, opened=1)
+
+
+def _load(project: Project, prompt: float, size: Lengths, test: int) -> Work:
+    """The requests that come many at once, where hours have a price."""
+    if project.prices.hosting_hour is None:
+        return Work()
+    requests = min(AT_ONCE * ROUNDS, test)
+    return Work(read=requests * prompt, written=requests * size.answered, opened=1)
