@@ -171,24 +171,3 @@ def test_thoughts_are_no_part_of_an_answer() -> None:
     (asked,) = [one for one in screening().by_likelihood if one.id == "geography-1"]
     assert generated(engine, [asked], None, int) == ["Paris"]
     assert engine.requests[0].sampling.max_tokens > 50
-
-
-@pytest.mark.slow
-def test_the_starter_model_is_lobotomised_in_order(starter: LocalModel, tmp_path: Path) -> None:
-    engine = ScriptedEngine(lambda request: "Yes.")
-    suite = Suite(
-        by_likelihood=screening().by_likelihood[::3], by_generation=screening().by_generation[:8]
-    )
-    noisy = [
-        small_models.adapter(starter, tmp_path / f"noise{n}", alpha=alpha, rank=8, seed=7)
-        for n, alpha in enumerate((1e-9, 4.0, 40.0))
-    ]
-    results = [
-        measured(starter, adapter, engine, suite, tmp_path / f"run{n}")
-        for n, adapter in enumerate(noisy)
-    ]
-    assert not results[0].little_to_forget
-    assert (results[0].lost, results[0].won) == (0, 0)
-    assert results[-1].state == "broken"
-    changes = [one.change.value for one in results]
-    assert changes == sorted(changes, reverse=True)
