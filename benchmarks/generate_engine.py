@@ -64,6 +64,7 @@ class GenerateEngine:
     """
 
     name = "transformers"
+    thinking_tokens = 0
 
     def __init__(self, folder: Path, stack: Stack) -> None:
         self._folder, self._stack = str(folder), stack

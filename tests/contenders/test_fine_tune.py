@@ -153,6 +153,13 @@ def test_the_best_epoch_ships_and_the_earlier_one_on_ties(make: Make) -> None:
     assert fitted.fit.dev_answers == {1: (*"abababab", "?", "?")}
 
 
+def test_where_dev_is_answered_once_the_last_epoch_ships(make: Make) -> None:
+    engine = AdapterEngine(lambda rate, seed, epochs: {1: 0.5, 2: 0.8, 3: 0.8}[epochs])
+    tune = make(engine, epochs=3, learning_rate=1e-3, more={"dev_times": 1})
+    assert tune.fit(letters(12), race(letters(10, "dev"))).fit.settings["epochs"] == 3
+    assert points(engine) == [("0.001", 1, 3)]
+
+
 def test_the_adapter_that_was_chosen_answers(make: Make) -> None:
     engine = AdapterEngine(lambda rate, seed, epochs: 1.0 if epochs == 2 else 0.0)
     fitted = make(engine, epochs=3, learning_rate=1e-3).fit(letters(12), race(letters(10, "dev")))

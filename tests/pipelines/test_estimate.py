@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tunewise.data.prepare import Prepared, prepare
+from tunewise.evaluation.suite.items import screening, tokens_of
 from tunewise.models.tokenizers import FoundTokenizer
 from tunewise.pipelines.dry_run import dry_run
 from tunewise.pipelines.estimate import (
@@ -84,8 +85,10 @@ def test_what_is_measured_beside_quality_is_counted_where_it_is_asked_for(tmp_pa
     found = workload(made, Lengths(asked=60.0, answered=10.0, bare=40.0))
     # Each input five times, by the contender with the longest prompt and by the trained one.
     assert found.parts["dependability"].written == pytest.approx(5 * 2 * test * 10.0)
-    few_shot = sum(k * 50.0 for k in (4, 8, 16)) / 3 + 60.0
+    few_shot = sum(k * 50.0 for k in (2, 4, 8)) / 3 + 60.0
     assert found.parts["dependability"].read == pytest.approx(5 * test * (few_shot + 40.0))
+    # The base may be in the cache, but that is not known before.
+    assert found.parts["retention"].written == 2 * tokens_of(screening()).written
     none = prepared(tmp_path, 200, "decision.measure=[]")
     assert workload(none, Lengths(asked=60.0, answered=10.0, bare=40.0)).parts == {}
 
@@ -111,13 +114,39 @@ def test_a_dry_run_tells_time_and_tokens_of_every_part(tmp_path: Path) -> None:
     parts = {one["part"]: one for one in found.as_dict()["parts"]}
     assert set(parts) == {
         "constant", "zero_shot", "prompt", "few_shot", "classifier", "fine_tune",
-        "fine_tune, further seeds", "dependability",
+        "fine_tune, further seeds", "dependability", "retention",
     }  # fmt: skip
     assert parts["fine_tune"]["tokens"]["trained"] > 0
     assert parts["few_shot"]["tokens"]["read"] > parts["zero_shot"]["tokens"]["read"]
     seconds = sum(one["seconds"] for one in parts.values())
     assert found.as_dict()["seconds"]["most"] == pytest.approx(1.5 * seconds, rel=0.05)
     assert any(line.startswith("few_shot ") for line in found.lines())
+
+
+def test_a_dry_run_tells_money_where_there_are_prices(tmp_path: Path) -> None:
+    prepared(tmp_path)
+    rows = tmp_path / "rows.jsonl"
+    free = dry_run(load_project(rows))
+    assert {one["cost"] for one in free.as_dict()["parts"]} == {None}
+    assert not any("cost" in line for line in free.lines())
+    paid = dry_run(load_project(rows, ["prices.training_hour=36.0"]))
+    parts = paid.as_dict()["parts"]
+    assert [one["cost"] for one in parts] == [
+        pytest.approx(one["seconds"] / 100, abs=1e-3) for one in parts
+    ]
+    *_, total, _ = paid.lines()
+    assert re.fullmatch(r"cost +[\d.,]+ USD in all that has a price", total)
+
+
+def test_an_endpoint_is_paid_by_the_token(tmp_path: Path) -> None:
+    prepared(tmp_path)
+    endpoint = ["type=openai", "base_url=http://127.0.0.1:1/v1", "model=m", "prompt_tokens=2.0"]
+    settings = [f"contenders.large.{one}" for one in (*endpoint, "completion_tokens=8.0")]
+    found = dry_run(load_project(tmp_path / "rows.jsonl", settings)).as_dict()["parts"]
+    (large,) = [one for one in found if one["part"] == "large"]
+    tokens = large["tokens"]
+    wanted = (2.0 * tokens["read"] + 8.0 * tokens["written"]) / 1e6
+    assert large["cost"] == pytest.approx(wanted, abs=1e-3)
 
 
 def test_tokens_are_told_where_no_time_can_be(tmp_path: Path) -> None:
@@ -149,6 +178,16 @@ def test_a_limit_shortens_the_run(tmp_path: Path) -> None:
     )
 
 
+def test_a_first_opinion_asks_dev_once_and_tries_few_examples_shown(tmp_path: Path) -> None:
+    made, size = prepared(tmp_path), Lengths(asked=60.0, answered=10.0, bare=40.0)
+    whole, quick = (workload(made, size, quick=quick).contenders for quick in (False, True))
+    dev = len(made.splits.dev)
+    saved = whole["fine_tune"]["fit"].read - quick["fine_tune"]["fit"].read
+    assert saved == pytest.approx(2 * dev * 40.0)
+    assert whole["fine_tune"]["fit"].trained == quick["fine_tune"]["fit"].trained
+    assert whole["few_shot"]["fit"].written - quick["few_shot"]["fit"].written == dev * 10.0
+
+
 def test_further_seeds_are_in_the_upper_end_alone(tmp_path: Path) -> None:
     one = at_one_length(prepared(tmp_path, 200, "training.seeds=1"))
     assert one.contenders["fine_tune"]["seeds"] == 0
@@ -160,7 +199,7 @@ def test_the_bar_of_the_run_ends_where_all_stages_are_done(tmp_path: Path) -> No
     found = at_one_length(prepared(tmp_path))
     stages = [stage for stage in STAGES if stage != "seeds"]
     done = sum(found.share(name, stage) for name in found.contenders for stage in stages)
-    done += found.part("dependability")
+    done += found.part("dependability") + found.part("retention")
     assert found.total == done + found.share("fine_tune", "seeds")
 
 

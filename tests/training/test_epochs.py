@@ -11,3 +11,7 @@ def test_dev_is_answered_three_times_in_a_training_the_end_included(
     epochs: int, points: list[int]
 ) -> None:
     assert dev_points(epochs) == points
+
+
+def test_dev_may_be_answered_at_the_end_alone() -> None:
+    assert dev_points(7, times=1) == [7]

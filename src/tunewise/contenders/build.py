@@ -29,6 +29,7 @@ from tunewise.project.derived import budget_tokens
 from tunewise.project.settings import Project
 from tunewise.retrieval.embed import MODEL, Embedder, embedder_or_note
 from tunewise.runs.made_from import Item, text_hash
+from tunewise.training.epochs import DEV_POINTS
 from tunewise.types import Example, Preference
 
 _WAYS: Mapping[str, Way] = {
@@ -156,6 +157,7 @@ def contender_set(
                 documents=texts,
                 preferences=pairs,
                 base_seed=project.data.seed,
+                dev_times=1 if resources.quick else DEV_POINTS,
                 places=resources.places,
             )
     return ContenderSet(

@@ -29,7 +29,7 @@ from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
 from tunewise.project.settings import AUTO, TrainingSettings
 from tunewise.runs.events import show_steps
-from tunewise.training.epochs import dev_points
+from tunewise.training.epochs import DEV_POINTS, dev_points
 from tunewise.training.loop import Training
 from tunewise.training.recipe import Method, Recipe, default_batch, default_epochs, recipe_for
 from tunewise.training.rows import Row, check_rows, document_rows, example_rows, fault_of, pair_rows
@@ -66,6 +66,7 @@ class FineTune:
         preferences: to be learnt from afterwards, none of whose inputs is in dev or test.
         teacher: whose answers are learned, of the way `prompt`; None: there is none.
         base_seed: the first replica's; the others follow it.
+        dev_times: that dev is answered while the first seed trains.
     """
 
     name: str
@@ -82,6 +83,7 @@ class FineTune:
     preferences: Sequence[Preference] = ()
     teacher: FittedPrompt | None = None
     base_seed: int = 0
+    dev_times: int = DEV_POINTS
     places: Mapping[str, str] = field(default_factory=dict[str, str])
     """Example id -> `file:line`, to tell where rows stand."""
 
@@ -287,7 +289,7 @@ class FineTune:
             trained += recipe.epochs * _tokens(stage.rows)
         examples = next(stage.rows for stage in stages if stage.method in ("sft", "distill"))
         asked = dev_rows * _tokens(examples) / len(examples)
-        return seeds * trained + (len(dev_points(epochs)) + seeds - 1) * asked
+        return seeds * trained + (len(dev_points(epochs, self.dev_times)) + seeds - 1) * asked
 
     def _trained(
         self,
@@ -323,7 +325,7 @@ class FineTune:
                 race,
                 raced=only is None,
             )
-            for number in (dev_points(epochs) if only is None else [only])
+            for number in (dev_points(epochs, self.dev_times) if only is None else [only])
         ]
         training.close()
         return _Run(

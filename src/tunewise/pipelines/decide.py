@@ -39,6 +39,7 @@ from tunewise.pipelines.forgetting import Forgetting, measure_forgetting
 from tunewise.pipelines.measuring import measure_parts
 from tunewise.pipelines.quick import first_opinion, take_answers
 from tunewise.pipelines.reading import Read, read_for_decide
+from tunewise.pipelines.remaining import Remaining
 from tunewise.pipelines.repairing import repair
 from tunewise.progress import Progress
 from tunewise.project.derived import budget_tokens
@@ -93,7 +94,7 @@ def run_decide(
     suite = suite_of(project)
     for note in (*warnings_summary(prepared.report, project.root), *prepared.notes):
         progress.note(note)
-    estimate = None if resume else forecast(prepared)
+    estimate = None if resume else forecast(prepared, quick=quick)
     if estimate is not None:
         progress.note(estimate.sentence)
     if quick and (later := forecast(whole)):
@@ -167,8 +168,7 @@ def run_decide(
                 race=race,
                 run=run,
                 progress=progress,
-                shares=shares,
-                done=advance,
+                remaining=Remaining(shares, advance),
             )
             refuse_untrainable(job)
             fits = fit_all(job)
@@ -238,7 +238,7 @@ def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
         answers[name] = {
             seed: collect(fitted, name, seed, inputs, file, progress) for seed in fitted.seeds
         }
-        job.done(job.shares.share(name, "test"))
+        job.remaining.did(name, "test")
     entries: list[Entry] = []
     seconds = run.seconds()
     with ExitStack() as stack:
@@ -376,7 +376,8 @@ def _latencies(job: Job, fits: Fits) -> dict[str, ServedLatency]:
         seed = job.prepared.project.data.seed
         found = measure_latencies(asked, inputs, rng=np.random.default_rng(seed), advance=tell)
         advance(total - done)
-    job.done(sum(job.shares.share(name, "latency") for name in asked))
+    for name in asked:
+        job.remaining.did(name, "latency")
     return found
 
 

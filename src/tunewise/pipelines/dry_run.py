@@ -1,7 +1,7 @@
 """Says what `decide` would do, without running anything: test stays sealed."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from tunewise.models.tokenizers import find_tokenizer
@@ -13,7 +13,7 @@ from tunewise.project.derived import budget_tokens
 from tunewise.project.settings import Project
 from tunewise.runs.asked import asked_rows
 from tunewise.runs.data_changes import about_earlier_runs
-from tunewise.wording import count, rough_duration
+from tunewise.wording import cash, count, rough_duration
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +24,8 @@ class Part:
     work: Work
     seconds: float | None
     """None where no time can be told."""
+    cost: float | None = None
+    """None where the project has no price for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +39,8 @@ class DryRun:
     work: Workload
     """The tokens of each part."""
     notes: Sequence[str]
+    project: Project
+    """With its prices."""
 
     def as_dict(self) -> dict[str, Any]:
         """As one JSON document."""
@@ -47,10 +51,17 @@ class DryRun:
                 "part": part.name,
                 "seconds": None if part.seconds is None else round(part.seconds, 1),
                 "tokens": part.work.tokens,
+                "cost": None if part.cost is None else round(part.cost, 4),
             }
             for part in self.parts
         ]
-        return {**self.facts, "seconds": seconds, "parts": parts, "notes": list(self.notes)}
+        return {
+            **self.facts,
+            "seconds": seconds,
+            "currency": self.project.prices.currency,
+            "parts": parts,
+            "notes": list(self.notes),
+        }
 
     @property
     def parts(self) -> list["Part"]:
@@ -68,7 +79,7 @@ class DryRun:
         for name, work in self.work.parts.items():
             seconds = None if self.estimate is None else self.estimate.parts[name]
             found.append(Part(name=name, work=work, seconds=seconds))
-        return found
+        return [replace(part, cost=_cost(part, self.project)) for part in found]
 
     def lines(self) -> Iterator[str]:
         """As a person reads it."""
@@ -81,11 +92,21 @@ class DryRun:
         for note in self.notes:
             yield f"{'note':14} {note}"
         widest = max(len(part.name) for part in self.parts)
-        yield f"{'part':{widest}} {'time':>8} {'read':>10} {'written':>9} {'trained':>10}  tokens"
-        for part in self.parts:
+        parts = self.parts
+        priced = any(part.cost is not None for part in parts)
+        money = f" {'cost':>12}" if priced else ""
+        told = f"{'tokens read':>11} {'written':>9} {'trained':>10}"
+        yield f"{'part':{widest}} {'time':>8} {told}{money}"
+        for part in parts:
             seconds = "" if part.seconds is None else rough_duration(part.seconds)
             read, written, trained = map(count, part.work.tokens.values())
-            yield f"{part.name:{widest}} {seconds:>8} {read:>10} {written:>9} {trained:>10}"
+            money = "" if part.cost is None else cash(part.cost, self.project.prices.currency)
+            line = f"{part.name:{widest}} {seconds:>8} {read:>11} {written:>9} {trained:>10}"
+            yield f"{line} {money:>12}" if priced else line
+        if priced:
+            known = sum(part.cost for part in parts if part.cost is not None)
+            money = cash(known, self.project.prices.currency)
+            yield f"{'cost':14} {money} in all that has a price"
         yield f"{'time':14} {self.estimate.sentence if self.estimate else NOT_ESTIMATED}"
 
 
@@ -120,7 +141,22 @@ def dry_run(project: Project, *, quick: bool = False) -> DryRun:
     }
     return DryRun(
         facts=facts,
-        estimate=forecast(prepared),
-        work=workload(prepared, lengths(prepared, find_tokenizer(prepared.project.model))),
+        estimate=forecast(prepared, quick=quick),
+        work=workload(
+            prepared, lengths(prepared, find_tokenizer(prepared.project.model)), quick=quick
+        ),
         notes=(*prepared.notes, *(() if quick else about_earlier_runs(project, splits))),
+        project=project,
     )
+
+
+def _cost(part: Part, project: Project) -> float | None:
+    """An endpoint is paid by the token, what runs here by the hour of the machine that trains."""
+    for one in project.contenders.endpoints:
+        if part.name == one.name:
+            if one.prompt_tokens is None or one.completion_tokens is None:
+                return None
+            written = part.work.written + part.work.alone
+            return (part.work.read * one.prompt_tokens + written * one.completion_tokens) / 1e6
+    hour = project.prices.training_hour
+    return None if hour is None or part.seconds is None else part.seconds / 3600.0 * hour

@@ -86,9 +86,8 @@ class Forecast:
     @property
     def total(self) -> int:
         """What all stages weigh, with one contender's further seeds."""
-        seeds = [self.share(n, "seeds") for n, one in self.contenders.items() if one.get("seeds")]
         return (
-            max(seeds, default=0)
+            self.most_seeds
             + sum(map(self.part, self.parts))
             + sum(
                 self.share(name, stage)
@@ -97,6 +96,12 @@ class Forecast:
                 if stage != "seeds"
             )
         )
+
+    @property
+    def most_seeds(self) -> int:
+        """What the further seeds of one contender weigh at most."""
+        seeds = [self.share(n, "seeds") for n, one in self.contenders.items() if one.get("seeds")]
+        return max(seeds, default=0)
 
     def share(self, name: str, stage: Stage) -> int:
         """What a stage of a contender weighs among all, at least 1."""
@@ -144,7 +149,7 @@ def _rounded(number: float) -> int:
 
 
 def forecast(
-    prepared: Prepared, *, clock: Callable[[], float] = time.perf_counter
+    prepared: Prepared, *, quick: bool = False, clock: Callable[[], float] = time.perf_counter
 ) -> Forecast | None:
     """How long a run will take; None where that cannot be told before it begins.
 
@@ -157,7 +162,8 @@ def forecast(
     if elsewhere or weights is None or project.contenders.endpoints:
         return None
     rate = speed(weights, slow=project.model.engine == "transformers", clock=clock)
-    return counted(workload(prepared, lengths(prepared, find_tokenizer(project.model))), rate)
+    work = workload(prepared, lengths(prepared, find_tokenizer(project.model)), quick=quick)
+    return counted(work, rate)
 
 
 def weights_of(base: str) -> float | None:

@@ -3,7 +3,7 @@
 Contenders run cheapest first; what dev shows to be too far behind the best is asked no more.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
 
@@ -16,7 +16,7 @@ from tunewise.data.prepare import Prepared
 from tunewise.decision.plan import Measured, Plan, choose_plan, futile
 from tunewise.evaluation.measure import measure
 from tunewise.metrics.by_name import Metric
-from tunewise.pipelines.estimate import Forecast
+from tunewise.pipelines.remaining import Remaining
 from tunewise.progress import Progress
 from tunewise.project.contenders import effort
 from tunewise.runs.folder import RunFolder
@@ -38,10 +38,8 @@ class Job:
     """Who answered what on dev."""
     run: RunFolder
     progress: Progress
-    shares: Forecast
-    """What each stage weighs in the bar of the whole run."""
-    done: Callable[[int], None]
-    """Advances that bar."""
+    remaining: Remaining
+    """Tells the bar of the whole run how much is done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +74,9 @@ def fit_all(job: Job) -> Fits:
         fitting.drop(trained)
     challenger = fitting.plan().challenger if fitting.fitted else None
     hopeless = False
-    if challenger is not None:
+    if challenger is None:
+        job.remaining.did_seeds(None)
+    else:
         hopeless = fitting.hopeless(challenger, incumbent)
         fitting.further_seeds(challenger, incumbent, hopeless=hopeless)
         fitting.drop([name for name in trained if name != challenger])
@@ -111,6 +111,8 @@ class _Fitting:
 
     def __post_init__(self) -> None:
         self.skipped |= self.job.field.skipped
+        for name in self.skipped:
+            self.job.remaining.out(name)
 
     def fit(self, contender: Contender) -> None:
         """Fits one contender, unless it cannot be used."""
@@ -123,6 +125,7 @@ class _Fitting:
                 )
         except NotApplicable as reason:
             self.skipped[name] = reason.reason
+            job.remaining.out(name)
             job.progress.note(f"{name}: skipped, {reason.reason}")
         else:
             self._keep(name, found)
@@ -131,7 +134,8 @@ class _Fitting:
                 job.progress.note(f"{name}: {out_of_the_race(found.fit.stopped)}")
             elif candidate:
                 job.race.add(name, found.fit.dev_answers[min(found.seeds)])
-        job.done(job.shares.share(name, "fit"))
+            early = job.run.seconds()[name] if found.fit.stopped else None
+            job.remaining.did(name, "fit", seconds=early)
 
     def taught(self, contender: TrainedContender) -> TrainedContender:
         """One that learns what another says with its prompt, with the best that is still in."""
@@ -151,13 +155,18 @@ class _Fitting:
             if found and not race.to_the_end and race.surely_behind(runner):
                 stopped = race.stopped(runner)
                 self.job.progress.note(f"{name}: {out_of_the_race(stopped)}")
-                self.stopped[name] = replace(self.fitted.pop(name).fit, stopped=stopped)
+                self._out(name, replace(self.fitted[name].fit, stopped=stopped))
 
     def drop(self, names: Sequence[str] | Mapping[str, Contender]) -> None:
         """Asks those of the contenders no more that are surely too far behind."""
         for name in list(names):
             if name in self.fitted and self.fitted[name].fit.stopped:
-                self.stopped[name] = self.fitted.pop(name).fit
+                self._out(name, self.fitted[name].fit)
+
+    def _out(self, name: str, fit: Fit) -> None:
+        del self.fitted[name]
+        self.stopped[name] = fit
+        self.job.remaining.out(name)
 
     def plan(self) -> Plan:
         """From dev, of those who are still in."""
@@ -186,6 +195,7 @@ class _Fitting:
         splits, project = job.prepared.splits, job.prepared.project
         seeds = project.training.seeds
         if seeds == 1:
+            job.remaining.did_seeds(None)
             return
         others = [n for n in job.field.trained if n in self.fitted and n != challenger]
         if hopeless:
@@ -204,7 +214,7 @@ class _Fitting:
                 f"of {name} could not change the verdict."
                 for name in others
             ]
-        job.done(job.shares.share(challenger, "seeds"))
+        job.remaining.did_seeds(None if hopeless else challenger)
 
     def _keep(self, name: str, found: Fitted) -> None:
         self.fitted[name] = found

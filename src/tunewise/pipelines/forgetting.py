@@ -33,6 +33,12 @@ def measure_forgetting(job: Job, fits: Fits, opened: Opened, suite: Suite) -> Fo
         opened: the engine of the base.
         suite: what is asked.
     """
+    found = _measured(job, fits, opened, suite)
+    job.remaining.did_part(PART, measured=bool(found.results))
+    return found
+
+
+def _measured(job: Job, fits: Fits, opened: Opened, suite: Suite) -> Forgetting:
     project, challenger = job.prepared.project, fits.plan.challenger
     missing = ""
     if PART not in project.decision.measure:

@@ -30,6 +30,7 @@ def measure_parts(job: Job, fits: Fits, entries: Sequence[Entry], verdict: Verdi
     dependability, usage = (), Usage()
     if "dependability" in wanted:
         dependability, usage = _dependability(job, fits, entries, verdict)
+        job.remaining.did_part("dependability", measured=bool(dependability))
     everything = (*splits.train, *splits.dev, *splits.test, *splits.reserved)
     return Parts(
         segments=_segments(job, fits, entries, verdict),
@@ -136,7 +137,6 @@ def _dependability(
             measured.append(found.dependability)
             lines += [_line(name, one) for one in found.answers]
             usage = sum((one.answer.usage for one in found.answers), usage)
-    job.done(job.shares.part("dependability"))
     write_lines(job.run.file("dependability.jsonl"), lines)
     return tuple(measured), usage
 

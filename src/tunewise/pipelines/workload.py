@@ -18,6 +18,7 @@ from tunewise.errors import UserError
 from tunewise.evaluation.dependability import ASKED
 from tunewise.evaluation.latency import MIN_REQUESTS, WARM_UP
 from tunewise.evaluation.load import AT_ONCE, ROUNDS
+from tunewise.evaluation.suite.items import suite_of, tokens_of
 from tunewise.models.tokenizers import FoundTokenizer
 from tunewise.project.contenders import BUILT_IN, INTERNALISED
 from tunewise.project.derived import budget_tokens
@@ -37,6 +38,8 @@ CHARACTERS = 4.0
 """A token's, where there is no tokenizer to count with."""
 SAMPLE = 100
 """Rows whose tokens are counted."""
+SHOWN = fmean(COUNTS[1:4])
+"""Examples in a prompt of few_shot: its search begins in the middle and mostly ends near it."""
 PASSAGES = 330.0
 """Tokens of the passages in a prompt of `fine_tune_rag`."""
 
@@ -124,8 +127,14 @@ def _tokens(row: Example, found: FoundTokenizer) -> tuple[float, float]:
     return asked / CHARACTERS, len(row.target) / CHARACTERS
 
 
-def workload(prepared: Prepared, size: Lengths) -> Workload:
-    """The tokens of every contender that takes part, and of what is measured beside."""
+def workload(prepared: Prepared, size: Lengths, *, quick: bool = False) -> Workload:
+    """The tokens of every contender that takes part, and of what is measured beside.
+
+    Args:
+        prepared: the rows and the project.
+        size: of a row.
+        quick: for a first opinion, which tries one few-shot setting and asks dev once.
+    """
     project, splits = prepared.project, prepared.splits
     train, dev, test = (len(part) for part in (splits.train, splits.dev, splits.test))
     documents = project.data.documents is not None
@@ -139,9 +148,9 @@ def workload(prepared: Prepared, size: Lengths) -> Workload:
         if name == INTERNALISED and not set(TEACHERS) & set(project.contenders.use):
             continue
         if one.asks:
-            work[name] = _asking(name, project, dev, test, size)
+            work[name] = _asking(name, project, dev, test, size, quick=quick)
         elif one.trained:
-            work[name] = _training(name, project, (train, dev, test), size)
+            work[name] = _training(name, project, (train, dev, test), size, quick=quick)
         else:
             fit = one.fit + (0.02 * (train + dev) if one.learns else 0.0)
             work[name] = {
@@ -150,7 +159,7 @@ def workload(prepared: Prepared, size: Lengths) -> Workload:
                 "latency": Work(seconds=1.0),
             }
     for endpoint in project.contenders.endpoints:
-        work[endpoint.name] = _asking("prompt", project, dev, test, size)
+        work[endpoint.name] = _asking("prompt", project, dev, test, size, quick=quick)
     return Workload(contenders=work, parts=_parts(project, list(work), test, size))
 
 
@@ -166,36 +175,43 @@ def _parts(project: Project, names: list[str], test: int, size: Lengths) -> dict
         parts["dependability"] = Work(
             read=asked * sum(prompts), written=asked * size.answered * len(prompts), opened=2
         )
+    if "retention" in project.decision.measure and any(
+        BUILT_IN[name].trained for name in names if name in BUILT_IN
+    ):
+        general = tokens_of(suite_of(project))
+        # Of the base, too: what the cache holds of it shows only once the model is opened.
+        parts["retention"] = Work(read=2 * general.read, written=2 * general.written, opened=3)
     return parts
 
 
 def _prompt(name: str, size: Lengths) -> float:
     """Tokens of a prompt of a contender that asks the model as it is."""
     row = size.bare + size.answered
-    shown = {"few_shot": fmean(COUNTS[-3:]) * row, "rag": 1.4 * fmean(w * k for w, k in SIZES)}
+    shown = {"few_shot": SHOWN * row, "rag": 1.4 * fmean(w * k for w, k in SIZES)}
     return size.asked + shown.get(name, 0.0)
 
 
 def _asking(
-    name: str, project: Project, dev: int, test: int, size: Lengths
+    name: str, project: Project, dev: int, test: int, size: Lengths, *, quick: bool
 ) -> Mapping[Stage, Work]:
-    row = size.bare + size.answered
     prompt = _prompt(name, size)
-    tried = size.asked + fmean(COUNTS) * row if name == "few_shot" else prompt
     wordings = {"zero_shot": 1, "prompt": 9, "rag": 3 * len(SIZES)}
-    # few_shot compares about four settings on half of dev.
-    answers = 2.5 * dev if name == "few_shot" else most_answers(wordings[name], dev)
-    affordable = budget_tokens(project) / max(1.0, tried + size.answered)
+    if name == "few_shot":
+        # About four settings on half of dev; a first opinion tries one number in two ways.
+        answers = (1.5 if quick else 2.5) * dev
+    else:
+        answers = most_answers(wordings[name], dev)
+    affordable = budget_tokens(project) / max(1.0, prompt + size.answered)
     asked = min(answers, affordable + dev)
     return {
-        "fit": Work(read=tried * asked, written=size.answered * asked, opened=1),
+        "fit": Work(read=prompt * asked, written=size.answered * asked, opened=1),
         "test": Work(read=prompt * test, written=size.answered * test),
         "latency": _latency(prompt, size.answered, test) + _load(project, prompt, size, test),
     }
 
 
 def _training(
-    name: str, project: Project, rows: tuple[int, int, int], size: Lengths
+    name: str, project: Project, rows: tuple[int, int, int], size: Lengths, *, quick: bool
 ) -> Mapping[Stage, Work]:
     train, dev, test = rows
     prompt = size.bare + (PASSAGES if name == "fine_tune_rag" else 0.0)
@@ -217,7 +233,8 @@ def _training(
     def answers(times: float, opened: int = 1) -> Work:
         return Work(read=prompt * times, written=size.answered * times, opened=opened)
 
-    points, further = len(dev_points(epochs)), settings.seeds - 1
+    points = 1 if quick else len(dev_points(epochs))
+    further = settings.seeds - 1
     return {
         "fit": taught + Work(trained=epochs * tokens) + answers(points * dev, points),
         "seeds": Work(trained=further * epochs * tokens)

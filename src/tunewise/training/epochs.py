@@ -18,6 +18,11 @@ DEV_POINTS = 3
 """Times in a full training that dev is answered, evenly spaced, the end included."""
 
 
-def dev_points(epochs: int) -> list[int]:
-    """The epochs after which dev is answered, the last one included."""
-    return sorted({math.ceil(epochs * n / DEV_POINTS) for n in range(1, DEV_POINTS + 1)})
+def dev_points(epochs: int, times: int = DEV_POINTS) -> list[int]:
+    """The epochs after which dev is answered, the last one included.
+
+    Args:
+        epochs: of the training.
+        times: that dev is answered, where there are as many epochs.
+    """
+    return sorted({math.ceil(epochs * n / times) for n in range(1, times + 1)})
