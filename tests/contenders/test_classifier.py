@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from places import ROOT
 from scripted_rows import race
-from tunewise.contenders.classifier import Classifier, closed_columns
+from tunewise.contenders.classifier import Classifier, closed_columns, set_columns
 from tunewise.contenders.protocol import NotApplicable
 from tunewise.errors import UserError
 from tunewise.metrics.by_name import metric_named, quality
@@ -246,3 +246,17 @@ def test_inputs_in_a_script_that_the_model_cannot_read_are_placed_by_their_words
     asked = [example(90, "この商品は返品できますか", ""), example(91, "配送はいつ", "")]
     answers = fitted.answer([one.input for one in asked], seed=0)
     assert [answer.text for answer in answers] == ["返品", "配送"]
+
+
+def test_a_few_rows_of_sets_that_are_known_to_be_closed_are_learned_from() -> None:
+    few = [f"label {n}" for n in range(8)]
+    with pytest.raises(NotApplicable):
+        closed_columns(few)
+    assert closed_columns(few, known=True) == {"": few}
+    objects = [json.dumps({"product": one}) for one in few]
+    with pytest.raises(NotApplicable):
+        closed_columns(objects)
+    assert closed_columns(objects, known=True) == {"product": [json.dumps(one) for one in few]}
+    assert set(set_columns([f"{one}; common" for one in few], known=True)) == {*few, "common"}
+    with pytest.raises(NotApplicable, match="lists or objects"):
+        closed_columns(['{"a": [1]}'] * 9, known=True)

@@ -9,12 +9,14 @@ from tunewise.contenders.protocol import NotApplicable
 from tunewise.evaluation.learning_curve import (
     Fold,
     LearningCurve,
+    half_and_whole,
+    hold_against,
     measure_curve,
     rounds_by_folds,
     rounds_on_dev,
 )
 from tunewise.metrics.by_name import metric_named
-from tunewise.statistics.intervals import NotComputed
+from tunewise.statistics.intervals import Interval, NotComputed
 from tunewise.types import Example, Message
 
 ACCURACY = metric_named("accuracy", ["yes", "no"])
@@ -136,3 +138,65 @@ def test_an_answer_that_crashed_counts_as_wrong() -> None:
 
     found = curve(crashes, rounds_on_dev(rows(80), rows(40, 1000), {}, rounds=1, rng=rng()))
     assert {point.quality for point in found.points} == {0.0}
+
+
+def test_folds_that_lack_the_smallest_part_leave_it_out_of_the_curve() -> None:
+    # Of 79 rows, folds learn from 63 or 64: an eighth of these is 8 rows, of those fewer.
+    rounds = rounds_by_folds(rows(79), {}, rounds=1, rng=rng())
+    assert {len(fold.parts) for fold in folds_of(rounds)} == {3, 4}
+    assert [point.rows for point in curve(knows_half, rounds).points] == [16, 32, 63]
+
+
+def test_too_few_rows_to_learn_from_are_no_curve() -> None:
+    with pytest.raises(NotApplicable, match="fewer than 8 rows"):
+        curve(knows_half, rounds_on_dev(rows(5), rows(40, 1000), {}, rounds=1, rng=rng()))
+
+
+def said(judged: Sequence[Example], right: int) -> dict[str, str | None]:
+    """So many of the first rows right."""
+    return {row.id: row.target if n < right else "neither" for n, row in enumerate(judged)}
+
+
+def test_the_difference_to_one_that_learns_nothing_is_paired_on_the_rows_both_answered() -> None:
+    found = curve(knows_more, rounds_by_folds(rows(200), {}, rounds=2, rng=rng()))
+    both = rows(50)
+    differences = hold_against(found, said(both, 10), both, {}, ACCURACY)
+    assert list(differences) == [point.rows for point in found.points]
+    first, *_, last = differences.values()
+    known = knows_more(rows(160), both)
+    right = sum(answer == row.target for row, answer in zip(both, known, strict=True))
+    assert last.value == pytest.approx(right / 50 - 0.2)
+    assert isinstance(last, Interval)
+    assert last.low > 0
+    assert first.value < last.value
+
+
+def test_what_chance_does_to_a_training_is_in_the_interval_of_half_and_whole() -> None:
+    judged = rows(200)
+    half = said(judged, 120)
+    alike = half_and_whole(half, [said(judged, 140)] * 3, judged, {}, ACCURACY)
+    unlike = half_and_whole(half, [said(judged, n) for n in (120, 140, 160)], judged, {}, ACCURACY)
+    for less, mean, difference in (alike, unlike):
+        assert (less, mean) == (pytest.approx(0.6), pytest.approx(0.7))
+        assert isinstance(difference, Interval)
+    # Three seeds with a standard deviation of 10 points: t of 2 degrees is 2.92.
+    reach = (unlike[2].high - unlike[2].low) / 2
+    assert reach >= 2.92 * 0.1 * (4 / 3) ** 0.5
+    assert alike[2].low > 0 > unlike[2].low
+    with pytest.raises(ValueError, match="two of them"):
+        half_and_whole(half, [half], judged, {}, ACCURACY)
+
+
+@pytest.mark.slow
+def test_trainings_that_differ_by_chance_alone_are_rarely_called_rising() -> None:
+    chance, judged, rising, count = np.random.default_rng(3), rows(60), 0, 400
+    for _ in range(count):
+        shares = np.clip(0.7 + 0.03 * chance.standard_normal(4), 0, 1)
+        right = chance.uniform(size=(4, 60)) < shares[:, None]
+        given = [
+            {row.id: row.target if ok else "neither" for row, ok in zip(judged, some, strict=True)}
+            for some in right
+        ]
+        _, _, difference = half_and_whole(given[0], given[1:], judged, {}, ACCURACY)
+        rising += isinstance(difference, Interval) and difference.low > 0
+    assert rising / count <= 0.05 + 3 * (0.05 * 0.95 / count) ** 0.5

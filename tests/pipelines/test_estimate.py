@@ -89,8 +89,24 @@ def test_what_is_measured_beside_quality_is_counted_where_it_is_asked_for(tmp_pa
     assert found.parts["dependability"].read == pytest.approx(5 * test * (few_shot + 40.0))
     # The base may be in the cache, but that is not known before.
     assert found.parts["retention"].written == 2 * tokens_of(screening()).written
+    learned = len(made.splits.train) + len(made.splits.dev)
+    assert found.parts["learning_curve"].seconds > 0.01 * learned
+    assert found.parts["learning_curve"].tokens == {"read": 0, "written": 0, "trained": 0}
     none = prepared(tmp_path, 200, "decision.measure=[]")
     assert workload(none, Lengths(asked=60.0, answered=10.0, bare=40.0)).parts == {}
+
+
+def test_curves_that_cost_tokens_are_counted_where_they_are_asked_for(tmp_path: Path) -> None:
+    size = Lengths(asked=60.0, answered=10.0, bare=40.0)
+    once = ("training.epochs=1", "training.seeds=1")
+    made = prepared(tmp_path, 200, 'decision.curves=["few_shot", "fine_tune"]', *once)
+    train, dev = len(made.splits.train), len(made.splits.dev)
+    found = workload(made, size).parts["learning_curve"]
+    # dev three times after parts of train, and once after a training on half of it.
+    assert found.written == pytest.approx(3 * dev * 10.0 + dev * 10.0)
+    assert found.trained == pytest.approx(train // 2 * 50.0)
+    nobody = prepared(tmp_path, 200, 'contenders.use=["constant", "zero_shot"]')
+    assert "learning_curve" not in workload(nobody, size).parts
 
 
 def test_a_prompt_put_into_weights_costs_its_teachers_answers_and_both_sequences(
@@ -114,7 +130,7 @@ def test_a_dry_run_tells_time_and_tokens_of_every_part(tmp_path: Path) -> None:
     parts = {one["part"]: one for one in found.as_dict()["parts"]}
     assert set(parts) == {
         "constant", "zero_shot", "prompt", "few_shot", "classifier", "fine_tune",
-        "fine_tune, further seeds", "dependability", "retention",
+        "fine_tune, further seeds", "dependability", "learning_curve", "retention",
     }  # fmt: skip
     assert parts["fine_tune"]["tokens"]["trained"] > 0
     assert parts["few_shot"]["tokens"]["read"] > parts["zero_shot"]["tokens"]["read"]
@@ -200,6 +216,7 @@ def test_the_bar_of_the_run_ends_where_all_stages_are_done(tmp_path: Path) -> No
     stages = [stage for stage in STAGES if stage != "seeds"]
     done = sum(found.share(name, stage) for name in found.contenders for stage in stages)
     done += found.part("dependability") + found.part("retention")
+    done += found.part("learning_curve")
     assert found.total == done + found.share("fine_tune", "seeds")
 
 

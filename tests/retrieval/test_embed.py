@@ -1,13 +1,21 @@
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tunewise.errors import UserError
-from tunewise.retrieval.embed import PACKAGE, SentenceEmbedder, load_embedder, load_reranker
+from tunewise.retrieval.embed import (
+    PACKAGE,
+    RememberingEmbedder,
+    SentenceEmbedder,
+    load_embedder,
+    load_reranker,
+)
 
 needs_model = pytest.mark.skipif(
     importlib.util.find_spec("sentence_transformers") is None
@@ -87,3 +95,23 @@ def test_a_cross_encoder_from_a_folder_scores_every_text(tmp_path: Path) -> None
     assert scores[0] == pytest.approx(scores[2], abs=1e-6)
     assert scores[0] != scores[1]
     assert reranker.score("x", []) == []
+
+
+def test_a_remembering_embedder_reads_each_text_once() -> None:
+    class Lengths:
+        name = "lengths"
+
+        def __init__(self) -> None:
+            self.read: list[str] = []
+
+        def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            self.read += texts
+            return np.array([[len(text)] for text in texts], dtype=np.float32).reshape(-1, 1)
+
+    inner = Lengths()
+    found = RememberingEmbedder(inner)
+    assert found.encode(["a", "bbb", "a"]).tolist() == [[1], [3], [1]]
+    assert found.encode(["bbb", "cc"]).tolist() == [[3], [2]]
+    assert found.encode([]).shape == (0, 1)
+    assert inner.read == ["a", "bbb", "cc"]
+    assert found.name == "lengths"

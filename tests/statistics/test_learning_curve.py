@@ -11,6 +11,7 @@ from tunewise.statistics.learning_curve import (
     Point,
     fit_curve,
     last_doubling,
+    later_difference,
 )
 
 SIZES = (50, 100, 200, 400)
@@ -108,3 +109,13 @@ def test_the_band_covers_curves_drawn_from_its_own_priors() -> None:
 def test_the_last_doubling_is_flat_rising_or_open(low: float, high: float, says: str) -> None:
     seen = Interval(value=(low + high) / 2, low=low, high=high, p=None, method="paired")
     assert last_doubling(seen, minimum_gain=0.05) == says
+
+
+def test_a_difference_grows_as_the_curve_does_and_is_known_no_better_than_both() -> None:
+    curve = fit_curve(points(BENDING_DOWN), rng=rng())
+    now = Interval(value=0.2, low=0.12, high=0.28, p=None, method="paired")
+    found = later_difference(now, curve, 800, rng=rng())
+    growth = curve.growth(800)
+    assert found.value == pytest.approx(0.2 + float(np.median(growth)), abs=0.005)
+    low, high = np.quantile(growth, (0.05, 0.95))
+    assert found.high - found.low == pytest.approx(np.hypot(0.16, high - low), rel=0.1)

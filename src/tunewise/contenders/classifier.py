@@ -105,6 +105,8 @@ class Classifier:
     """The labels of the task, when the project declares them."""
     sets: bool = False
     """Whether answers are sets of labels: one yes-or-no model a label."""
+    closed: bool = False
+    """Whether answers are known to be from closed sets: a part of the rows may not show it."""
     strengths: Sequence[float] = STRENGTHS
     """Values of C that are tried; at least one."""
     load: Callable[[], Embedder] = field(default=load_embedder)
@@ -120,9 +122,9 @@ class Classifier:
         began, dev = self.clock(), race.dev
         targets = [target_proper(example.target) for example in train]
         columns = (
-            set_columns(targets, self.labels)
+            set_columns(targets, self.labels, known=self.closed)
             if self.sets
-            else (closed_columns(targets, self.labels))
+            else closed_columns(targets, self.labels, known=self.closed)
         )
         form = form_of(targets) if self.sets else None
         try:
@@ -169,12 +171,15 @@ class Classifier:
         )
 
 
-def closed_columns(targets: Sequence[str], labels: Sequence[str] | None = None) -> Columns:
+def closed_columns(
+    targets: Sequence[str], labels: Sequence[str] | None = None, *, known: bool = False
+) -> Columns:
     """The training targets as columns of values from closed sets.
 
     Args:
         targets: labels, or JSON objects with scalar values.
         labels: the labels of the task when they are declared.
+        known: whether the sets are known to be closed, however few targets there are.
 
     Returns:
         One column named "" for labels, each in one spelling; for objects a column of JSON texts
@@ -191,7 +196,7 @@ def closed_columns(targets: Sequence[str], labels: Sequence[str] | None = None) 
         # Labels are one whatever their case; other answers only where they look the same.
         right = spelled_alike(targets, labels or (), label_form if labels else comparable)
         alike = [right[target] for target in targets]
-        if not labels and not _is_closed(alike):
+        if not labels and not known and not _is_closed(alike):
             raise NotApplicable("answers are not from a closed set")
         return {WHOLE: alike}
     columns: dict[str, list[str]] = {}
@@ -206,25 +211,29 @@ def closed_columns(targets: Sequence[str], labels: Sequence[str] | None = None) 
         ]
         right = spelled_alike(written, form=comparable)
         columns[name] = [right[value] for value in written]
-        if not _is_closed(columns[name]):
+        if not known and not _is_closed(columns[name]):
             raise NotApplicable(f"values of the field {name!r} are not from a closed set")
     if not columns:
         raise NotApplicable("the answers are empty objects")
     return columns
 
 
-def set_columns(targets: Sequence[str], labels: Sequence[str] | None = None) -> Columns:
+def set_columns(
+    targets: Sequence[str], labels: Sequence[str] | None = None, *, known: bool = False
+) -> Columns:
     """The training targets as one column a label: `YES` where the set holds it.
+
+    Args: see `closed_columns`.
 
     Raises:
         NotApplicable: there are no targets, or their labels hardly repeat.
     """
-    known = tuple(labels or ())
-    sets = [set_elements(target, known) for target in targets]
-    right = spelled_alike([one for elements in sets for one in elements], known)
+    declared = tuple(labels or ())
+    sets = [set_elements(target, declared) for target in targets]
+    right = spelled_alike([one for elements in sets for one in elements], declared)
     held = [{right[one] for one in elements} for elements in sets]
     counts = Counter(label for one in held for label in one)
-    if not counts or (not known and not _is_closed(list(counts.elements()))):
+    if not counts or not (known or labels or _is_closed(list(counts.elements()))):
         raise NotApplicable("answers are not sets from a few labels")
     return {label: [YES if label in one else NO for one in held] for label in sorted(counts)}
 

@@ -6,7 +6,7 @@ are looked up for each input (Liu et al. 2022, arXiv:2101.06804).
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,7 +19,7 @@ from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
 from tunewise.retrieval.embed import MODEL, Embedder, unread_script
 from tunewise.retrieval.index import ExampleIndex
-from tunewise.types import Example, Input
+from tunewise.types import Example, Input, JsonValue
 
 COUNTS = (1, 2, 4, 8, 16)
 """Examples tried, as far as the context allows."""
@@ -31,6 +31,8 @@ CONTEXT_SHARE = 0.75
 """Part of the context that examples may fill."""
 
 Selection = Literal["fixed", "nearest"]
+IN_WORDS: Mapping[Selection, str] = {"fixed": "fixed, diverse", "nearest": "nearest"}
+"""As a fit's settings say it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +41,12 @@ class Shots:
 
     k: int
     selection: Selection
+
+    @classmethod
+    def chosen(cls, settings: Mapping[str, JsonValue]) -> "Shots":
+        """Those that a fit chose, from its settings."""
+        fixed = settings["selection"] == IN_WORDS["fixed"]
+        return cls(k=int(str(settings["k"])), selection="fixed" if fixed else "nearest")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,16 +74,28 @@ class FewShot:
             NotApplicable: not even one example fits the context.
         """
         began = time.perf_counter()
-        embedder = self.embedder
-        if script := unread_script(embedder, [example.input.text for example in train]):
-            embedder = None
+        if script := unread_script(self.embedder, [example.input.text for example in train]):
             self.progress.note(
                 f"Nearest examples are found by words: most inputs are in {script} script, which "
                 f"{MODEL} cannot read."
             )
-        index = ExampleIndex(train, embedder)
+        candidates = self._candidates(train, answer_limit(self.engine, train))
+        return search_and_fit(
+            self,
+            candidates,
+            self.strategies(train),
+            race,
+            what="settings",
+            settings=lambda best: best.settings,
+            began=began,
+            walk=lambda search: from_the_middle(search, candidates),
+            most=most_asked(len(race.order)),
+        )
+
+    def strategies(self, train: Sequence[Example]) -> Callable[[Shots], PromptStrategy]:
+        """Ways to ask with examples of train, by which of them are shown."""
+        index = ExampleIndex(train, self._embedder(train))
         limit = answer_limit(self.engine, train)
-        candidates = self._candidates(train, limit, by=embedder.name if embedder else "BM25")
 
         def strategy(shots: Shots) -> PromptStrategy:
             def found(inputs: Sequence[Input], k: int) -> list[list[Example]]:
@@ -95,17 +115,12 @@ class FewShot:
 
             return PromptStrategy(prompts=prompts, of_train=of_train, max_tokens=limit)
 
-        return search_and_fit(
-            self,
-            candidates,
-            strategy,
-            race,
-            what="settings",
-            settings=lambda best: best.settings,
-            began=began,
-            walk=lambda search: from_the_middle(search, candidates),
-            most=most_asked(len(race.order)),
-        )
+        return strategy
+
+    def _embedder(self, train: Sequence[Example]) -> Embedder | None:
+        """None: examples are found by words."""
+        unread = unread_script(self.embedder, [example.input.text for example in train])
+        return None if unread else self.embedder
 
     def _shown(
         self, inputs: Sequence[Input], examples: Sequence[Sequence[Example]]
@@ -115,9 +130,9 @@ class FewShot:
             for item, some in zip(inputs, examples, strict=True)
         ]
 
-    def _candidates(
-        self, train: Sequence[Example], limit: int, *, by: str
-    ) -> list[Candidate[Shots]]:
+    def _candidates(self, train: Sequence[Example], limit: int) -> list[Candidate[Shots]]:
+        embedder = self._embedder(train)
+        by = embedder.name if embedder else "BM25"
         typical = sorted(self.engine.count_tokens(example_turns(example)) for example in train)
         long = typical[int(0.9 * (len(typical) - 1))]
         room = CONTEXT_SHARE * self.engine.context_tokens - limit
@@ -125,7 +140,7 @@ class FewShot:
         found = [
             Candidate(
                 value=Shots(k=k, selection=way),
-                settings={"k": k, "selection": "fixed, diverse" if way == "fixed" else "nearest"}
+                settings={"k": k, "selection": IN_WORDS[way]}
                 | ({"by": by} if way == "nearest" else {}),
             )
             for k in self.counts

@@ -5,8 +5,9 @@ learning costs next to nothing, on folds of train and dev; test has no part in i
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, variance
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from tunewise.contenders.race import by_unit
 from tunewise.metrics.by_name import over_rows
 from tunewise.metrics.metric import Metric
 from tunewise.statistics import paired
+from tunewise.statistics.distributions import student_quantile
 from tunewise.statistics.intervals import Interval, NotComputed
 from tunewise.statistics.learning_curve import Curve, Point, Says, fit_curve, last_doubling
 from tunewise.types import Example
@@ -24,6 +26,8 @@ PARTS = (0.125, 0.25, 0.5, 1.0)
 MIN_PART = 8
 """Rows of a part at least; smaller parts are left out."""
 FOLDS = 5
+CONFIDENCE = 0.9
+"""Of every interval of a curve."""
 ONE_ERROR = 0.6827
 """Confidence of an interval that reaches one standard error to each side."""
 
@@ -45,6 +49,8 @@ class Fold:
 
 Round = Sequence[Fold]
 """Folds whose judged rows make up all that are judged."""
+Said = Mapping[str, str | None]
+"""Example id -> the answer to it; None where it crashed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +67,8 @@ class LearningCurve:
     """Of that doubling; None: too few rows judged."""
     curve: Curve | None
     """None: too few rows judged, or too few parts."""
+    answers: Mapping[int, Sequence[Said]]
+    """Rows of a part -> round by round, what was answered after it."""
 
 
 def rounds_on_dev(
@@ -151,16 +159,17 @@ def measure_curve(
     given = [units.get(row.id) for row in order]
     rows = paired.rows_of(len(order), binary=metric.binary, groups=given)
     found: list[list[paired.Sample]] = []  # of each part, by round; the largest first
-    learned: list[int] = []
-    for place in reversed(range(len(sizes))):
+    answers: dict[int, list[Said]] = {}
+    for size, place in sizes.items():
         try:
-            some = [_sample(learn, one, place, order, metric, rows, advance) for one in rounds]
+            said = [_said(learn, one, place, advance) for one in rounds]
         except NotApplicable:
-            if place == len(sizes) - 1:
+            if not found:
                 raise
             break  # nor from fewer rows
-        found.append(some)
-        learned.append(sizes[place])
+        answers[size] = said
+        found.append([_sample(one, order, metric, rows) for one in said])
+    learned = list(answers)
     whole, *smaller = [paired.mean_sample(some) for some in found]
     errors = [
         _error(one, found[0], paired.difference(mean, whole, rows, confidence=ONE_ERROR))
@@ -173,7 +182,7 @@ def measure_curve(
     ]
     doubled: Interval | NotComputed = NotComputed(value=0.0, reason="one part alone")
     if smaller:
-        doubled = paired.difference(whole, smaller[0], rows, confidence=0.9)
+        doubled = paired.difference(whole, smaller[0], rows, confidence=CONFIDENCE)
     at_all = Point(
         rows=learned[0],
         quality=whole.value,
@@ -189,24 +198,114 @@ def measure_curve(
         if isinstance(doubled, Interval)
         else None,
         curve=fit_curve(known, rng=rng) if enough else None,
+        answers=answers,
     )
 
 
-def _sample(
-    learn: Learn,
-    folds: Round,
-    place: int,
-    order: Sequence[Example],
+def hold_against(
+    found: LearningCurve,
+    other: Said,
+    judged: Sequence[Example],
+    units: Mapping[str, str],
     metric: Metric,
-    rows: paired.Rows,
-    advance: Callable[[int], None],
-) -> paired.Sample:
-    """Scores of all judged rows, each by what was learned without it."""
+) -> dict[int, Interval | NotComputed]:
+    """The paired difference to one that takes nothing from more rows, 90%.
+
+    Args:
+        found: of the one that learns.
+        other: what the other one answered.
+        judged: rows that both answered.
+        units: example id -> its independent unit.
+        metric: what they are judged by.
+
+    Returns:
+        Rows learned from -> the difference then; the smallest part first.
+    """
+    given = [units.get(row.id) for row in judged]
+    rows = paired.rows_of(len(judged), binary=metric.binary, groups=given)
+    flat = _sample(other, judged, metric, rows)
+    return {
+        size: paired.difference(
+            paired.mean_sample([_sample(one, judged, metric, rows) for one in said]),
+            flat,
+            rows,
+            confidence=CONFIDENCE,
+        )
+        for size, said in sorted(found.answers.items())
+    }
+
+
+class Halved(NamedTuple):
+    """Trainings on half of the rows and on all of them."""
+
+    half: float
+    """Quality from half."""
+    whole: float
+    """Mean quality from all."""
+    difference: Interval | NotComputed
+    """The whole less the half, 90%."""
+
+
+def half_and_whole(
+    half: Said,
+    whole: Sequence[Said],
+    judged: Sequence[Example],
+    units: Mapping[str, str],
+    metric: Metric,
+) -> Halved:
+    """What a training on all rows adds to one on half of them, where chance has a say in both.
+
+    To the interval of the rows that judged comes what two trainings differ by that differ only in
+    their seed: Student's t with the standard deviation among those of all rows, taken to be the
+    same for half of them.
+
+    Args:
+        half: answers of one training on half of the rows.
+        whole: of trainings on all rows, at least two.
+        judged: rows that all answered.
+        units: example id -> its independent unit.
+        metric: what they are judged by.
+
+    Raises:
+        ValueError: one training on all rows alone.
+    """
+    if len(whole) < 2:
+        raise ValueError("what chance does to a training shows in two of them at least")
+    given = [units.get(row.id) for row in judged]
+    rows = paired.rows_of(len(judged), binary=metric.binary, groups=given)
+    seeds = [_sample(said, judged, metric, rows) for said in whole]
+    mean, less = paired.mean_sample(seeds), _sample(half, judged, metric, rows)
+    judges = paired.difference(mean, less, rows, confidence=CONFIDENCE)
+    if isinstance(judges, NotComputed):
+        return Halved(less.value, mean.value, judges)
+    apart = variance(one.value for one in seeds) * (1.0 + 1.0 / len(seeds))
+    chance = student_quantile((1.0 + CONFIDENCE) / 2.0, len(seeds) - 1.0) * np.sqrt(apart)
+    middle = (judges.low + judges.high) / 2.0
+    reach = float(np.hypot((judges.high - judges.low) / 2.0, chance))
+    interval = replace(
+        judges,
+        low=max(-1.0, middle - reach),
+        high=min(1.0, middle + reach),
+        method=f"{judges.method.split(',')[0]}, widened by the differences among seeds",
+        p=None,
+    )
+    return Halved(less.value, mean.value, interval)
+
+
+def _said(learn: Learn, folds: Round, place: int, advance: Callable[[int], None]) -> Said:
+    """Answers to all judged rows, each by what was learned without it."""
     said: dict[str, str | None] = {}
     for fold in folds:
         answers = learn(fold.parts[place], fold.judged)
         said |= {row.id: answer for row, answer in zip(fold.judged, answers, strict=True)}
         advance(1)
+    return said
+
+
+def _sample(
+    said: Said, order: Sequence[Example], metric: Metric, rows: paired.Rows
+) -> paired.Sample:
+    """Scores of some rows, a crash counted as wrong."""
     given, targets = [said[row.id] for row in order], [row.target for row in order]
     scores = np.array(
         [
@@ -235,11 +334,19 @@ def _error(
     return float(np.sqrt(judged / 2.0 + drawn))
 
 
-def _sizes(rounds: Sequence[Round]) -> list[int]:
-    """Mean rows of each part."""
+def _sizes(rounds: Sequence[Round]) -> dict[int, int]:
+    """Mean rows of a part -> its place in every fold, counted from the end; the largest first.
+
+    Raises:
+        NotApplicable: there is no part.
+    """
     folds = [fold for one in rounds for fold in one]
-    count = len(folds[0].parts)
-    return [round(fmean(len(fold.parts[n]) for fold in folds)) for n in range(count)]
+    # Folds are not all of one size, so that the smallest part may be missing in some of them.
+    places = range(-1, -1 - min(len(fold.parts) for fold in folds), -1)
+    sizes = [round(fmean(len(fold.parts[place]) for fold in folds)) for place in places]
+    if not sizes:
+        raise NotApplicable(f"there are fewer than {MIN_PART} rows to learn from")
+    return {size: -1 - sizes.index(size) for size in sizes}
 
 
 def _nested(

@@ -14,6 +14,8 @@ from tunewise.evaluation.dependability import (
 from tunewise.evaluation.internalised import OnTest, measure_internalised
 from tunewise.evaluation.segments import measure_label_noise, measure_segments, parted
 from tunewise.metrics.readings import Reading, reading_of
+from tunewise.pipelines.curves import PART as CURVES
+from tunewise.pipelines.curves import Drawn, draw_curves
 from tunewise.pipelines.fitting import Fits, Job
 from tunewise.project.contenders import INTERNALISED
 from tunewise.report.verdict_json import Entry, Parts
@@ -31,6 +33,7 @@ def measure_parts(job: Job, fits: Fits, entries: Sequence[Entry], verdict: Verdi
     if "dependability" in wanted:
         dependability, usage = _dependability(job, fits, entries, verdict)
         job.remaining.did_part("dependability", measured=bool(dependability))
+    curves, tokens = draw_curves(job, fits) if CURVES in wanted else Drawn(None, {})
     everything = (*splits.train, *splits.dev, *splits.test, *splits.reserved)
     return Parts(
         segments=_segments(job, fits, entries, verdict),
@@ -38,6 +41,8 @@ def measure_parts(job: Job, fits: Fits, entries: Sequence[Entry], verdict: Verdi
         internalised=_internalised(job, entries),
         dependability=dependability,
         usage=usage,
+        learning_curve=curves,
+        curve_tokens=tokens,
     )
 
 

@@ -17,6 +17,7 @@ from tunewise.data.prepare import Prepared
 from tunewise.errors import UserError
 from tunewise.evaluation.dependability import ASKED
 from tunewise.evaluation.latency import MIN_REQUESTS, WARM_UP
+from tunewise.evaluation.learning_curve import PARTS
 from tunewise.evaluation.load import AT_ONCE, ROUNDS
 from tunewise.evaluation.suite.items import suite_of, tokens_of
 from tunewise.models.tokenizers import FoundTokenizer
@@ -42,6 +43,9 @@ SHOWN = fmean(COUNTS[1:4])
 """Examples in a prompt of few_shot: its search begins in the middle and mostly ends near it."""
 PASSAGES = 330.0
 """Tokens of the passages in a prompt of `fine_tune_rag`."""
+
+CURVE_SECONDS, CURVE_ROW = 4.0, 0.02
+"""What a classifier's learning curve takes, and more for each row of train and dev."""
 
 Stage = Literal["fit", "seeds", "test", "latency"]
 """Of a contender's part of a run; `seeds` are skipped where they cannot change the verdict."""
@@ -160,7 +164,12 @@ def workload(prepared: Prepared, size: Lengths, *, quick: bool = False) -> Workl
             }
     for endpoint in project.contenders.endpoints:
         work[endpoint.name] = _asking("prompt", project, dev, test, size, quick=quick)
-    return Workload(contenders=work, parts=_parts(project, list(work), test, size))
+    parts = _parts(project, list(work), test, size)
+    drawn = [name for name in project.decision.curves if name in work]
+    if drawn and "learning_curve" in project.decision.measure:
+        curves = (_curve(name, project, (train, dev, test), size) for name in drawn)
+        parts["learning_curve"] = sum(curves, Work())
+    return Workload(contenders=work, parts=parts)
 
 
 def _parts(project: Project, names: list[str], test: int, size: Lengths) -> dict[str, Work]:
@@ -182,6 +191,18 @@ def _parts(project: Project, names: list[str], test: int, size: Lengths) -> dict
         # Of the base, too: what the cache holds of it shows only once the model is opened.
         parts["retention"] = Work(read=2 * general.read, written=2 * general.written, opened=3)
     return parts
+
+
+def _curve(name: str, project: Project, rows: tuple[int, int, int], size: Lengths) -> Work:
+    """Learning from parts of the rows; from all of them was learned already."""
+    train, dev, test = rows
+    if name == "classifier":
+        return Work(seconds=CURVE_SECONDS + CURVE_ROW * (train + dev))
+    if name == "few_shot":
+        asked = (len(PARTS) - 1) * dev
+        prompt = _prompt(name, size)
+        return Work(read=prompt * asked, written=size.answered * asked, opened=1)
+    return _training(name, project, (train // 2, dev, test), size, quick=False)["fit"]
 
 
 def _prompt(name: str, size: Lengths) -> float:

@@ -54,8 +54,10 @@ DEFAULT_METRICS: Mapping[Kind, str] = {
     "generation": "rouge_l",
     "qa": "token_f1",
 }
-Measure = Literal["dependability", "retention"]
+Measure = Literal["dependability", "learning_curve", "retention"]
 """What `decide` can measure beside quality, tokens and latency."""
+Curved = Literal["classifier", "few_shot", "fine_tune"]
+"""Whose learning curve can be drawn."""
 USUAL_MEASURES: tuple[Measure, ...] = get_args(Measure)
 STARTER_MODEL = "smollm2-135m-instruct"
 OPENAI_URL = "https://api.openai.com/v1"
@@ -343,8 +345,12 @@ class DecisionSettings(_Section):
     measure: Annotated[tuple[Measure, ...], Distinct()] = USUAL_MEASURES
     """What is measured beside quality, tokens and latency. dependability: how often the answers
     of the two final contenders stay when inputs are typed with slips, in other case and spacing, or
-    answers are sampled. retention: what general ability the best training cost. A first opinion
-    measures none of it."""
+    answers are sampled. learning_curve: what more rows to learn from would bring those of `curves`.
+    retention: what general ability the best training cost. A first opinion measures none of it."""
+    curves: Annotated[tuple[Curved, ...], Distinct()] = ("classifier",)
+    """Whose learning curve is drawn, as far as they take part. classifier takes seconds; few_shot
+    answers dev three times more; fine_tune is trained once more, on half of train, and is said to
+    be flat or rising, if that can be said."""
     dependability_inputs: Annotated[int, within(10, _MOST)] = 60
     """Test inputs that dependability asks again, each five times; fewer where test has fewer."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tunewise.project.contenders import BUILT_IN, CONSTANT
 from tunewise.report.costs import volume_that_pays
 from tunewise.report.forgetting import less_forgetting
+from tunewise.report.learning_curve import tuned_curve
 from tunewise.report.more_rows import label_more
 from tunewise.runs.schema import ContenderResult, Run
 from tunewise.types import Comparison, Finding
@@ -243,7 +244,7 @@ def _better_training(run: Run, challenger: ContenderResult) -> str:
     learned = f"{count(run.splits.train)} rows" if run.splits else "the training rows"
     return (
         f"A better training: {challenger.name} learned from {learned}. More or cleaner rows may "
-        "lift it" + ("." if run.learning_curve else "; by how much was not measured in this run.")
+        f"lift it{tuned_curve(run)}"
     )
 
 

@@ -25,6 +25,7 @@ from tunewise.report.disagreements import Reply, disagreements
 from tunewise.report.figures import forest, key_figures, latency, role_of, scatter
 from tunewise.report.flips import forgotten
 from tunewise.report.internalised import internalised_sentence
+from tunewise.report.learning_curve import curves_missing, curves_shown, learner
 from tunewise.report.more_rows import prospects
 from tunewise.report.pages import Clip, clip, page_template, with_code
 from tunewise.report.questions import when_to_fine_tune
@@ -132,6 +133,9 @@ def render_html(run: Run) -> str:
         left_out=left_out(run),
         said=summary(run),
         prospects=prospects(run),
+        learner=learner(run),
+        curves=curves_shown(run),
+        curves_missing=curves_missing(run),
         figures=key_figures(run),
         forest=forest(run),
         scatter=scatter(run),

@@ -7,6 +7,7 @@ Turns what the run counted and simulated into sentences.
 from dataclasses import dataclass
 
 from tunewise.decision.assurance import LIKELY, ROWS
+from tunewise.report.learning_curve import gain_with, learner
 from tunewise.runs.schema import Run, SplitSizes
 from tunewise.wording import about, count, whole_percent
 
@@ -24,6 +25,9 @@ class Prospect:
     """The chance that the question is settled then."""
     fine_tune: str
     """The chance that the verdict is to fine-tune."""
+    learned: str = ""
+    """What `learner` would gain from the rows to learn from that come along with them, in points;
+    empty where it has no curve."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,9 +54,20 @@ def prospects(run: Run) -> list[Prospect]:
             rows=count(one.rows) + (", labelled already" if 0 < one.rows == unused else ""),
             settled=whole_percent(one.settled),
             fine_tune=whole_percent(one.fine_tune),
+            learned=_learned(run, one.rows),
         )
         for one in run.assurance
     ]
+
+
+def _learned(run: Run, test_rows: int) -> str:
+    """What further rows bring whoever learns from those that the split gives to train."""
+    curve, sizes = learner(run), run.splits
+    if curve is None or sizes is None or not sizes.train:
+        return ""
+    reserved = sizes.unused.get(LIMIT_TEST, 0)
+    to_label = max(0, test_rows - reserved)  # reserved rows are test rows alone
+    return gain_with(curve, to_label / (sizes.test + reserved))
 
 
 def rows_needed(run: Run) -> RowsNeeded | None:

@@ -119,12 +119,19 @@ def what_was_measured(run: Run) -> list[tuple[str, str]]:
             retention_measured(run) or missing,
         ),
         ("Dependability", _dependability(run) or missing),
-        (
-            "Learning curve",
-            brief(run.learning_curve, longest=400) if run.learning_curve else missing,
-        ),
+        ("Learning curve", _learning_curve(run) or missing),
         *(("Note", note) for note in run.notes),
     ]
+
+
+def _learning_curve(run: Run) -> str:
+    """Whose curves were drawn, and why others were not; empty where none was asked for."""
+    if not run.learning_curve:
+        return ""
+    where = {"folds": "folds of train and dev", "dev": "dev"}
+    drawn = [f"{one.contender} on {where[one.scored]}" for one in run.learning_curve.curves]
+    missing = [f"{name} not, {why}" for name, why in run.learning_curve.missing.items()]
+    return "; ".join(([joined(drawn)] if drawn else []) + missing)
 
 
 def _dependability(run: Run) -> str:

@@ -30,6 +30,7 @@ from tunewise.report.changes import what_would_change
 from tunewise.report.comparison_table import TableColumn, ranked, table_columns
 from tunewise.report.dependability import dependable_lines
 from tunewise.report.internalised import internalised_sentence
+from tunewise.report.learning_curve import curve_lines, learner
 from tunewise.report.more_rows import prospects
 from tunewise.report.price_table import PriceTable
 from tunewise.report.segments import segment_lines
@@ -63,7 +64,8 @@ def render_verdict(run: Run, console: Console) -> None:
     console.print()
     _print_verdict(run, console)
     learned = internalised_sentence(run)
-    for line in ([learned] if learned else []) + segment_lines(run) + dependable_lines(run):
+    beside = [*segment_lines(run), *dependable_lines(run), *curve_lines(run)]
+    for line in ([learned] if learned else []) + beside:
         _print_item(console, line)
     console.print(Text("\nThe rule that decided", style="bold"))
     console.print(Text(lead(run)))
@@ -88,10 +90,14 @@ def _print_verdict(run: Run, console: Console) -> None:
             _print_item(console, sentence.replace("`", ""))
     if lines := prospects(run):
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-        for title in ("more test examples", "chance that it is settled", "chance of fine-tune"):
+        titles = ["more test examples", "chance that it is settled", "chance of fine-tune"]
+        if who := learner(run):
+            titles.append(f"points {who.contender} gains")
+        for title in titles:
             table.add_column(Text(title), justify="left" if title.startswith("more") else "right")
         for line in lines:
-            table.add_row(Text(line.rows), Text(line.settled), Text(line.fine_tune))
+            cells = [line.rows, line.settled, line.fine_tune, *([line.learned] if who else [])]
+            table.add_row(*map(Text, cells))
         console.print(table)
 
 

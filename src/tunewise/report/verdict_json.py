@@ -13,6 +13,7 @@ from tunewise.metrics.by_name import Metric, quality, side_metrics
 from tunewise.project.settings import Project
 from tunewise.runs.dependability import Dependability
 from tunewise.runs.internalised import Internalised
+from tunewise.runs.learning_curve import LearningCurves
 from tunewise.runs.retention import RetentionResult
 from tunewise.runs.schema import (
     ContenderResult,
@@ -65,6 +66,9 @@ class Parts:
     segments: Segments | None = None
     label_noise: LabelNoise | None = None
     internalised: Internalised | None = None
+    learning_curve: LearningCurves | None = None
+    curve_tokens: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What the learning curves took, as `Fit.tokens` counts it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +129,7 @@ def verdict_file(run: Finished) -> VerdictFile:
         segments=run.parts.segments,
         label_noise=run.parts.label_noise,
         internalised=run.parts.internalised,
+        learning_curve=run.parts.learning_curve,
         constraints=verdict.constraints,
         plan=PlannedComparison(
             incumbent=plan.incumbent,
@@ -254,11 +259,12 @@ def _spent(run: Finished) -> str:
         timed, cached = entry.latency.n or 0, entry.latency.cached_tokens
         read += round(timed * (fmean(u.prompt_tokens for u in usages) - cached))
         written += round(timed * fmean(u.completion_tokens for u in usages))
-    again = run.parts.usage
-    read += again.prompt_tokens - again.cached_tokens
-    written += again.completion_tokens
+    again, curves = run.parts.usage, run.parts.curve_tokens
+    read += again.prompt_tokens - again.cached_tokens + curves.get("prefilled", 0)
+    written += again.completion_tokens + curves.get("generated", 0)
+    trained += curves.get("trained", 0)
     return (
-        "Tokens of this run, latency and dependability included, retention not: "
+        "Tokens of this run, latency, dependability and learning curves included, retention not: "
         f"{count(read)} read, {count(written)} written, {count(trained)} trained on."
     )
 

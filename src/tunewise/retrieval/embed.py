@@ -66,6 +66,23 @@ class SentenceEmbedder:
         return np.asarray(cast(object, vectors), dtype=np.float32)
 
 
+class RememberingEmbedder:
+    """Another embedder that reads each text once, as long as this lives."""
+
+    def __init__(self, inner: Embedder) -> None:
+        self.name = inner.name
+        self._inner = inner
+        self._known: dict[str, NDArray[np.float32]] = {}
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """See `Embedder.encode`."""
+        if not texts:
+            return self._inner.encode(texts)
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        self._known.update(zip(new, self._inner.encode(new), strict=True))
+        return np.stack([self._known[text] for text in texts])
+
+
 def unread_script(embedder: Embedder | None, texts: Sequence[str]) -> str | None:
     """The script of most of the texts, where the model cannot be trusted with it; else None.
 

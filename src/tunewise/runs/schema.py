@@ -25,6 +25,7 @@ from tunewise.decision.plan import Plan
 from tunewise.project.settings import DecisionSettings
 from tunewise.runs.dependability import Dependability
 from tunewise.runs.internalised import Internalised
+from tunewise.runs.learning_curve import LearningCurves
 from tunewise.runs.retention import RetentionResult
 from tunewise.runs.segments import LabelNoise, Segments
 from tunewise.types import (
@@ -347,7 +348,8 @@ class VerdictFile:
     """Trained contender -> what became of its general ability; empty where not measured."""
     economics: Annotated[Economics | None, *_OR_EMPTY] = None
     """What a training costs and saves; None: no prices were given, or an older run."""
-    learning_curve: Json = field(default_factory=dict[str, JsonValue])
+    learning_curve: Annotated[LearningCurves | None, *_OR_EMPTY] = None
+    """What more rows to learn from would bring; None where it was not asked for."""
     dependability: tuple[Dependability, ...] = ()
     """Of the two final contenders; empty where it was not measured."""
     segments: Segments | None = None

@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from tunewise.statistics.distributions import normal_quantile
 from tunewise.statistics.intervals import FloatArray, Interval
 
 TRIED = 300_000
@@ -119,6 +120,24 @@ def fit_curve(points: Sequence[Point], *, rng: np.random.Generator, draws: int =
         steep=steep,
         noise=last * np.sqrt(2.0) * rng.standard_normal(draws),
     )
+
+
+def later_difference(
+    now: Interval, curve: Curve, rows: int, *, rng: np.random.Generator, confidence: float = 0.9
+) -> Interval:
+    """The difference to something that stays as it is, once there are so many rows.
+
+    Args:
+        now: the paired difference with all the rows there are, at the same confidence.
+        curve: of what learns.
+        rows: twice the rows there are at most.
+        rng: for the draws.
+        confidence: of the band.
+    """
+    error = (now.high - now.low) / 2.0 / normal_quantile((1.0 + confidence) / 2.0)
+    growth = curve.growth(rows)
+    drawn = now.value + error * rng.standard_normal(growth.size) + growth
+    return _interval(np.clip(drawn, -1.0, 1.0), confidence)
 
 
 def last_doubling(difference: Interval, *, minimum_gain: float) -> Says:
