@@ -52,6 +52,7 @@ def command(*words: str | Path, code: int = 0, folder: Path | None = None) -> st
     written = [str(word) for word in words]
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, json.dumps(written)],
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=300,
@@ -153,6 +154,12 @@ def test_report_runs_and_what_is_known_of_them(tmp_path: Path) -> None:
     (run_folder / "splits.json").write_text("{}")
     assert "Report:" in command("report", run_folder)
     assert "first" in command("runs", "list", tmp_path)
+
+
+def test_rating_pairs_of_answers(tmp_path: Path) -> None:
+    answers = {"fine_tune": "On its way.", "few_shot": "Dear customer, it is on its way."}
+    shown = command("rate", write_run(tmp_path / "runs" / "first", answers=answers))
+    assert "0 of the 100 pairs" in shown
 
 
 def test_listing_models(model: Path) -> None:

@@ -5,31 +5,27 @@ at once: this is the documented place for late imports.
 """
 
 import json
-import os
 import shlex
 import signal
 import sys
-import threading
-import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from tunewise.errors import UserError
+from tunewise.interrupts import INTERRUPTED, TERMINATED, ends_in_time, leave
 
 if TYPE_CHECKING:
     from tunewise.progress import Progress
     from tunewise.project.settings import Project
 
-ERROR, INTERRUPTED, TERMINATED = 1, 130, 143
-PATIENCE = 7.0
-"""Seconds between a signal and the end at the latest."""
+ERROR = 1
 
 app = typer.Typer(
     name="tunewise",
@@ -260,6 +256,37 @@ def report(
 
 
 @app.command()
+def rate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    judge: Annotated[
+        bool, typer.Option("--judge", help="Have the model of [judge] compare all pairs.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the order in which pairs are shown.")] = 0,
+    as_json: AsJson = False,
+    settings: Settings = None,
+) -> None:
+    """Shows answers of the two final contenders in pairs, blind, and asks you which is better."""
+    from rich.console import Console
+
+    if not judge:
+        from tunewise.pipelines.rating import rate_run
+        from tunewise.report.rating import TerminalScreen
+
+        rate_run(run, TerminalScreen(Console()), seed=seed)
+        return
+    from tunewise.pipelines.judging import judge_run
+    from tunewise.report.terminal import render_judged
+    from tunewise.runs.judged import JUDGED
+    from tunewise.runs.read import read_run
+
+    judge_run(run, progress=_progress(), overrides=settings or [])
+    if as_json:
+        typer.echo((run / JUDGED).read_text("utf-8"), nl=False)
+    else:
+        render_judged(read_run(run), Console())
+
+
+@app.command()
 def prices(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     price_list: Annotated[
@@ -364,7 +391,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
-        with _ends_in_time():
+        with ends_in_time():
             app()
     except UserError as error:
         from tunewise.storage import shortened
@@ -373,54 +400,21 @@ def main() -> None:
         sys.exit(error.exit_code)
     except SystemExit as ended:
         if ended.code in (INTERRUPTED, TERMINATED):
-            _leave(ended.code)
+            leave(ended.code)
         raise
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
     """Unwinds, so that a training writes down the steps it has done."""
     said = "Interrupted." if signum == signal.SIGINT else "Terminated."
-    resumable = sys.argv[1:2] in (["decide"], ["demo"], ["train"])
-    advice = " The same command with --resume goes on from the last step kept." if resumable else ""
+    advice = ""
+    if sys.argv[1:2] in (["decide"], ["demo"], ["train"]):
+        advice = " The same command with --resume goes on from the last step kept."
+    elif sys.argv[1:2] == ["rate"]:
+        advice = " Nothing is lost: the same command goes on."
     with suppress(OSError):  # the terminal may be gone
         typer.echo(f"\n{said}{advice}", err=True)
     sys.exit(INTERRUPTED if signum == signal.SIGINT else TERMINATED)
-
-
-@contextmanager
-def _ends_in_time() -> Generator[None]:
-    """Ends the process when a signal was not answered within `PATIENCE` seconds.
-
-    Python runs its handler only when the main thread leaves the library that it is in, and an
-    engine may answer a batch for a minute. Every file is whole at any moment: answers are appended
-    and synced, everything else is renamed into its place.
-    """
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-
-    def wait() -> None:
-        codes = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
-        while number := os.read(reader, 1):
-            if number[0] in codes:
-                time.sleep(PATIENCE)
-                _leave(codes[signal.Signals(number[0])])
-        os.close(reader)
-
-    threading.Thread(target=wait, daemon=True).start()
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(before)
-        os.close(writer)
-
-
-def _leave(code: int) -> NoReturn:
-    """Ends at once: libraries may take longer to close what they opened."""
-    with suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code)
 
 
 def _project(

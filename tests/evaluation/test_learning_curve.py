@@ -200,3 +200,25 @@ def test_trainings_that_differ_by_chance_alone_are_rarely_called_rising() -> Non
         _, _, difference = half_and_whole(given[0], given[1:], judged, {}, ACCURACY)
         rising += isinstance(difference, Interval) and difference.low > 0
     assert rising / count <= 0.05 + 3 * (0.05 * 0.95 / count) ** 0.5
+
+
+def test_parts_that_differ_by_which_rows_they_hold_make_the_last_doubling_less_sure() -> None:
+    def lucky(learned: Sequence[Example], asked: Sequence[Example]) -> list[str | None]:
+        """All depends on whether a part holds row 7."""
+        known = 80 if any(one.id == "row 7" for one in learned) else 40
+        return [one.target if int(one.id.split()[1]) % 100 < known else "neither" for one in asked]
+
+    judged, both = rows(200, 1000), []
+    for rounds in (1, 12):
+        made = rounds_on_dev(rows(80), judged, {}, rounds=rounds, rng=rng())
+        both.append(curve(lucky, made).doubled)
+    once, often = both
+    assert all(isinstance(one, Interval) for one in both)
+    halves = [fold.parts[-2] for fold in folds_of(made)]
+    without = sum(all(one.id != "row 7" for one in half) for half in halves) / len(halves)
+    assert often.value == pytest.approx(0.4 * without)
+    # Twelve halves with a standard deviation of 20 points each.
+    assert (often.high - often.low) / 2 >= 1.6 * 0.2 / 12**0.5
+    paired_alone = curve(knows_half, made).doubled
+    assert paired_alone.high - paired_alone.low < often.high - often.low
+    assert once.value in (pytest.approx(0.0), pytest.approx(0.4))

@@ -208,7 +208,7 @@ minimum_gain = nan
         ('[data]\nexamples="examples.jsonl"\ntest_size=0.95', "data.test_size: is out of range"),
         ('data = "examples.jsonl"', "must be a table"),
         ('[dta]\nexamples = "x"', 'Did you mean "data"?'),
-        ('[task]\nmetric = "judge"', "judge is not built yet"),
+        ('[task]\nmetric = "judge"', "is judge, which chooses nothing"),
         ('[task]\nmetric = "rouge"', 'Did you mean "rouge_l"?'),
         ('[task]\nlabels = ["a", "a"]', 'names "a" more than once'),
         ('[task]\ninstruction = ""', "must be a text"),

@@ -73,10 +73,10 @@ def test_a_line_says_what_the_last_doubling_brought_and_what_the_next_is_expecte
     make_run: MakeRun,
 ) -> None:
     assert curve_lines(measured(make_run, CLASSIFIER, TUNED)) == [
-        "More rows to learn from: classifier, from half of its rows to all 200, +4.2 points (+1.0 "
-        "to +7.4): rising. Twice as many are expected to bring +3.0 points (−2.0 to +8.0).",
-        "More rows to learn from: fine_tune, from half of its rows to all 200, +1.0 points (−5.0 "
-        "to +7.0): that is neither shown to be flat nor to rise.",
+        "More rows for classifier: from half of its rows to all 200, +4.2 points (+1.0 to +7.4): "
+        "rising. Twice as many are expected to bring +3.0 points (−2.0 to +8.0).",
+        "More rows for fine_tune: from half of its rows to all 200, +1.0 points (−5.0 to +7.0): "
+        "that is neither shown to be flat nor to rise.",
     ]
     assert curve_lines(make_run()) == []
 
@@ -111,7 +111,7 @@ def test_the_page_has_measured_and_expected_rows_and_the_flat_line(make_run: Mak
     assert (shown.rows[-1].against, shown.rows[-1].against_interval) == ("+14.0", "+2.0 to +26.0")
     assert shown.sentence.startswith(
         "classifier learned from 50 to 200 rows and was judged on 250 rows of train and dev, each "
-        "by what was learned without it."
+        "by what was learned without it. From half of its rows to all 200, +4.2 points"
     )
     assert shown.sentence.endswith(
         "Against prompt, which takes nothing from more rows: +11.0 points (+1.0 to +21.0) now, "

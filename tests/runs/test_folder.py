@@ -19,6 +19,7 @@ from tunewise.runs.folder import (
     list_runs,
     open_run,
     remove_run,
+    units_of_test,
 )
 from tunewise.storage import read_lines
 from tunewise.types import Example, Message, Splits
@@ -35,7 +36,14 @@ def rows(*names: str) -> tuple[Example, ...]:
     )
 
 
-SPLITS = Splits(train=rows("a"), dev=rows("b"), test=rows("c", "d"), seed=0, fingerprint="f1")
+SPLITS = Splits(
+    train=rows("a"),
+    dev=rows("b"),
+    test=rows("c", "d"),
+    seed=0,
+    fingerprint="f1",
+    units={"c": "one customer"},
+)
 
 
 @pytest.fixture
@@ -76,6 +84,7 @@ class TestOpening:
             "input": "What is c?",
             "target": "it is c",
         }
+        assert units_of_test(run.path) == {"c": "one customer", "d": None}
         environment = json.loads(run.file("environment.json").read_text())
         assert environment["libraries"].keys() >= {"torch", "openvino", "numpy"}
         assert environment["processors"] == os.cpu_count()

@@ -5,7 +5,7 @@ learning costs next to nothing, on folds of train and dev; test has no part in i
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean, variance
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from tunewise.contenders.race import by_unit
 from tunewise.metrics.by_name import over_rows
 from tunewise.metrics.metric import Metric
 from tunewise.statistics import paired
-from tunewise.statistics.distributions import student_quantile
+from tunewise.statistics.distributions import normal_quantile, student_quantile
 from tunewise.statistics.intervals import Interval, NotComputed
 from tunewise.statistics.learning_curve import Curve, Point, Says, fit_curve, last_doubling
 from tunewise.types import Example
@@ -182,7 +182,7 @@ def measure_curve(
     ]
     doubled: Interval | NotComputed = NotComputed(value=0.0, reason="one part alone")
     if smaller:
-        doubled = paired.difference(whole, smaller[0], rows, confidence=CONFIDENCE)
+        doubled = _doubling(found[1], found[0], rows)
     at_all = Point(
         rows=learned[0],
         quality=whole.value,
@@ -280,16 +280,9 @@ def half_and_whole(
         return Halved(less.value, mean.value, judges)
     apart = variance(one.value for one in seeds) * (1.0 + 1.0 / len(seeds))
     chance = student_quantile((1.0 + CONFIDENCE) / 2.0, len(seeds) - 1.0) * np.sqrt(apart)
-    middle = (judges.low + judges.high) / 2.0
-    reach = float(np.hypot((judges.high - judges.low) / 2.0, chance))
-    interval = replace(
-        judges,
-        low=max(-1.0, middle - reach),
-        high=min(1.0, middle + reach),
-        method=f"{judges.method.split(',')[0]}, widened by the differences among seeds",
-        p=None,
+    return Halved(
+        less.value, mean.value, _widened(judges, float(chance), "the differences among seeds")
     )
-    return Halved(less.value, mean.value, interval)
 
 
 def _said(learn: Learn, folds: Round, place: int, advance: Callable[[int], None]) -> Said:
@@ -322,16 +315,52 @@ def _error(
     whole: Sequence[paired.Sample],
     difference: Interval | NotComputed,
 ) -> float | None:
-    """Standard error of a point; see `Point.error`.
-
-    Where parts were drawn once, which rows they hold is taken to matter as much as which judge.
-    """
+    """Standard error of a point; see `Point.error`."""
     if isinstance(difference, NotComputed):
         return None
     judged = ((difference.high - difference.low) / 2.0) ** 2
+    return float(np.sqrt(judged / 2.0 + _drawn(some, whole, judged)))
+
+
+def _drawn(some: Sequence[paired.Sample], whole: Sequence[paired.Sample], judged: float) -> float:
+    """Variance of a mean over rounds that owes to which rows a part holds.
+
+    Where parts were drawn once, these are taken to matter as much as which rows judge.
+
+    Args:
+        some: the part's samples, round by round.
+        whole: those of all rows.
+        judged: the variance of their difference that owes to which rows judge.
+    """
     apart = [one.value - every.value for one, every in zip(some, whole, strict=True)]
-    drawn = variance(apart) / len(apart) if len(apart) > 1 else judged
-    return float(np.sqrt(judged / 2.0 + drawn))
+    return variance(apart) / len(apart) if len(apart) > 1 else judged
+
+
+def _doubling(
+    half: Sequence[paired.Sample], whole: Sequence[paired.Sample], rows: paired.Rows
+) -> Interval | NotComputed:
+    """Quality at all rows less that at half of them, with both chances in its interval."""
+    means = paired.mean_sample(whole), paired.mean_sample(half)
+    found = paired.difference(*means, rows, confidence=CONFIDENCE)
+    if isinstance(found, NotComputed):
+        return found
+    wide = normal_quantile((1.0 + CONFIDENCE) / 2.0)
+    reach = (found.high - found.low) / 2.0
+    drawn = _drawn(half, whole, (reach / wide) ** 2)
+    return _widened(found, wide * drawn**0.5, "which rows are drawn")
+
+
+def _widened(found: Interval, more: float, why: str) -> Interval:
+    """The interval with a further error, independent of its own."""
+    middle = (found.low + found.high) / 2.0
+    reach = float(np.hypot((found.high - found.low) / 2.0, more))
+    return Interval(
+        value=found.value,
+        low=max(-1.0, middle - reach),
+        high=min(1.0, middle + reach),
+        p=None,
+        method=f"{found.method.split(',')[0]}, widened by {why}",
+    )
 
 
 def _sizes(rounds: Sequence[Round]) -> dict[int, int]:

@@ -104,6 +104,7 @@ _WANTED = {
     "float_type": ("a number", "Write one without quotes."),
     "bool_type": ("true or false", "Write it without quotes."),
     "string_type": ("a text", "Write it in quotes."),
+    "dict_type": ("a table", "Write each of its keys on a line under a head of its own."),
 }
 """pydantic's types of errors -> what is wanted, and how to write it."""
 

@@ -27,6 +27,7 @@ from tunewise.project.settings import (
     Data,
     DecisionSettings,
     Endpoint,
+    JudgeSettings,
     Model,
     Prices,
     Project,
@@ -81,16 +82,18 @@ def load_project(
                 f"is {endpoint.currency}, but [prices] are in {prices.currency}. Write all prices "
                 "in one currency, and name it under [prices].",
             )
+    model = tables["model"].read(Model)
     project = Project(
         root=root,
         task=_read_task(tables["task"]),
         data=_read_data(tables["data"]),
-        model=tables["model"].read(Model),
+        model=model,
         contenders=contenders,
         training=_read_training(tables["training"]),
         decision=tables["decision"].read(DecisionSettings),
         prices=prices,
         report=tables["report"].read(ReportSettings),
+        judge=_read_judge(tables["judge"], model, contenders),
     )
     faults.raise_any()
     return project
@@ -289,9 +292,34 @@ def _read_training(table: _Table) -> TrainingSettings:
     return training
 
 
+def _read_judge(table: _Table, model: Model, contenders: Contenders) -> JudgeSettings:
+    """The section; empty where there is no judge."""
+    judge = table.read(JudgeSettings)
+    if not table.values:
+        return judge
+    if "model" not in table.values:
+        table.fault("model", "is missing. Name the model that judges; never the base itself.")
+    if "criteria" not in table.values:
+        table.fault(
+            "criteria",
+            "is missing. Write [judge.criteria] and a line for each thing that makes an answer "
+            'good: tone = "friendly, without flattery".',
+        )
+    far = judge.engine == "openai"
+    elsewhere = far != (model.engine == "openai") or (far and judge.base_url != model.base_url)
+    if judge.model == model.base and not elsewhere:
+        table.fault("model", "is the base model, which never judges itself. Name another one.")
+    for one in contenders.endpoints:
+        if far and one.candidate and (one.model, one.base_url) == (judge.model, judge.base_url):
+            table.fault("model", f"is the contender {one.name}: none judges itself. Name another.")
+    return judge
+
+
 def resolved_toml(project: Project) -> str:
     """The project as TOML, paths absolute; `load_project` reads an equal project from it."""
     given = _written(project)
+    if project.judge.model is None:
+        del given["judge"]
     contenders = given["contenders"]
     for endpoint in contenders.pop("endpoints", ()):
         contenders[endpoint.pop("name")] = endpoint
@@ -303,6 +331,8 @@ def _written(value: Any) -> Any:
     if is_dataclass(value):
         given = {entry.name: getattr(value, entry.name) for entry in fields(value)}
         return {key: _written(one) for key, one in given.items() if one is not None and one != ""}
+    if isinstance(value, Mapping):
+        return dict(cast(Mapping[str, object], value))
     if isinstance(value, tuple):
         return [_written(one) for one in cast(tuple[object, ...], value)]
     return str(value) if isinstance(value, Path) else value

@@ -104,6 +104,8 @@ _ORDER = (
     "anyOf",
     "items",
     "minItems",
+    "additionalProperties",
+    "minProperties",
     "uniqueItems",
     "pattern",
     "minimum",

@@ -8,7 +8,7 @@ JSON Schema.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
@@ -68,7 +68,11 @@ _MOST = 10**9
 
 def _metric(name: str) -> str:
     if name == "judge":
-        raise wrong("judge is not built yet. Choose rouge_l, token_f1 or chrf.")
+        raise wrong(
+            "is judge, which chooses nothing: a judge is held to what you say of a run's answers, "
+            "and that comes after the run. Choose rouge_l, token_f1 or chrf, write [judge], and "
+            "compare the answers with `tunewise rate RUN`."
+        )
     if name not in METRICS and not re.search(_OWN_METRIC, name):
         hint = suggest(name, METRICS)
         raise wrong(f'"{name}" is unknown. {hint} Or write "module:function".')
@@ -86,6 +90,12 @@ def _address(url: str) -> str:
     if "@" in parts.netloc:
         raise wrong("holds a password. Put keys into the environment (api_key_env).")
     return url
+
+
+def _criteria(named: Mapping[str, str]) -> Mapping[str, str]:
+    if not named:
+        raise wrong('names none. Write what a good answer is judged by: tone = "friendly".')
+    return named
 
 
 _OWN_METRIC = r"^[A-Za-z_][\w.]*:\w+$"
@@ -115,6 +125,9 @@ EnvironmentVariable: TypeAlias = Annotated[
     ),
 ]
 ENDPOINT_NAME = rf"^(?!({'|'.join(CONTENDERS)})$)[A-Za-z0-9][A-Za-z0-9_.-]*$(?!\n)"
+Criteria: TypeAlias = Annotated[
+    Mapping[str, Text], AfterValidator(_criteria), Field(json_schema_extra={"minProperties": 1})
+]
 Price: TypeAlias = Annotated[float, within(0, 10**6)] | None
 
 
@@ -384,6 +397,33 @@ class Prices(_Section):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class JudgeSettings(_Section):
+    """A model that compares open answers of the two final contenders once a run is finished, held
+    to what you rate (`tunewise rate RUN`, then `tunewise rate RUN --judge`). It takes no part in
+    the run itself."""
+
+    model: ModelName | None = None
+    """A catalog name, a hub id, a folder or a GGUF file, or a model's name at an endpoint; never
+    the base itself."""
+    engine: Literal["auto", "openvino", "transformers", "openai"] = AUTO
+    """What runs it, as in `[model]`; openai: an endpoint."""
+    base_url: Address = OPENAI_URL
+    """Address of the endpoint; used by the engine `openai` only, as are the two below."""
+    api_key_env: EnvironmentVariable = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the key."""
+    concurrency: Annotated[int, within(1, 256)] = 4
+    """Requests in flight at most."""
+    thinking: Flag | Auto = AUTO
+    """Whether the model is asked to think before it says which is better; auto: not here, and an
+    endpoint decides by itself."""
+    thinking_tokens: Annotated[int, within(16, 10**6)] = THINKING_TOKENS
+    """Tokens that it may spend on thoughts, where it thinks."""
+    criteria: Criteria = field(default_factory=dict[str, str])
+    """What an answer is judged by: a name for each criterion, and what it means, such as
+    `tone = "friendly, without flattery"`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReportSettings(_Section):
     """What reports show."""
 
@@ -405,3 +445,4 @@ class Project:
     decision: DecisionSettings
     prices: Prices
     report: ReportSettings = ReportSettings()
+    judge: JudgeSettings = JudgeSettings()

@@ -25,6 +25,7 @@ from tunewise.report.disagreements import Reply, disagreements
 from tunewise.report.figures import forest, key_figures, latency, role_of, scatter
 from tunewise.report.flips import forgotten
 from tunewise.report.internalised import internalised_sentence
+from tunewise.report.judged import judged_lines
 from tunewise.report.learning_curve import curves_missing, curves_shown, learner
 from tunewise.report.more_rows import prospects
 from tunewise.report.pages import Clip, clip, page_template, with_code
@@ -148,6 +149,7 @@ def render_html(run: Run) -> str:
         tornado=tornado(run),
         with_cost=any(c.cost is not None for c in run.measured),
         internalised=internalised_sentence(run),
+        judged=judged_lines(run),
         segments=segment_rows(run),
         segments_said=segments_sentence(run),
         segments_plot=segments_plot(run),

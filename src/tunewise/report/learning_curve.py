@@ -48,7 +48,7 @@ class CurveShown:
 def curve_lines(run: Run) -> list[str]:
     """A line a curve: what the last doubling brought, and what the next one is expected to."""
     return [
-        f"More rows to learn from: {_last_doubling(run, one)}{_next_doubling(one)}"
+        f"More rows for {one.contender}: {_last_doubling(run, one)}{_next_doubling(one)}"
         for one in (run.learning_curve.curves if run.learning_curve else ())
     ]
 
@@ -58,7 +58,7 @@ def curves_shown(run: Run) -> list[CurveShown]:
     return [
         CurveShown(
             contender=one.contender,
-            sentence=f"{_judged(one)} {_last_doubling(run, one)}{_next_doubling(one)}"
+            sentence=f"{_judged(one)} {_capital(_last_doubling(run, one))}{_next_doubling(one)}"
             f"{_held_against(one)}",
             against=one.against.contender if one.against else "",
             rows=tuple(_rows(one)),
@@ -132,10 +132,10 @@ def _judged(one: ContenderCurve) -> str:
 
 
 def _last_doubling(run: Run, one: ContenderCurve) -> str:
-    """`classifier, from half of its rows to all 212, +4.2 points (+1.0 to +7.4): rising.`"""
+    """`from half of its rows to all 212, +4.2 points (+1.0 to +7.4): rising.`"""
     if one.doubled is None:
-        return f"{one.contender} cannot learn from fewer rows than there are."
-    text = f"{one.contender}, from half of its rows to all {count(one.rows)}, "
+        return "it cannot learn from fewer rows than there are."
+    text = f"from half of its rows to all {count(one.rows)}, "
     low, high = one.doubled.low, one.doubled.high
     if one.says is None or low is None or high is None:
         why = one.doubled.method
@@ -146,6 +146,10 @@ def _last_doubling(run: Run, one: ContenderCurve) -> str:
         "cannot say": "that is neither shown to be flat nor to rise",
     }[one.says]
     return f"{text}{points(one.doubled.value)} points ({points_span(low, high)}): {said}."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _next_doubling(one: ContenderCurve) -> str:

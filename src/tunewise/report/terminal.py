@@ -30,6 +30,7 @@ from tunewise.report.changes import what_would_change
 from tunewise.report.comparison_table import TableColumn, ranked, table_columns
 from tunewise.report.dependability import dependable_lines
 from tunewise.report.internalised import internalised_sentence
+from tunewise.report.judged import judged_lines, judged_sentence
 from tunewise.report.learning_curve import curve_lines, learner
 from tunewise.report.more_rows import prospects
 from tunewise.report.price_table import PriceTable
@@ -63,9 +64,9 @@ def render_verdict(run: Run, console: Console) -> None:
         console.print(Text(line, style="dim"))
     console.print()
     _print_verdict(run, console)
-    learned = internalised_sentence(run)
+    sentences = filter(None, [internalised_sentence(run), judged_sentence(run).replace("`", "")])
     beside = [*segment_lines(run), *dependable_lines(run), *curve_lines(run)]
-    for line in ([learned] if learned else []) + beside:
+    for line in [*sentences, *beside]:
         _print_item(console, line)
     console.print(Text("\nThe rule that decided", style="bold"))
     console.print(Text(lead(run)))
@@ -105,6 +106,12 @@ def render_brief(run: Run, console: Console) -> None:
     """Prints the first screen alone, for the person who pays."""
     for sentence in summary(run).sentences:
         _print_item(console, sentence.replace("`", ""))
+
+
+def render_judged(run: Run, console: Console) -> None:
+    """Prints what a judge said, and what it is worth."""
+    for line in judged_lines(run):
+        _print_item(console, line.replace("`", ""))
 
 
 def render_prices(prices: PriceTable, console: Console | None = None) -> None:

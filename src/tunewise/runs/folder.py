@@ -179,6 +179,7 @@ def _begin(run: RunFolder, splits: Splits) -> None:
                 part: [content_hash(row) for row in rows]
                 for part, rows in rows_by_part(splits).items()
             },
+            "units": splits.units_of(splits.test),
         },
     )
 
@@ -187,6 +188,16 @@ def run_token(path: Path) -> str:
     """What names a run for good, wherever its folder lies."""
     splits = cast("dict[str, Any]", json.loads((path / "splits.json").read_text("utf-8")))
     return str(splits["run"])
+
+
+def units_of_test(path: Path) -> dict[str, str | None] | None:
+    """Example id of a test row -> the independent unit that it belongs to, None for a row on its
+    own. None in runs of earlier versions, which did not write it down."""
+    try:
+        splits = cast("dict[str, Any]", json.loads((path / "splits.json").read_text("utf-8")))
+        return dict(zip(splits["test"], splits["units"], strict=True))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def rows_by_part(splits: Splits) -> dict[str, tuple[Example, ...]]:

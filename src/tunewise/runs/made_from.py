@@ -102,6 +102,25 @@ def same_model(folder: Path, other: Path, base: str) -> bool:
         return False
 
 
+def base_of(folder: Path) -> str | None:
+    """The hash of the base model that a run asked; None where it was not written down."""
+    try:
+        kept = cast("dict[str, Any]", json.loads((folder / MADE_FROM).read_text("utf-8")))
+        return str(kept["files"][BASE])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def documents_of_run(folder: Path) -> dict[str, str]:
+    """Name of a document that a run read -> hash of its text; empty where it kept none."""
+    try:
+        kept = cast("dict[str, Any]", json.loads((folder / MADE_FROM).read_text("utf-8")))
+        names = [name for name, unit in kept["unit"].items() if unit == "document"]
+        return {str(one[0]): str(one[1]) for name in names for one in kept["items"][name]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return {}
+
+
 def when_begun(folder: Path) -> str:
     """When what a run is made from was written down, for a person; empty if it was not."""
     try:
@@ -187,7 +206,7 @@ def changed_settings(before: str, now: str) -> list[str]:
     Args:
         before: a resolved project, as a run folder keeps it.
         now: the one to compare. Paths below the project's folder count as the same wherever it
-            lies.
+            lies. `[judge]` is left out: it takes part in no run, only in what comes after one.
     """
     try:
         old, new = (_flat(_wherever_it_lies(toml)) for toml in (before, now))
@@ -196,7 +215,7 @@ def changed_settings(before: str, now: str) -> list[str]:
     return [
         f"{key} {_was(old.get(key))} and {_is(new.get(key))}"
         for key in {**old, **new}
-        if old.get(key) != new.get(key)
+        if old.get(key) != new.get(key) and not key.startswith("judge.")
     ]
 
 

@@ -13,6 +13,7 @@ from typing import cast
 
 from tunewise.errors import UserError
 from tunewise.runs.folder import QUICK, state_of
+from tunewise.runs.judged import JUDGE_RESULT, JUDGED, JudgeResult
 from tunewise.runs.privacy import without_personal
 from tunewise.runs.records import (
     damaged,
@@ -58,8 +59,30 @@ def read_run(folder: Path) -> Run:
         tests=tuple(replace(row, place=places.get(row.id)) for row in tests),
         answers=answers,
         scores=scores,
+        judge=read_judged(folder),
     )
     return run if _shows_personal(folder / "project.toml") else without_personal(run)
+
+
+def read_judged(folder: Path) -> JudgeResult | None:
+    """judge.json of a run; None where nothing was judged.
+
+    Raises:
+        UserError: it cannot be read; all faults together.
+    """
+    file = folder / JUDGED
+    if not file.is_file():
+        return None
+    faults: list[str] = []
+    found: JudgeResult | None = None
+    try:
+        value = visible_value(parse_json(file.read_text(encoding="utf-8")))
+        found = validate(JUDGE_RESULT, value, file.name, faults)
+    except (ValueError, OSError) as fault:
+        faults.append(f"{file.name}: cannot be read ({fault}).")
+    if faults:
+        raise damaged(folder, faults, "`tunewise rate RUN --judge` writes judge.json anew.")
+    return found
 
 
 def _read_places(file: Path) -> dict[str, str]:

@@ -25,6 +25,7 @@ from tunewise.decision.plan import Plan
 from tunewise.project.settings import DecisionSettings
 from tunewise.runs.dependability import Dependability
 from tunewise.runs.internalised import Internalised
+from tunewise.runs.judged import JudgeResult
 from tunewise.runs.learning_curve import LearningCurves
 from tunewise.runs.retention import RetentionResult
 from tunewise.runs.segments import LabelNoise, Segments
@@ -385,6 +386,8 @@ class Run(VerdictFile):
     scores: tuple[Score, ...] = field(default=(), repr=False)
     masked: bool = False
     """Whether personal data was found in rows or answers, and masked."""
+    judge: JudgeResult | None = None
+    """What a judge said of the two finalists afterwards: judge.json; None where none was asked."""
 
     @property
     def measured(self) -> tuple[ContenderResult, ...]:
