@@ -29,7 +29,7 @@ PAGES = sorted(
         *(ROOT / ".github").rglob("*.md"),
     ]
 )
-LANGUAGES = {"bash", "python", "toml", "json", "text"}
+LANGUAGES = {"bash", "python", "toml", "json", "text", "yaml"}
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,8 @@ def test_settings_load(snippet: Snippet, tmp_path: Path) -> None:
     named = tomllib.loads(snippet.text)["data"]["examples"]
     (tmp_path / named).parent.mkdir(exist_ok=True)
     (tmp_path / named).write_text('{"text": "hello", "label": "greeting"}\n')
+    if gate := tomllib.loads(snippet.text)["data"].get("gate"):
+        (tmp_path / gate).write_text('{"text": "bye", "label": "farewell"}\n')
     assert load_project(tmp_path).data.examples
 
 

@@ -173,3 +173,13 @@ def test_a_fault_in_the_rows_is_told_before_anything_heavy_is_loaded(
     rows = tmp_path / "examples.jsonl"
     rows.write_text('{"input": "a", "output": "b"}\n{"input": "cut off\n')
     assert "examples.jsonl:2" in command(job, rows, code=1)
+
+
+def test_a_row_of_the_gate_set_that_is_trained_on_is_told_as_early(tmp_path: Path) -> None:
+    for name in ("rows", "gate"):
+        (tmp_path / f"{name}.jsonl").write_text('{"input": "a parcel", "output": "late"}\n')
+    (tmp_path / "tunewise.toml").write_text(
+        '[data]\nexamples = "rows.jsonl"\ngate = "gate.jsonl"\n'
+    )
+    said = command("eval", tmp_path, "--model", "next", "--floor", "0.5", code=1)
+    assert "gate.jsonl:1: the same input is in" in said

@@ -4,11 +4,9 @@ Holds no logic. Heavy modules are imported inside the command functions, so that
 at once: this is the documented place for late imports.
 """
 
-import json
 import shlex
 import signal
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -18,11 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from tunewise.cli_eval import evaluate
+from tunewise.cli_options import AsJson, Settings, Source, print_json, progress_bars, project_of
 from tunewise.errors import UserError
 from tunewise.interrupts import INTERRUPTED, TERMINATED, ends_in_time, leave
 
 if TYPE_CHECKING:
-    from tunewise.progress import Progress
     from tunewise.project.settings import Project
 
 ERROR = 1
@@ -52,15 +51,6 @@ models_app = typer.Typer(help="Base models on this machine.", no_args_is_help=Tr
 app.add_typer(runs_app, name="runs")
 app.add_typer(models_app, name="models")
 
-Source = Annotated[
-    Path,
-    typer.Argument(metavar="PROJECT|FILE", help="A folder with tunewise.toml, or a data file."),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key, as in training.epochs=2."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Documents = Annotated[Path | None, typer.Option(help="Folder of documents, for retrieval.")]
 Instruction = Annotated[str | None, typer.Option(help="What you would tell the model.")]
 Seed = Annotated[int | None, typer.Option(help="Salt of the split, and of training.")]
@@ -97,11 +87,11 @@ def check(
 ) -> None:
     """Finds the faults in your examples, with file and line."""
     try:
-        project = _project(source, settings)
+        project = project_of(source, settings)
         typer.echo(f"Checking {source} ...", err=True)
         from tunewise.pipelines.check import run_check  # a wrong path is told before
 
-        checked = run_check(project, source=str(source), progress=_progress(), fix=fix)
+        checked = run_check(project, source=str(source), progress=progress_bars(), fix=fix)
     except UserError as error:
         if not as_json:
             raise
@@ -109,14 +99,14 @@ def check(
         from tunewise.report.findings import faults_document
 
         findings = error.findings if isinstance(error, UnreadableRowsError) else ()
-        _print_json(faults_document(error, findings))
+        print_json(faults_document(error, findings))
         raise typer.Exit(error.exit_code) from None
     from tunewise.report.check_page import write_check_page
     from tunewise.report.findings import findings_document, render_findings
     from tunewise.runs.folder import RUNS
 
     if as_json:
-        _print_json(findings_document(checked))
+        print_json(findings_document(checked))
     else:
         render_findings(checked)
     if page is not None or not as_json:
@@ -156,7 +146,7 @@ def decide(
         "--seed": ("data.seed", seed),
         "--full": ("decision.general_suite", "whole" if full else None),
     }
-    project = _project(source, settings, given)
+    project = project_of(source, settings, given)
     if dry_run:
         _describe(project, quick=quick, as_json=as_json)
         return
@@ -181,7 +171,7 @@ def train(
     from rich.console import Console
 
     given = {"--method": ("training.method", method), "--seed": ("data.seed", seed)}
-    project = _project(source, settings, given)
+    project = project_of(source, settings, given)
     typer.echo(f"Reading {source} ...", err=True)
     from tunewise.data.prepare import prepare_for_training
     from tunewise.runs.asked import asked_rows
@@ -192,13 +182,16 @@ def train(
     from tunewise.report.trained import render_trained
     from tunewise.runs.folder import TRAINED
 
-    folder = run_train(project, progress=_progress(), prepared=prepared, out=out, resume=resume)
+    folder = run_train(project, progress=progress_bars(), prepared=prepared, out=out, resume=resume)
     if folder is None:
         return  # the first process under torchrun says it
     if as_json:
         typer.echo((folder / TRAINED).read_text("utf-8"), nl=False)
     else:
         render_trained(folder, Console())
+
+
+app.command("eval")(evaluate)
 
 
 @app.command()
@@ -210,7 +203,7 @@ def demo(
     """Runs `decide` on the embedded example: the mail of an outdoor shop."""
     from tunewise.project.load import demo_folder
 
-    _decide(_project(demo_folder(), None), out=out, resume=resume, as_json=as_json)
+    _decide(project_of(demo_folder(), None), out=out, resume=resume, as_json=as_json)
 
 
 @app.command()
@@ -218,7 +211,7 @@ def schema() -> None:
     """Prints the JSON Schema of tunewise.toml, by which editors complete and check it."""
     from tunewise.project.schema import toml_schema
 
-    _print_json(toml_schema())
+    print_json(toml_schema())
 
 
 @app.command()
@@ -279,7 +272,7 @@ def rate(
     from tunewise.runs.judged import JUDGED
     from tunewise.runs.read import read_run
 
-    judge_run(run, progress=_progress(), overrides=settings or [])
+    judge_run(run, progress=progress_bars(), overrides=settings or [])
     if as_json:
         typer.echo((run / JUDGED).read_text("utf-8"), nl=False)
     else:
@@ -300,7 +293,7 @@ def prices(
 
     table = priced(run, price_list)
     if as_json:
-        _print_json(asdict(table))
+        print_json(asdict(table))
     else:
         render_prices(table)
 
@@ -315,7 +308,7 @@ def runs_list(
 
     runs = list_runs(project)
     if as_json:
-        _print_json([{**asdict(run), "path": str(run.path)} for run in runs])
+        print_json([{**asdict(run), "path": str(run.path)} for run in runs])
         return
     for run in runs:
         said = run.outcome or {"finished": "trained"}.get(run.state, run.state)
@@ -348,7 +341,7 @@ def models_list(as_json: AsJson = False) -> None:
 
     models = list_models()
     if as_json:
-        _print_json([{"name": model.name, "path": str(model.folder)} for model in models])
+        print_json([{"name": model.name, "path": str(model.folder)} for model in models])
         return
     for model in models:
         typer.echo(f"{model.name}  {model.megabytes:.0f} MB  {model.folder}")
@@ -361,7 +354,7 @@ def models_pull(name: Annotated[str, typer.Argument(help="Catalog name, hub id o
     """Fetches and prepares a model now rather than at its first use."""
     from tunewise.models.catalog import open_model
 
-    model = open_model(name, progress=_progress())
+    model = open_model(name, progress=progress_bars())
     typer.echo(f"{model.name}: {model.folder}")
 
 
@@ -370,7 +363,7 @@ def models_show(name: Annotated[str, typer.Argument(help="Catalog name, hub id o
     """Shows what is known of a model, preparing it if need be."""
     from tunewise.models.catalog import open_model
 
-    model = open_model(name, progress=_progress())
+    model = open_model(name, progress=progress_bars())
     typer.echo(f"{model.name}\n  family   {model.family}\n  context  {model.context_tokens} tokens")
     typer.echo(f"  folder   {model.folder}\n  gguf     {model.gguf or model.no_gguf}")
 
@@ -417,30 +410,8 @@ def _stop(signum: int, frame: FrameType | None) -> None:
     sys.exit(INTERRUPTED if signum == signal.SIGINT else TERMINATED)
 
 
-def _project(
-    source: Path,
-    settings: list[str] | None,
-    options: "Mapping[str, tuple[str, Path | str | int | list[str] | None]] | None" = None,
-) -> "Project":
-    """The project, with what options of the command stand for: name -> key and value."""
-    from tunewise.project.load import load_project
-
-    given = {
-        option: f"{key}={_toml(value)}"
-        for option, (key, value) in (options or {}).items()
-        if value is not None
-    }
-    return load_project(source, settings or [], options=given)
-
-
 def _names(texts: str | None) -> list[str] | None:
     return None if texts is None else [name.strip() for name in texts.split(",") if name.strip()]
-
-
-def _progress() -> "Progress":
-    from tunewise.report.terminal import RichProgress
-
-    return RichProgress()
 
 
 def _decide(
@@ -460,7 +431,7 @@ def _decide(
     reproduce = shlex.join(["tunewise", *(arg for arg in sys.argv[1:] if arg != "--resume")])
     path = run_decide(
         project,
-        progress=_progress(),
+        progress=progress_bars(),
         read=read,
         quick=quick,
         out=out,
@@ -478,16 +449,7 @@ def _describe(project: "Project", *, quick: bool, as_json: bool) -> None:
 
     found = dry_run(project, quick=quick)
     if as_json:
-        _print_json(found.as_dict())
+        print_json(found.as_dict())
         return
     typer.echo("\n".join(found.lines()))
     typer.echo("Nothing was run, and test stays sealed. Leave out --dry-run to run it.")
-
-
-def _toml(value: Path | str | int | list[str]) -> str:
-    plain = value if isinstance(value, int | list) else str(value)
-    return json.dumps(plain, ensure_ascii=False)
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from scripted_rows import Counted, engine, race, row, rows
-from tunewise.contenders.few_shot import FewShot, Shots
+from tunewise.contenders.few_shot import FewShot, Shots, shots_of
 from tunewise.contenders.protocol import NotApplicable
 from tunewise.models.engines.protocol import Request
 from tunewise.models.engines.scripted import ScriptedEngine
@@ -217,7 +217,7 @@ def test_nearest_goes_by_words_where_the_model_cannot_read_the_inputs() -> None:
 def test_what_a_fit_chose_is_read_from_its_settings(selection: str) -> None:
     told = engine(copies_last_example if selection == "nearest" else reads(4))
     fit = few_shot(told).fit(topics(), race(topics(16, "dev"))).fit
-    assert Shots.chosen(fit.settings) == Shots(k=int(str(fit.settings["k"])), selection=selection)
+    assert shots_of(fit.settings) == Shots(k=int(str(fit.settings["k"])), selection=selection)
 
 
 def test_other_rows_can_be_shown_in_the_way_that_was_chosen() -> None:

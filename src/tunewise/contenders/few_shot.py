@@ -16,7 +16,7 @@ from tunewise.contenders.protocol import NotApplicable
 from tunewise.contenders.race import FIRST, Race
 from tunewise.contenders.search import Candidate, Search, Trial, search_and_fit
 from tunewise.models.engines.protocol import Engine
-from tunewise.progress import Progress
+from tunewise.progress import Progress, Silent
 from tunewise.retrieval.embed import MODEL, Embedder, unread_script
 from tunewise.retrieval.index import ExampleIndex
 from tunewise.types import Example, Input, JsonValue
@@ -30,9 +30,12 @@ JUDGED = 0.5
 CONTEXT_SHARE = 0.75
 """Part of the context that examples may fill."""
 
+WORDS = "BM25"
+"""What finds nearest examples where no embedder does."""
+
 Selection = Literal["fixed", "nearest"]
-IN_WORDS: Mapping[Selection, str] = {"fixed": "fixed, diverse", "nearest": "nearest"}
-"""As a fit's settings say it."""
+_IN_WORDS: Mapping[Selection, str] = {"fixed": "fixed, diverse", "nearest": "nearest"}
+"""As the settings of a fit name them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,12 +44,6 @@ class Shots:
 
     k: int
     selection: Selection
-
-    @classmethod
-    def chosen(cls, settings: Mapping[str, JsonValue]) -> "Shots":
-        """Those that a fit chose, from its settings."""
-        fixed = settings["selection"] == IN_WORDS["fixed"]
-        return cls(k=int(str(settings["k"])), selection="fixed" if fixed else "nearest")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +71,14 @@ class FewShot:
             NotApplicable: not even one example fits the context.
         """
         began = time.perf_counter()
-        if script := unread_script(self.embedder, [example.input.text for example in train]):
-            self.progress.note(
-                f"Nearest examples are found by words: most inputs are in {script} script, which "
-                f"{MODEL} cannot read."
-            )
-        candidates = self._candidates(train, answer_limit(self.engine, train))
+        embedder = readable(self.embedder, train, self.progress)
+        index = ExampleIndex(train, embedder)
+        limit = answer_limit(self.engine, train)
+        candidates = self._candidates(train, limit, by=embedder.name if embedder else WORDS)
         return search_and_fit(
             self,
             candidates,
-            self.strategies(train),
+            lambda shots: with_examples(shots, index, self.instruction, limit),
             race,
             what="settings",
             settings=lambda best: best.settings,
@@ -94,45 +89,13 @@ class FewShot:
 
     def strategies(self, train: Sequence[Example]) -> Callable[[Shots], PromptStrategy]:
         """Ways to ask with examples of train, by which of them are shown."""
-        index = ExampleIndex(train, self._embedder(train))
+        index = ExampleIndex(train, readable(self.embedder, train, Silent()))
         limit = answer_limit(self.engine, train)
+        return lambda shots: with_examples(shots, index, self.instruction, limit)
 
-        def strategy(shots: Shots) -> PromptStrategy:
-            def found(inputs: Sequence[Input], k: int) -> list[list[Example]]:
-                if shots.selection == "fixed":
-                    return [index.diverse(k)] * len(inputs)
-                return index.nearest_many([item.text for item in inputs], k)
-
-            def prompts(inputs: Sequence[Input]) -> list[Prompt]:
-                return self._shown(inputs, found(inputs, shots.k))
-
-            def of_train(inputs: Sequence[Input]) -> list[Prompt]:
-                beside = [
-                    [one for one in some if one.id != item.id][: shots.k]
-                    for item, some in zip(inputs, found(inputs, shots.k + 1), strict=True)
-                ]
-                return self._shown(inputs, beside)
-
-            return PromptStrategy(prompts=prompts, of_train=of_train, max_tokens=limit)
-
-        return strategy
-
-    def _embedder(self, train: Sequence[Example]) -> Embedder | None:
-        """None: examples are found by words."""
-        unread = unread_script(self.embedder, [example.input.text for example in train])
-        return None if unread else self.embedder
-
-    def _shown(
-        self, inputs: Sequence[Input], examples: Sequence[Sequence[Example]]
-    ) -> list[Prompt]:
-        return [
-            Prompt(messages=shown_examples(self.instruction, some, item), tools=item.tools)
-            for item, some in zip(inputs, examples, strict=True)
-        ]
-
-    def _candidates(self, train: Sequence[Example], limit: int) -> list[Candidate[Shots]]:
-        embedder = self._embedder(train)
-        by = embedder.name if embedder else "BM25"
+    def _candidates(
+        self, train: Sequence[Example], limit: int, *, by: str
+    ) -> list[Candidate[Shots]]:
         typical = sorted(self.engine.count_tokens(example_turns(example)) for example in train)
         long = typical[int(0.9 * (len(typical) - 1))]
         room = CONTEXT_SHARE * self.engine.context_tokens - limit
@@ -140,7 +103,7 @@ class FewShot:
         found = [
             Candidate(
                 value=Shots(k=k, selection=way),
-                settings={"k": k, "selection": IN_WORDS[way]}
+                settings={"k": k, "selection": _IN_WORDS[way]}
                 | ({"by": by} if way == "nearest" else {}),
             )
             for k in self.counts
@@ -150,6 +113,69 @@ class FewShot:
         if not found:
             raise NotApplicable("one example alone fills most of the model's context")
         return found
+
+
+def readable(
+    embedder: Embedder | None, train: Sequence[Example], progress: Progress
+) -> Embedder | None:
+    """The embedder; None where there is none, or it cannot read the inputs' script."""
+    script = unread_script(embedder, [example.input.text for example in train])
+    if script:
+        progress.note(
+            f"Nearest examples are found by words: most inputs are in {script} script, which "
+            f"{MODEL} cannot read."
+        )
+    return None if script else embedder
+
+
+def with_examples(
+    shots: Shots, index: ExampleIndex, instruction: str, max_tokens: int
+) -> PromptStrategy:
+    """Asks with examples in the prompt.
+
+    Args:
+        shots: which.
+        index: of train.
+        instruction: the system turn.
+        max_tokens: of an answer.
+    """
+
+    def found(inputs: Sequence[Input], k: int) -> list[list[Example]]:
+        if shots.selection == "fixed":
+            return [index.diverse(k)] * len(inputs)
+        return index.nearest_many([item.text for item in inputs], k)
+
+    def shown(inputs: Sequence[Input], examples: Sequence[Sequence[Example]]) -> list[Prompt]:
+        return [
+            Prompt(messages=shown_examples(instruction, some, item), tools=item.tools)
+            for item, some in zip(inputs, examples, strict=True)
+        ]
+
+    def prompts(inputs: Sequence[Input]) -> list[Prompt]:
+        return shown(inputs, found(inputs, shots.k))
+
+    def of_train(inputs: Sequence[Input]) -> list[Prompt]:
+        beside = [
+            [one for one in some if one.id != item.id][: shots.k]
+            for item, some in zip(inputs, found(inputs, shots.k + 1), strict=True)
+        ]
+        return shown(inputs, beside)
+
+    return PromptStrategy(prompts=prompts, of_train=of_train, max_tokens=max_tokens)
+
+
+def shots_of(settings: Mapping[str, JsonValue]) -> Shots:
+    """The examples that the settings of a run's fit describe.
+
+    Raises:
+        ValueError: they describe none.
+    """
+    k = settings["k"]
+    named = str(settings.get("selection"))
+    ways: list[Selection] = [way for way, words in _IN_WORDS.items() if words == named]
+    if not isinstance(k, int) or not ways:
+        raise ValueError(f"{dict(settings)} are no examples")
+    return Shots(k=k, selection=ways[0])
 
 
 def most_asked(rows: int) -> int:

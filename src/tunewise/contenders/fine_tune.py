@@ -209,7 +209,7 @@ class FineTune:
         if self.way == "prompt" and self.teacher is not None:
             return self._taught(self.teacher, train)
         chosen: dict[str, JsonValue] = {}
-        prompts = _bare
+        prompts = input_alone
         if self.library is not None and self.way == "passages":
             library = self.library
             lookup = best_lookup(library, train, most_words=MAX_PASSAGE_WORDS)
@@ -246,7 +246,7 @@ class FineTune:
             seed=self.base_seed,
             progress=self.progress,
         )
-        strategy = replace(teacher.strategy, prompts=_bare, of_train=None)
+        strategy = replace(teacher.strategy, prompts=input_alone, of_train=None)
         return _Prepared(
             {"teacher": teacher.fit.contender, "rows": len(lesson.rows)},
             strategy,
@@ -456,7 +456,8 @@ class _Run:
     """Trained on in all stages."""
 
 
-def _bare(inputs: Sequence[Input]) -> list[Prompt]:
+def input_alone(inputs: Sequence[Input]) -> list[Prompt]:
+    """The inputs as they are, without an instruction."""
     return [Prompt(messages=item.messages, tools=item.tools) for item in inputs]
 
 

@@ -86,20 +86,10 @@ class TunedPrompt:
             Variant(name=f"own {number}", system=text, marked=asks_for_mark(text))
             for number, text in enumerate(self.own, 1)
         ]
-
-        def strategy(variant: Variant) -> PromptStrategy:
-            def prompts(inputs: Sequence[Input]) -> list[Prompt]:
-                return [
-                    Prompt(messages=variant.messages(item), tools=item.tools) for item in inputs
-                ]
-
-            tokens = limit + (THINKING_TOKENS if variant.marked else 0)
-            return PromptStrategy(prompts=prompts, max_tokens=tokens, read=variant.read)
-
         return search_and_fit(
             self,
             [Candidate(value=v, settings={"variant": v.name}) for v in variants],
-            strategy,
+            lambda variant: in_words_of(variant, limit),
             race,
             what="wordings",
             settings=lambda best: _described(best.value),
@@ -107,9 +97,40 @@ class TunedPrompt:
         )
 
 
+def in_words_of(variant: Variant, max_tokens: int) -> PromptStrategy:
+    """Asks in one wording.
+
+    Args:
+        variant: the wording.
+        max_tokens: tokens of an answer; steps before it come on top.
+    """
+
+    def prompts(inputs: Sequence[Input]) -> list[Prompt]:
+        return [Prompt(messages=variant.messages(item), tools=item.tools) for item in inputs]
+
+    tokens = max_tokens + (THINKING_TOKENS if variant.marked else 0)
+    return PromptStrategy(prompts=prompts, max_tokens=tokens, read=variant.read)
+
+
 def _described(best: Variant) -> dict[str, JsonValue]:
     settings: dict[str, JsonValue] = {"variant": best.name, "system": best.system}
-    return settings | {k: v for k, v in (("before", best.before), ("after", best.after)) if v}
+    settings |= {
+        key: text for key, text in (("before", best.before), ("after", best.after)) if text
+    }
+    return settings | ({"marked": True} if best.marked else {})
+
+
+def variant_of(settings: Mapping[str, JsonValue]) -> Variant:
+    """The wording that the settings of a run's fit describe."""
+    name = str(settings["variant"])
+    return Variant(
+        name=name,
+        system=str(settings.get("system", "")),
+        before=str(settings.get("before", "")),
+        after=str(settings.get("after", "")),
+        # Runs before this was written down had one wording of ours that asks for a mark.
+        marked=bool(settings.get("marked", name == "step by step")),
+    )
 
 
 def variants_of(

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import get_args
 
 from tunewise.chat.prompts import Prompt, instructed, reworded
 from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
@@ -129,19 +130,41 @@ class Rag:
             for lookup in [Lookup(words=words, k=k, mode=mode)]
         ]
 
-        def strategy(lookup: Lookup) -> PromptStrategy:
-            return PromptStrategy(
-                prompts=lambda inputs: library.prompts(lookup, self.instruction, inputs),
-                max_tokens=limit,
-            )
-
         def settings(best: Candidate[Lookup]) -> dict[str, JsonValue]:
             recall = library.recall(best.value, [*train, *race.dev])
             return {**best.settings, "retrieval": recall}
 
         return search_and_fit(
-            self, candidates, strategy, race, what="settings", settings=settings, began=began
+            self,
+            candidates,
+            lambda lookup: with_passages(lookup, library, self.instruction, limit),
+            race,
+            what="settings",
+            settings=settings,
+            began=began,
         )
+
+
+def with_passages(
+    lookup: Lookup, library: Library, instruction: str, max_tokens: int
+) -> PromptStrategy:
+    """Asks with the passages that a look-up brings."""
+    return PromptStrategy(
+        prompts=lambda inputs: library.prompts(lookup, instruction, inputs), max_tokens=max_tokens
+    )
+
+
+def lookup_of(settings: Mapping[str, JsonValue]) -> Lookup:
+    """The look-up that the settings of a run's fit describe.
+
+    Raises:
+        ValueError: they describe none.
+    """
+    words, k, mode = (settings.get(key) for key in ("chunk_words", "k", "search"))
+    known = next((one for one in get_args(Mode) if one == mode), None)
+    if not isinstance(words, int) or not isinstance(k, int) or known is None:
+        raise ValueError(f"{dict(settings)} are no look-up")
+    return Lookup(words=words, k=k, mode=known)
 
 
 def best_lookup(library: Library, train: Sequence[Example], *, most_words: int) -> Lookup:

@@ -13,6 +13,15 @@ from tunewise.progress import Progress
 from tunewise.types import Example, Input
 
 
+def with_instruction(instruction: str, max_tokens: int) -> PromptStrategy:
+    """Asks with an instruction as the system turn."""
+
+    def prompts(inputs: Sequence[Input]) -> list[Prompt]:
+        return [Prompt(messages=instructed(instruction, item), tools=item.tools) for item in inputs]
+
+    return PromptStrategy(prompts=prompts, max_tokens=max_tokens)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ZeroShot:
     """Asks with the instruction as the system turn."""
@@ -26,18 +35,11 @@ class ZeroShot:
     def fit(self, train: Sequence[Example], race: Race) -> FittedPrompt:
         """Only looks how long answers are, and answers dev."""
         began = time.perf_counter()
-
-        def prompts(inputs: Sequence[Input]) -> list[Prompt]:
-            return [
-                Prompt(messages=instructed(self.instruction, item), tools=item.tools)
-                for item in inputs
-            ]
-
-        limit = answer_limit(self.engine, train)
+        strategy = with_instruction(self.instruction, answer_limit(self.engine, train))
         return search_and_fit(
             self,
             [Candidate(value=self.instruction, settings={"instruction": self.instruction})],
-            lambda _: PromptStrategy(prompts=prompts, max_tokens=limit),
+            lambda _: strategy,
             race,
             what="instruction",
             settings=lambda one: one.settings,

@@ -7,8 +7,9 @@ from tunewise.data.checks.findings import Findings
 from tunewise.data.checks.leaks import find_leaks, rows_to_leave_out
 from tunewise.data.checks.quick import check_data, survey_parts
 from tunewise.data.documents.document import Document
+from tunewise.data.gate import read_gate, refuse_shared
 from tunewise.data.language import SAMPLE, language_note
-from tunewise.data.read import read_data
+from tunewise.data.read import ReadResult, read_data
 from tunewise.data.splitting.label_balance import balance_notes
 from tunewise.data.splitting.split import split_data
 from tunewise.errors import UserError
@@ -33,6 +34,8 @@ class Prepared:
     """Setting -> labelled rows that it leaves out."""
     unused_test: int = 0
     """How many of these would be test rows, about."""
+    gate: ReadResult | None = None
+    """The rows of `data.gate`, none of which is in `splits`; None where there is none."""
 
 
 def prepare(
@@ -49,9 +52,13 @@ def prepare(
         documents: those that a contender reads.
 
     Raises:
-        UserError: rows that cannot be read, faults in the data, or too few rows; all together.
+        UserError: rows that cannot be read, faults in the data, too few rows, or rows that the gate
+            set has as well; those of one kind together.
     """
     parts = read_data(project.data)
+    gate = read_gate(project.data)
+    if gate is not None:
+        refuse_shared(gate, parts)
     survey = survey_parts(parts)
     leaks = find_leaks(survey, documents=documents)
     names = [
@@ -91,6 +98,7 @@ def prepare(
         report=report,
         unused=division.unused,
         unused_test=division.unused_test,
+        gate=gate,
         notes=(
             *inferred,
             *division.notes,

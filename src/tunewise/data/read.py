@@ -181,6 +181,18 @@ def read_data(data: Data) -> dict[str, ReadResult]:
     return parts
 
 
+def read_part(part: Part, data: Data) -> ReadResult:
+    """Reads the files of one part by itself; ids are unique within it.
+
+    Raises:
+        UserError: with the faults of all files together.
+    """
+    reading = Reading()
+    result = _examples(part, data, reading, Names())
+    reading.raise_any()
+    return result
+
+
 def _examples(part: Part, data: Data, reading: Reading, names: Names) -> ReadResult:
     examples: list[Example] = []
     places: dict[str, str] = {}
@@ -201,10 +213,7 @@ def read_examples(path: Path, data: Data | None = None) -> ReadResult:
     Raises:
         UserError: when any row cannot be read; the first 20 faults of each kind, then a count.
     """
-    reading = Reading()
-    result = _examples(Part(files=(path,)), data or Data(), reading, Names())
-    reading.raise_any()
-    return result
+    return read_part(Part(files=(path,)), data or Data())
 
 
 def read_preferences(paths: Sequence[Path], data: Data | None = None) -> ReadRows[Preference]:

@@ -73,6 +73,17 @@ def find_parts(data: Data) -> dict[str, Part]:
     }
 
 
+def find_gate(data: Data) -> Part | None:
+    """The files behind `data.gate`; None where it names none.
+
+    Raises:
+        UserError: as `find_parts`.
+    """
+    if data.gate is None:
+        return None
+    return _together([_part_of(source, "gate") for source in data.gate])
+
+
 def _examples(sources: Sources) -> dict[str, Part]:
     found = [(source, _files(source)) for source in sources]
     if len(found) == 1 and "examples" not in found[0][1].parts:

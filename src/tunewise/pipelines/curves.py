@@ -14,7 +14,7 @@ import numpy as np
 
 from tunewise.contenders.answering import spent
 from tunewise.contenders.classifier import Classifier
-from tunewise.contenders.few_shot import FewShot, Shots
+from tunewise.contenders.few_shot import FewShot, shots_of
 from tunewise.contenders.fine_tune import FineTune
 from tunewise.contenders.protocol import Fitted, NotApplicable
 from tunewise.contenders.race import Race
@@ -139,7 +139,7 @@ class _Drawing:
         assert isinstance(contender, FewShot)  # noqa: S101 - the name stands for it
         fit = self._fitted(name).fit
         self._refuse_small_dev()
-        shots, everything = Shots.chosen(fit.settings), {row.id for row in self.train}
+        shots, everything = shots_of(fit.settings), {row.id for row in self.train}
 
         def learn(learned: Sequence[Example], asked: Sequence[Example]) -> Learned:
             if {row.id for row in learned} == everything:

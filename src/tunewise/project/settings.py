@@ -168,6 +168,8 @@ class Data(_Section):
     """Your own split: what choices are made by; taken from train where absent."""
     test: Sources | None = None
     """Your own split: what the verdict is measured on."""
+    gate: Sources | None = None
+    """Rows that `tunewise eval` judges releases by, none of which is in the files above."""
     documents: Documents | None = None
     """Files and folders to retrieve from."""
     preferences: Sources | None = None

@@ -23,7 +23,7 @@ from tunewise.runs.records import (
     visible,
     visible_value,
 )
-from tunewise.runs.schema import ANSWER, SCORE, TEST_ROW, VERDICT, Json, Run
+from tunewise.runs.schema import ANSWER, SCORE, TEST_ROW, VERDICT, Json, Run, VerdictFile
 from tunewise.types import Finding, JsonValue, Rule
 
 
@@ -33,18 +33,7 @@ def read_run(folder: Path) -> Run:
     Raises:
         UserError: no verdict there yet, or records that cannot be read; all faults together.
     """
-    path = folder / "verdict.json"
-    quick = " --quick" if folder.resolve().parent.name == QUICK else ""
-    if not path.is_file():
-        if (folder / ".lock").exists() and state_of(folder) == "running":
-            raise UserError(
-                f"{folder}: this run is still going on in another process, and has no verdict "
-                "yet. Wait for it to end."
-            )
-        raise UserError(
-            f"{folder} holds no verdict.json, so it is no finished run. Name a folder such as "
-            f"runs/<id>, or finish the run with `tunewise decide PROJECT{quick} --resume`."
-        )
+    path = _verdict_of(folder)
     faults: list[str] = []
     verdict = validate(VERDICT, _completed(_parse_verdict(path), folder), path.name, faults)
     places = _read_places(folder / "places.json")
@@ -85,6 +74,37 @@ def read_judged(folder: Path) -> JudgeResult | None:
     return found
 
 
+def read_verdict(folder: Path) -> VerdictFile:
+    """verdict.json to the letter, for what asks a run's contenders again: nothing is masked.
+
+    Raises:
+        UserError: as `read_run`.
+    """
+    path, faults = _verdict_of(folder), list[str]()
+    document = _completed(_parse_verdict(path, for_people=False), folder)
+    verdict = validate(VERDICT, document, path.name, faults)
+    if verdict is None:
+        raise damaged(folder, faults, "`tunewise decide PROJECT --resume` writes it anew.")
+    return verdict
+
+
+def _verdict_of(folder: Path) -> Path:
+    """The file of a finished run's verdict."""
+    path = folder / "verdict.json"
+    quick = " --quick" if folder.resolve().parent.name == QUICK else ""
+    if not path.is_file():
+        if (folder / ".lock").exists() and state_of(folder) == "running":
+            raise UserError(
+                f"{folder}: this run is still going on in another process, and has no verdict "
+                "yet. Wait for it to end."
+            )
+        raise UserError(
+            f"{folder} holds no verdict.json, so it is no finished run. Name a folder such as "
+            f"runs/<id>, or finish the run with `tunewise decide PROJECT{quick} --resume`."
+        )
+    return path
+
+
 def _read_places(file: Path) -> dict[str, str]:
     """Example id -> `file:line`; a run without them, or with damaged ones, has none."""
     try:
@@ -107,9 +127,10 @@ def _shows_personal(project: Path) -> bool:
     return isinstance(table, dict) and cast(dict[str, object], table).get("show_personal") is True
 
 
-def _parse_verdict(path: Path) -> Json:
+def _parse_verdict(path: Path, *, for_people: bool = True) -> Json:
     try:
-        document = visible_value(parse_json(path.read_text(encoding="utf-8")))
+        written = parse_json(path.read_text(encoding="utf-8"))
+        document = visible_value(written) if for_people else written
     except (ValueError, OSError) as fault:
         raise UserError(
             f"{path} cannot be read ({fault}). `tunewise decide PROJECT --resume` writes it anew."

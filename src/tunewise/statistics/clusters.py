@@ -25,7 +25,7 @@ _GUARD_POWER = 1.25
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Spread:
+class Spread:
     """How strongly the rows of a group resemble each other."""
 
     design_effect: float
@@ -55,8 +55,7 @@ def cluster_difference(
         value: the estimate, when it is not the mean of `differences`.
     """
     plain = mean_difference(differences, confidence=confidence)
-    one_sided = abs(float(differences.sum())) / max(float(np.abs(differences).sum()), 1e-12)
-    spread = _spread(differences, differences != 0.0, codes, one_sidedness=one_sided)
+    spread = difference_spread(differences, codes)
     centre = float(differences.mean())
     effective = differences.size / spread.design_effect
     error = add_pseudo_rows(
@@ -122,13 +121,24 @@ def cluster_mean(
     )
 
 
+def difference_spread(differences: FloatArray, codes: IntArray) -> Spread:
+    """How strongly paired differences of a group resemble each other.
+
+    Args:
+        differences: (n,) per row, or jackknife pseudo-values.
+        codes: (n,) group numbers 0..G−1, every number in use.
+    """
+    one_sided = abs(float(differences.sum())) / max(float(np.abs(differences).sum()), 1e-12)
+    return _spread(differences, differences != 0.0, codes, one_sidedness=one_sided)
+
+
 def _spread(
     values: FloatArray,
     informative: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]",
     codes: IntArray,
     *,
     one_sidedness: float,
-) -> _Spread:
+) -> Spread:
     """The guarded design effect of a mean, and the degrees of freedom of its variance.
 
     With few informative groups the observed design effect is noise: it is averaged with a guard
@@ -154,7 +164,7 @@ def _spread(
         trust = informative_groups**_GUARD_POWER
     effect = max((observed * trust + guard) / (trust + 1.0), 0.05)
     correlation = min(1.0, max(0.0, (effect - 1.0) / (largest - 1.0))) if largest > 1.0 else 0.0
-    return _Spread(design_effect=effect, degrees=_degrees(sizes, correlation))
+    return Spread(design_effect=effect, degrees=_degrees(sizes, correlation))
 
 
 def _degrees(sizes: FloatArray, correlation: float) -> float:

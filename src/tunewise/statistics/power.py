@@ -1,4 +1,7 @@
-"""Before a run: the rows that tell a gain with 80% power, and the chance that rows tell a gain."""
+"""Before a run: the rows that tell a gain with 80% power, and the chance that rows tell a gain.
+
+And the chance that a gate lets a model through that is as good as the last one.
+"""
 
 from math import ceil, sqrt
 
@@ -54,3 +57,18 @@ def chance_to_tell(n: float, gain: float, minimum_gain: float) -> float:
     around_0 = (square * n + 2.0) / (n + 2.0)
     above_0 = quantile * sqrt(around_0 / (n + 2.0 + quantile**2)) * (n + 2.0) / n
     return normal_cdf((gain - max(minimum_gain, above_0)) / spread)
+
+
+def chance_as_good_passes(n: float, margin: float, error: float) -> float:
+    """The chance that a model exactly as good as the one before is shown no worse.
+
+    The difference is taken as normal around 0, with `DISCORDANCE` of the rows discordant: more
+    alike models pass more often, less alike ones more rarely.
+
+    Args:
+        n: independent rows or units.
+        margin: by which it must not be worse, above 0.
+        error: one-sided error rate of the test.
+    """
+    spread = sqrt(DISCORDANCE / n)
+    return normal_cdf(margin / spread + normal_quantile(error))

@@ -1,0 +1,301 @@
+"""Turns what a person names - a run's contender, a folder, an endpoint - into what can be asked.
+
+A model is asked as it was when it was chosen: a run's contender with its own prompt, what Tunewise
+trained with the input alone, any other model and an endpoint with the task's instruction.
+"""
+
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
+from tunewise.contenders.classifier import Classifier
+from tunewise.contenders.constant import Constant
+from tunewise.contenders.few_shot import WORDS, readable
+from tunewise.contenders.fine_tune import input_alone
+from tunewise.contenders.prompt import in_words_of, variant_of
+from tunewise.contenders.race import Race
+from tunewise.contenders.rag import Library
+from tunewise.contenders.rebuild import strategy_of
+from tunewise.contenders.zero_shot import with_instruction
+from tunewise.data.fingerprints import content_hash
+from tunewise.data.prepare import Prepared
+from tunewise.errors import UserError
+from tunewise.evaluation.collect import Answering
+from tunewise.metrics.metric import Metric
+from tunewise.models.adapters import ADAPTER_SETTINGS, BASE_FILE, check_adapter, is_whole_model
+from tunewise.models.engines.open import EngineOpener, Opened, open_ceiling
+from tunewise.models.engines.protocol import Engine
+from tunewise.pipelines.reading import documents_of
+from tunewise.progress import Progress
+from tunewise.project.contenders import BUILT_IN, CONSTANT, INTERNALISED
+from tunewise.project.settings import Model
+from tunewise.retrieval.embed import Embedder, embedder_or_note
+from tunewise.retrieval.index import ExampleIndex
+from tunewise.runs.folder import TRAINED, rows_by_part
+from tunewise.runs.read import read_verdict
+from tunewise.runs.records import parse_json
+from tunewise.runs.schema import ContenderResult, VerdictFile
+from tunewise.runs.trained import read_training
+from tunewise.types import Example, Fit
+from tunewise.wording import count
+
+VERDICT_FILE = "verdict.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entrant:
+    """A model at the gate."""
+
+    name: str
+    """As the person named it."""
+    answering: Answering
+
+
+@dataclass(kw_only=True)
+class EntrantOpener:
+    """Opens models by name; each base and endpoint once.
+
+    Args:
+        prepared: the project's rows; what a prompt shows is taken from there.
+        metric: the project's.
+        progress: informed of what is being done.
+        opener: opens engines of base models.
+        stack: closes them.
+    """
+
+    prepared: Prepared
+    metric: Metric
+    progress: Progress
+    opener: EngineOpener
+    stack: ExitStack
+    _bases: dict[Model, Opened] = field(init=False, default_factory=dict[Model, Opened])
+    _endpoints: dict[str, Engine] = field(init=False, default_factory=dict[str, Engine])
+
+    def open(self, named: str) -> Entrant:
+        """The model of that name.
+
+        Raises:
+            UserError: there is none, or it cannot be asked here.
+        """
+        project = self.prepared.project
+        if any(endpoint.name == named for endpoint in project.contenders.endpoints):
+            return self._instructed(named, self._endpoint(named))
+        if named == project.model.base:
+            return self._instructed(named, self._base(project.model).engine)
+        folder = Path(named)
+        if folder.is_dir():
+            return self._of_folder(named, folder)
+        run, colon, contender = named.rpartition(":")
+        if colon and contender and Path(run).is_dir():
+            return self._of_run(named, Path(run), contender)
+        endpoints = ", ".join(endpoint.name for endpoint in project.contenders.endpoints)
+        raise UserError(
+            f"{named}: there is no such model. Name a run (runs/<id>, or runs/<id>:few_shot), the "
+            "folder of a model or an adapter, or a [contenders.NAME] endpoint of the project "
+            f"({endpoints or 'it has none'})."
+        )
+
+    def _of_folder(self, named: str, folder: Path) -> Entrant:
+        if (folder / VERDICT_FILE).is_file():
+            return self._of_run(named, folder, None)
+        if (folder / TRAINED).is_file():
+            return self._tuned(named, folder / read_training(folder).model)
+        if (folder / ADAPTER_SETTINGS).is_file():
+            return self._tuned(named, folder)
+        if not is_whole_model(folder):
+            raise UserError(
+                f"{folder}: is no finished run or training, no model and no adapter in PEFT "
+                f"format: it holds none of {VERDICT_FILE}, {TRAINED}, {ADAPTER_SETTINGS} and "
+                "config.json."
+            )
+        if (folder / BASE_FILE).is_file():
+            return self._tuned(named, folder)
+        own = replace(self.prepared.project.model, base=str(folder.resolve()))
+        return self._instructed(named, self._base(own).engine)
+
+    def _of_run(self, named: str, run: Path, contender: str | None) -> Entrant:
+        verdict = read_verdict(run)
+        name = contender or verdict.recommended
+        measured = [one for one in verdict.contenders if isinstance(one, ContenderResult)]
+        found = next((one for one in measured if one.name == name), None)
+        if found is None:
+            what = f"has no contender {name} with answers" if name else "recommends none"
+            raise UserError(
+                f"{run}: this run {what}. Name one of its own: "
+                f"{', '.join(f'{run}:{one.name}' for one in measured)}."
+            )
+        return Entrant(name=named, answering=self._chosen(named, run, verdict, found))
+
+    def _chosen(
+        self, named: str, run: Path, verdict: VerdictFile, found: ContenderResult
+    ) -> Answering:
+        """A contender as a run's fit left it."""
+        if found.name in (CONSTANT, "classifier"):
+            return self._fitted_again(run, found)
+        if not found.trained:
+            engine = self._engine_of(run, verdict, found.name)
+            return self._asking(named, engine, self._strategy(run, verdict, found, engine))
+        adapter = run / "models" / found.name
+        engine = self._for_adapter(adapter)
+        strategy = PromptStrategy(prompts=input_alone, max_tokens=self._limit_of(run, engine))
+        if found.name == INTERNALISED:
+            teacher = str(found.fit.settings.get("teacher"))
+            taught = next((c for c in verdict.contenders if c.name == teacher), None)
+            if isinstance(taught, ContenderResult) and "variant" in taught.fit.settings:
+                wording = in_words_of(variant_of(taught.fit.settings), strategy.max_tokens)
+                strategy = replace(wording, prompts=input_alone)  # it answers as it was taught
+        elif "chunk_words" in found.fit.settings:
+            strategy = self._strategy(run, verdict, found, engine)
+        return self._asking(named, engine, strategy, adapter)
+
+    def _fitted_again(self, run: Path, found: ContenderResult) -> Answering:
+        """What is fitted in a second, with what was chosen then."""
+        project, splits = self.prepared.project, self.prepared.splits
+        race = Race(splits.dev, metric=self.metric, margin=1.0)
+        if found.name == CONSTANT:
+            one = Constant(metric=self.metric, labels=project.task.labels)
+            return one.fit(self._train_of(run), race)
+        strength = found.fit.settings.get("C")
+        return Classifier(
+            metric=self.metric,
+            labels=project.task.labels,
+            sets=project.task.kind == "multilabel",
+            strengths=(float(cast("float", strength)),),
+        ).fit(self._train_of(run), race)
+
+    def _strategy(
+        self, run: Path, verdict: VerdictFile, found: ContenderResult, engine: Engine
+    ) -> PromptStrategy:
+        settings = found.fit.settings
+
+        def index() -> ExampleIndex:
+            train = self._train_of(run)
+            embedder = readable(self._embedder(), train, self.progress)
+            by = embedder.name if embedder else WORDS
+            if settings.get("by", by) != by:
+                raise UserError(
+                    f"{run}: {found.name} finds its examples by {settings['by']}, which is not "
+                    "here. Install what it was run with (`pip install 'tunewise[dense]'`)."
+                )
+            return ExampleIndex(train, embedder)
+
+        try:
+            return strategy_of(
+                settings,
+                instruction="" if found.trained else verdict.task.instruction or "",
+                max_tokens=self._limit_of(run, engine),
+                index=index,
+                library=self._library,
+            )
+        except ValueError as error:
+            raise UserError(
+                f"{run}: what {found.name} chose cannot be read ({error}). Run decide again."
+            ) from None
+
+    def _train_of(self, run: Path) -> list[Example]:
+        """The rows that a run learned from, as they are in the project now.
+
+        Raises:
+            UserError: some are not there any more.
+        """
+        rows = self._rows_of(run)
+        there = [row for row in rows if row is not None]
+        if len(there) < len(rows):
+            raise UserError(
+                f"{run}: {count(len(rows) - len(there))} of the {count(len(rows))} rows that it "
+                "learned from are not in the project's data any more. Put them back, or run "
+                "decide again."
+            )
+        return there
+
+    def _rows_of(self, run: Path) -> list[Example | None]:
+        """The same, None for a row that is not there, whichever side the others are on now."""
+        try:
+            written = cast("dict[str, Any]", parse_json((run / "splits.json").read_text("utf-8")))
+            hashes = cast("list[str]", written["contents"]["train"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UserError(f"{run}: its splits.json cannot be read. Run decide again.") from None
+        every = rows_by_part(self.prepared.splits).values()
+        there = {content_hash(row): row for rows in every for row in rows}
+        return [there.get(one) for one in hashes]
+
+    def _limit_of(self, run: Path, engine: Engine) -> int:
+        """Tokens that an answer of a run's contender may have."""
+        known = [row for row in self._rows_of(run) if row is not None]
+        return answer_limit(engine, known or self.prepared.splits.train)
+
+    def _library(self) -> Library:
+        found = documents_of(self.prepared.project)
+        documents = found.all_usable() if found else ()
+        if not documents:
+            raise UserError("data.documents: there are none, and this contender reads them.")
+        return Library(documents, self._embedder())
+
+    def _embedder(self) -> Embedder | None:
+        embedder, notes = embedder_or_note()
+        for note in notes:
+            self.progress.note(note)
+        return embedder
+
+    def _engine_of(self, run: Path, verdict: VerdictFile, contender: str) -> Engine:
+        """What a run's contender without training asked."""
+        project = self.prepared.project
+        if any(endpoint.name == contender for endpoint in project.contenders.endpoints):
+            return self._endpoint(contender)
+        if contender not in BUILT_IN:
+            raise UserError(
+                f"{run}: {contender} is an endpoint that the project does not name any more. "
+                f"Write its [contenders.{contender}] table again."
+            )
+        return self._base(
+            replace(project.model, base=verdict.model.base or project.model.base)
+        ).engine
+
+    def _tuned(self, named: str, adapter: Path) -> Entrant:
+        engine = self._for_adapter(adapter)
+        strategy = PromptStrategy(prompts=input_alone, max_tokens=self._limit(engine))
+        return Entrant(name=named, answering=self._asking(named, engine, strategy, adapter))
+
+    def _for_adapter(self, adapter: Path) -> Engine:
+        """The project's base, made sure to be the one that the adapter was trained for."""
+        settings = self.prepared.project.model
+        opened = self._base(settings)
+        if opened.model is None:
+            raise UserError(
+                f"{adapter}: the engine {opened.engine.name} runs no adapters. Set [model] base "
+                "and engine to what it was trained with."
+            )
+        check_adapter(adapter, opened.model)
+        return opened.engine
+
+    def _instructed(self, named: str, engine: Engine) -> Entrant:
+        instruction = self.prepared.project.task.instruction
+        strategy = with_instruction(instruction, self._limit(engine))
+        return Entrant(name=named, answering=self._asking(named, engine, strategy))
+
+    def _limit(self, engine: Engine) -> int:
+        return answer_limit(engine, self.prepared.splits.train)
+
+    def _asking(
+        self, named: str, engine: Engine, strategy: PromptStrategy, adapter: Path | None = None
+    ) -> FittedPrompt:
+        return FittedPrompt(
+            engine=engine,
+            strategy=replace(strategy, adapters={0: adapter}),
+            fit=Fit(contender=named, settings={}, seconds=0.0, tokens={}, dev_answers={}),
+        )
+
+    def _base(self, settings: Model) -> Opened:
+        if settings not in self._bases:
+            opened = self.opener(settings, progress=self.progress)
+            self._bases[settings] = self.stack.enter_context(opened)
+        return self._bases[settings]
+
+    def _endpoint(self, name: str) -> Engine:
+        if name not in self._endpoints:
+            endpoints = self.prepared.project.contenders.endpoints
+            (one,) = (endpoint for endpoint in endpoints if endpoint.name == name)
+            self._endpoints[name] = self.stack.enter_context(closing(open_ceiling(one)))
+        return self._endpoints[name]

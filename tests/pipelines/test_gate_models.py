@@ -1,0 +1,243 @@
+"""Whoever comes to the gate is asked as it was when it was chosen."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import small_models
+from decide_projects import (
+    decide,
+    labelled,
+    number_of,
+    opened,
+    read_json,
+    read_jsonl,
+    scripted,
+    target_of,
+    write_project,
+)
+from tunewise.contenders.answering import texts
+from tunewise.data.prepare import Prepared, prepare
+from tunewise.errors import UserError
+from tunewise.metrics.by_name import metric_named
+from tunewise.models.catalog import LocalModel
+from tunewise.models.engines.protocol import Request
+from tunewise.models.engines.scripted import ScriptedEngine
+from tunewise.pipelines.gate_models import EntrantOpener
+from tunewise.progress import Silent
+from tunewise.project.load import load_project
+
+TOML = """documents = "docs/"
+[training]
+rank = 2
+epochs = 1
+learning_rate = 1e-3
+seeds = 1
+[contenders]
+use = ["constant", "zero_shot", "prompt", "few_shot", "classifier", "rag", "internalised",
+       "fine_tune", "fine_tune_rag"]
+finish = true
+[decision]
+measure = []
+"""
+
+
+def script(request: Request) -> str:
+    """Right most often with steps, and says where the answer is; else by how it was asked."""
+    number, label = number_of(request), target_of(request)
+    said = "".join(turn.content for turn in request.messages)
+    if request.adapter is not None:
+        return f"Hm. Answer: {label}" if number % 7 else "nonsense"
+    if "Think step by step" in said:
+        return f"It says {number}.\nAnswer: {label}"
+    return label if (number + len(said)) % 3 else "nonsense"
+
+
+@pytest.fixture(scope="module")
+def made(
+    tmp_path_factory: pytest.TempPathFactory, small_llama: LocalModel
+) -> tuple[Path, ScriptedEngine]:
+    """A project with a finished run, and the engine that it asked."""
+    folder = tmp_path_factory.mktemp("gate") / "project"
+    project = write_project(folder, labelled(90), TOML)
+    (project / "docs").mkdir()
+    for name in ("returns", "parcels"):
+        text = f"# {name}\n\n" + f"Of {name} it is written here at some length. " * 30
+        (project / "docs" / f"{name}.md").write_text(text)
+    engine = scripted(script)
+    decide(project, out=project / "run", opener=opened(engine, small_llama))
+    return project, engine
+
+
+@pytest.fixture
+def project(made: tuple[Path, ScriptedEngine]) -> Path:
+    return made[0]
+
+
+@pytest.fixture
+def now() -> ScriptedEngine:
+    return scripted(script)
+
+
+@pytest.fixture
+def entrants(
+    project: Path, now: ScriptedEngine, small_llama: LocalModel
+) -> Iterator[EntrantOpener]:
+    with ExitStack() as stack:
+        yield opener_of(project, now, small_llama, stack)
+
+
+def opener_of(
+    project: Path, engine: ScriptedEngine, model: LocalModel | None, stack: ExitStack
+) -> EntrantOpener:
+    prepared = prepare(load_project(project))
+    task = prepared.project.task
+    return EntrantOpener(
+        prepared=prepared,
+        metric=metric_named(str(task.metric), task.labels),
+        progress=Silent(),
+        opener=opened(engine, model),
+        stack=stack,
+    )
+
+
+def asked(engine: ScriptedEngine) -> set[object]:
+    """All that was asked, whichever folder the adapter lay in."""
+    return {
+        (r.messages, r.adapter is not None, r.sampling.max_tokens, r.sampling.temperature)
+        for r in engine.requests
+    }
+
+
+NAMES = [
+    "constant", "zero_shot", "prompt", "few_shot", "classifier", "rag", "internalised", "fine_tune",
+    "fine_tune_rag",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_runs_contender_answers_as_it_did_on_test(
+    name: str,
+    made: tuple[Path, ScriptedEngine],
+    now: ScriptedEngine,
+    entrants: EntrantOpener,
+) -> None:
+    project, then = made
+    run = project / "run"
+    kept = {
+        row["example_id"]: row["text"]
+        for row in read_jsonl(run / "answers.jsonl")
+        if row["contender"] == name
+    }
+    if not kept:
+        reasons = [one for one in read_json(run / "verdict.json")["contenders"] if "skipped" in one]
+        pytest.skip(f"{name} did not run: {reasons}")
+    test = entrants.prepared.splits.test
+    answers = entrants.open(f"{run}:{name}").answering.answer([row.input for row in test], seed=0)
+    assert dict(zip([row.id for row in test], texts(answers), strict=True)) == kept
+    assert asked(now) <= asked(then)
+
+
+def test_a_prompt_that_asks_for_steps_is_read_as_then(
+    project: Path, entrants: EntrantOpener
+) -> None:
+    settings = {
+        one["name"]: one.get("fit", {}).get("settings")
+        for one in read_json(project / "run" / "verdict.json")["contenders"]
+    }
+    assert settings["prompt"]["variant"] == "step by step"
+    assert settings["prompt"]["marked"] is True
+    row = entrants.prepared.splits.test[0]
+    (answer,) = entrants.open(f"{project}/run:prompt").answering.answer([row.input], seed=0)
+    assert answer.text == row.target
+
+
+def test_a_run_alone_is_what_it_recommends(
+    project: Path, tmp_path: Path, entrants: EntrantOpener
+) -> None:
+    verdict = read_json(project / "run" / "verdict.json")
+    assert verdict["recommended"] is not None
+    rows = [row.input for row in entrants.prepared.splits.test]
+    alone, named = (
+        texts(entrants.open(f"{project}/run{name}").answering.answer(rows, seed=0))
+        for name in ("", f":{verdict['recommended']}")
+    )
+    assert alone == named
+
+
+def test_an_adapter_is_asked_with_the_input_alone(
+    entrants: EntrantOpener, now: ScriptedEngine, small_llama: LocalModel, tmp_path: Path
+) -> None:
+    adapter = small_models.adapter(small_llama, tmp_path / "release")
+    row = entrants.prepared.splits.test[0]
+    entrants.open(str(adapter)).answering.answer([row.input], seed=0)
+    (request,) = now.requests
+    assert request.messages == row.messages
+    assert request.adapter == adapter
+
+
+def test_the_base_of_the_project_is_asked_with_the_instruction(
+    entrants: EntrantOpener, now: ScriptedEngine
+) -> None:
+    row = entrants.prepared.splits.test[0]
+    base = entrants.prepared.project.model.base
+    entrants.open(base).answering.answer([row.input], seed=0)
+    assert [turn.content for turn in now.requests[0].messages] == ["Which label?", row.input.text]
+    assert now.requests[0].adapter is None
+
+
+def test_an_adapter_of_another_base_is_refused(
+    entrants: EntrantOpener, small_qwen: LocalModel, tmp_path: Path
+) -> None:
+    other = small_models.adapter(small_qwen, tmp_path / "other")
+    with pytest.raises(UserError, match="trained for another base"):
+        entrants.open(str(other))
+
+
+def test_an_engine_without_weights_runs_no_adapter(
+    project: Path, now: ScriptedEngine, small_llama: LocalModel, tmp_path: Path
+) -> None:
+    adapter = small_models.adapter(small_llama, tmp_path / "release")
+    with ExitStack() as stack, pytest.raises(UserError, match="runs no adapters"):
+        opener_of(project, now, None, stack).open(str(adapter))
+
+
+def test_a_contender_that_the_run_lacks_is_told_with_those_it_has(
+    project: Path, entrants: EntrantOpener
+) -> None:
+    with pytest.raises(UserError, match=r"no contender nobody with answers.*run:few_shot"):
+        entrants.open(f"{project}/run:nobody")
+
+
+def test_a_folder_of_something_else_is_refused(entrants: EntrantOpener, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no model and no adapter"):
+        entrants.open(str(tmp_path))
+
+
+def test_a_prompt_whose_examples_are_gone_is_refused(
+    project: Path, entrants: EntrantOpener
+) -> None:
+    fewer: Prepared = replace(
+        entrants.prepared,
+        splits=replace(entrants.prepared.splits, train=entrants.prepared.splits.train[:-3]),
+    )
+    with pytest.raises(UserError, match=r"3 of the \d+ rows that it learned from"):
+        replace(entrants, prepared=fewer).open(f"{project}/run:few_shot")
+
+
+def test_rows_that_moved_to_another_side_since_are_found_again(
+    project: Path, entrants: EntrantOpener, tmp_path: Path
+) -> None:
+    """The gate asks a run that was made with another seed of the split."""
+    prepared = prepare(load_project(project, ["data.seed=5"]))
+    assert prepared.splits.train != entrants.prepared.splits.train
+    row = entrants.prepared.splits.test[0]
+    moved = replace(entrants, prepared=prepared)
+    then, after = (
+        texts(one.open(f"{project}/run:few_shot").answering.answer([row.input], seed=0))
+        for one in (entrants, moved)
+    )
+    assert then == after
