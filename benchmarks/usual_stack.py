@@ -215,7 +215,7 @@ def do_the_demo(run: Path, stack: Stack, out: Path) -> dict[str, Any]:
     _check_same_rows(run, prepared)
     project, splits = prepared.project, prepared.splits
     metric = metric_named(str(project.task.metric), project.task.labels, folder=project.root)
-    base = open_model(project.model.base, progress=Silent()).folder
+    base = open_model(project.model.bases[0], progress=Silent()).folder
     engine = GenerateEngine(base, stack)
     resources = Resources(
         engine=engine,
@@ -284,7 +284,7 @@ def probe(run: Path, out: Path) -> dict[str, str]:
     """
     prepared = prepare(load_project(run / "project.toml"))
     train = prepared.splits.train
-    base = open_model(prepared.project.model.base, progress=Silent()).folder
+    base = open_model(prepared.project.model.bases[0], progress=Silent()).folder
     lora = LoraConfig(task_type="CAUSAL_LM", r=16, lora_alpha=32, target_modules="all-linear")
     training: dict[str, float] = {}
     answering: dict[str, float] = {}

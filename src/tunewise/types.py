@@ -344,6 +344,31 @@ class Assurance:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BaseJudged:
+    """One of several base models: whether the best that runs on it is good enough."""
+
+    base: str
+    """Its short name, which its contenders bear after an @; those of the first base bear none."""
+    parameters: int
+    """Its weights."""
+    contender: str | None
+    """Its best contender on dev; None where none of its contenders was asked on test."""
+    good_enough: bool
+    """Whether it is shown to be less than `minimum_gain` worse than every other contender, and
+    keeps to all demands."""
+    why: str = ""
+    """What is missing; empty where it is good enough."""
+    rival: str | None = None
+    """The other contender against which the least is shown."""
+    delta: float | None = None
+    """Quality of its contender minus that of the rival."""
+    low: float | None = None
+    """The lower bound of delta."""
+    confidence: float = 0.0
+    """One-sided, of that bound."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """The answer to the question whether to fine-tune."""
 
@@ -368,3 +393,5 @@ class Verdict:
     """The quality that acting now is expected to cost against knowing the truth, 0 to 1."""
     assurance: tuple[Assurance, ...] = ()
     """What further test examples would do, fewest first; empty where nothing is open."""
+    bases: tuple[BaseJudged, ...] = ()
+    """The smallest first; empty where there is one."""

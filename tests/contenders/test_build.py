@@ -175,3 +175,50 @@ def test_a_persons_own_variants_reach_the_prompt(build: Build) -> None:
     assert isinstance(prompt, TunedPrompt)
     assert prompt.own == ("Be brief.",)
     assert (prompt.instruction, prompt.kind) == ("Say the letter.", "classification")
+
+
+# Several base models
+
+
+def test_what_runs_on_a_model_is_there_once_on_each_base(
+    tmp_path: Path, small_llama: LocalModel, small_qwen: LocalModel, build: Build
+) -> None:
+    build(model=small_llama)  # writes the project
+    first, second = (
+        Resources(
+            engine=engine(), model=model, metric=metric_named("accuracy"), folder=tmp_path / "t",
+            progress=Counted(), base=base,
+        )
+        for base, model in (("llama", small_llama), ("qwen", small_qwen))
+    )  # fmt: skip
+    project = load_project(
+        tmp_path, ['contenders.use=["constant", "few_shot", "classifier", "fine_tune"]']
+    )
+    found = contender_set(project, first, further=[second], ceilings={})
+    assert list(found.untrained) == ["constant", "few_shot", "classifier", "few_shot@qwen"]
+    assert list(found.trained) == ["fine_tune", "fine_tune@qwen"]
+    assert all(one.name == name for name, one in {**found.untrained, **found.trained}.items())
+    assert found.base_of == {
+        "few_shot": "llama", "fine_tune": "llama",
+        "few_shot@qwen": "qwen", "fine_tune@qwen": "qwen",
+    }  # fmt: skip
+    for name, of_base in (("fine_tune", first), ("fine_tune@qwen", second)):
+        tune = found.trained[name]
+        assert isinstance(tune, FineTune)
+        assert (tune.model, tune.engine) == (of_base.model, of_base.engine)
+
+
+def test_a_base_that_cannot_be_trained_here_leaves_the_others(
+    tmp_path: Path, small_llama: LocalModel, build: Build
+) -> None:
+    build(model=small_llama)
+    first, second = (
+        Resources(
+            engine=engine(), model=model, metric=metric_named("accuracy"), folder=tmp_path / "t",
+            progress=Counted(), base=base,
+        )
+        for base, model in (("llama", small_llama), ("elsewhere", None))
+    )  # fmt: skip
+    found = contender_set(load_project(tmp_path), first, further=[second], ceilings={})
+    assert "fine_tune" in found.trained
+    assert set(found.skipped) == {"fine_tune@elsewhere", "fine_tune_rag@elsewhere"}

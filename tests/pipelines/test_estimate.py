@@ -254,3 +254,16 @@ def test_the_end_is_told_as_a_time_of_day() -> None:
     noon = time.mktime((2026, 11, 29, 12, 0, 0, 0, 0, -1))
     assert until(noon + 600, noon + 1500) == "until between 12:10 and 12:25"
     assert until(noon + 61, noon + 62) == "until 12:01"
+
+
+def test_each_base_has_its_tokens_and_its_speed(tmp_path: Path) -> None:
+    bases = 'model.base=["org/one-100m", "org/two-300m"]'
+    found = forecast(prepared(tmp_path, 200, bases))
+    assert found is not None
+    small, large = (found.contenders[name] for name in ("zero_shot", "zero_shot@two-300m"))
+    assert large["test"] == pytest.approx(3 * small["test"], rel=0.01)
+    assert "classifier@two-300m" not in found.contenders
+    unknown = 'model.base=["org/one-100m", "org/two"]'
+    assert forecast(prepared(tmp_path, 200, unknown)) is None
+    whole = usual(load_project(tmp_path / "rows.jsonl", [bases]))
+    assert whole.contenders["fine_tune@two-300m"] == whole.contenders["fine_tune"]

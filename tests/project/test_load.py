@@ -467,3 +467,112 @@ def test_answers_with_thoughts_turn_thinking_on_and_are_inferred_by_what_follows
     assert plain.model.thinking == "auto"
     off = load_project(file, ["model.thinking=false"])
     assert infer_task(off, examples(thought)).project.model.thinking is False
+
+
+# Several base models
+
+
+BASES = '[data]\nexamples = "examples.jsonl"\n[model]\nbase = {}\n'
+
+
+def test_one_base_is_a_text_as_ever_and_several_are_as_named(write: Write) -> None:
+    one = load_project(write(BASES.format('"smollm2-135m-instruct"'))).model
+    assert (one.base, one.bases) == ("smollm2-135m-instruct", ("smollm2-135m-instruct",))
+    assert load_project(write(BASES.format('["org/a"]'))).model.base == "org/a"
+    folder = write(BASES.format('["smollm2-135m-instruct", "./docs", "org/a"]'))
+    several = load_project(folder).model
+    assert several.bases == ("smollm2-135m-instruct", str(folder / "docs"), "org/a")
+    assert several.base == several.bases
+
+
+def test_several_bases_can_be_given_on_the_command_line(write: Write) -> None:
+    folder = write(BASES.format('"org/a"'))
+    assert load_project(folder, ['model.base=["org/b", "org/c"]']).model.bases == ("org/b", "org/c")
+
+
+def test_a_run_folder_keeps_several_bases(write: Write, tmp_path: Path) -> None:
+    project = load_project(write(BASES.format('["./docs", "org/a"]')))
+    kept = tmp_path / "kept.toml"
+    kept.write_text(resolved_toml(project))
+    assert load_project(kept) == project
+
+
+def test_all_that_is_wrong_with_a_list_of_bases_is_told_at_once(write: Write) -> None:
+    folder = write(BASES.format('["./none", "org/a", 3, "org/a", "./docs", "docs/", "x/y"]'))
+    found = faults(folder)
+    assert all(":4: model.base: " in line for line in found)
+    assert {line.partition("model.base: ")[2] for line in found} == {
+        f"{folder / 'none'} does not exist. Check the name and the folder.",
+        "must be a text, not a number. Write it in quotes.",
+        'names "org/a" more than once. Remove the repetition.',
+        "names more than 4 models, each to be trained. Remove some.",
+        'names "docs/" more than once. Remove the repetition.',
+    }
+
+
+@pytest.mark.parametrize("value", ["[]", "3", '""', '[""]', "true"])
+def test_what_is_no_name_of_a_model_is_one_fault(write: Write, value: str) -> None:
+    (found,) = faults(write(BASES.format(value)))
+    assert ":4: model.base: " in found
+
+
+@pytest.mark.parametrize("engine", ["openai", "scripted"])
+def test_an_endpoint_is_one_model(write: Write, engine: str) -> None:
+    (found,) = faults(write(BASES.format(f'["org/a", "org/b"]\nengine = "{engine}"')))
+    assert "model.base: names several models, but the engine" in found
+
+
+# An endpoint that proposes wordings
+
+
+COACH = """
+[data]
+examples = "examples.jsonl"
+[contenders]
+use = ["constant", "prompt"{use}]
+[contenders.coach]
+type = "openai"
+model = "large"
+optimises = true
+{more}
+"""
+
+
+def test_an_optimiser_takes_no_part_itself_and_is_kept_with_the_run(
+    write: Write, tmp_path: Path
+) -> None:
+    project = load_project(write(COACH.format(use="", more="")))
+    assert project.contenders.endpoints == ()
+    assert project.contenders.optimiser is not None
+    assert project.contenders.optimiser.name == "coach"
+    assert [one.name for one in project.contenders.asked] == ["coach"]
+    kept = tmp_path / "kept.toml"
+    kept.write_text(resolved_toml(project))
+    assert load_project(kept) == project
+
+
+def test_contenders_named_on_the_command_line_leave_the_optimiser_to_prompt(write: Write) -> None:
+    folder = write(COACH.format(use="", more=""))
+    with_prompt = load_project(folder, ['contenders.use=["constant", "prompt"]'])
+    without = load_project(folder, ['contenders.use=["constant"]'])
+    assert [one.name for one in with_prompt.contenders.asked] == ["coach"]
+    assert without.contenders.asked == ()
+
+
+@pytest.mark.parametrize(
+    ("use", "more", "key"),
+    [
+        (', "coach"', "", 'contenders.use: "coach" proposes wordings and takes no part'),
+        ("", "candidate = true", "contenders.coach.candidate: goes not with optimises"),
+        (
+            "",
+            '[contenders.other]\ntype = "openai"\nmodel = "m"\noptimises = true',
+            "contenders.other.optimises: coach proposes wordings already",
+        ),
+    ],
+)
+def test_what_an_optimiser_cannot_be_is_one_clear_fault(
+    write: Write, use: str, more: str, key: str
+) -> None:
+    (found,) = faults(write(COACH.format(use=use, more=more)))
+    assert key in found

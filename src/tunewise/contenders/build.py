@@ -24,13 +24,13 @@ from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.protocol import Engine
 from tunewise.models.loading import load_tokenizer
 from tunewise.progress import Progress
-from tunewise.project.contenders import BUILT_IN, INTERNALISED
+from tunewise.project.contenders import BUILT_IN, INTERNALISED, on_base
 from tunewise.project.derived import budget_tokens
 from tunewise.project.settings import Project
 from tunewise.retrieval.embed import MODEL, Embedder, embedder_or_note
 from tunewise.runs.made_from import Item, text_hash
 from tunewise.training.epochs import DEV_POINTS
-from tunewise.types import Example, Preference
+from tunewise.types import Example, Preference, Text
 
 _WAYS: Mapping[str, Way] = {
     INTERNALISED: "prompt",
@@ -56,6 +56,9 @@ class ContenderSet:
     """Name of a file or folder -> the documents or pairs of answers read there."""
     units: Mapping[str, str]
     """The same name -> what they are."""
+    base_of: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Contender -> short name of the base model that it runs on, where there are several; those
+    that run on none are not in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,7 @@ class Resources:
         progress: informed by the contenders what they do.
         places: example id -> `file:line`, for what they tell of rows.
         quick: whether few settings are to be tried.
+        base: short name of the base model, where there are several.
     """
 
     engine: Engine
@@ -79,13 +83,16 @@ class Resources:
     progress: Progress
     places: Mapping[str, str] = field(default_factory=dict[str, str])
     quick: bool = False
+    base: str = ""
 
 
 def contender_set(
     project: Project,
     resources: Resources,
     *,
+    further: Sequence[Resources] = (),
     ceilings: Mapping[str, Engine],
+    optimiser: Engine | None = None,
     documents: Sequence[Document] = (),
     held_out: Sequence[Example] = (),
 ) -> ContenderSet:
@@ -94,7 +101,10 @@ def contender_set(
     Args:
         project: with a complete task.
         resources: shared by all of them.
+        further: the same of every base but the first. What runs on a base is there once on each,
+            as `fine_tune@BASE` on these.
         ceilings: engines of the project's `[contenders.NAME]` tables.
+        optimiser: proposes wordings to `prompt`; None: there is none.
         documents: of the project; none are given to those who do not read them.
         held_out: dev and test; pairs of answers to their inputs are left out.
 
@@ -126,40 +136,29 @@ def contender_set(
         name = ", ".join(Path(source).name for source in project.data.preferences)
         read[name] = [Item(pair.id, preference_hash(pair)) for pair in pairs]
         units[name] = "pair"
-    build = _untrained(project, resources, embedder, library)
-    untrained = {name: build[name]() for name in use if not BUILT_IN[name].trained}
+    bases = {"": resources, **{one.base: one for one in further}}
+    untrained: dict[str, Contender] = {}
+    trained: dict[str, TrainedContender] = {}
+    skipped: dict[str, str] = {}
+    base_of: dict[str, str] = {}
+    for label, one in bases.items():
+        ways = [name for name in use if BUILT_IN[name].runs_on_base or not label]
+        build = _untrained(project, one, label, embedder, library, optimiser)
+        untrained |= {on_base(way, label): build[way]() for way in ways if way in build}
+        tunes = {on_base(way, label): way for way in ways if BUILT_IN[way].trained}
+        if one.model is None:
+            why = f"the engine {one.engine.name} runs no model that can be trained here"
+            skipped |= dict.fromkeys(tunes, why)
+        else:
+            trained |= _trained(project, one, one.model, tunes, library, texts, pairs)
+        if further:
+            base_of |= {on_base(w, label): one.base for w in ways if BUILT_IN[w].runs_on_base}
     untrained |= {
         name: _hosted(project, resources, name, runs_on, embedder)
         if name in candidates
         else _prompt(project, resources, name, runs_on)
         for name, runs_on in ceilings.items()
     }
-    tunes = [name for name in use if BUILT_IN[name].trained]
-    trained: dict[str, TrainedContender] = {}
-    skipped: dict[str, str] = {}
-    if resources.model is None:
-        why = f"the engine {resources.engine.name} runs no model that can be trained here"
-        skipped = dict.fromkeys(tunes, why)
-    else:
-        tokenizer = load_tokenizer(resources.model.folder, thinking=project.model.thinking is True)
-        for name in tunes:
-            trained[name] = FineTune(
-                name=name,
-                engine=resources.engine,
-                model=resources.model,
-                tokenizer=tokenizer,
-                settings=project.training,
-                budget_tokens=budget_tokens(project),
-                folder=resources.folder,
-                progress=resources.progress,
-                way=_WAYS[name],
-                library=library,
-                documents=texts,
-                preferences=pairs,
-                base_seed=project.data.seed,
-                dev_times=1 if resources.quick else DEV_POINTS,
-                places=resources.places,
-            )
     return ContenderSet(
         untrained=untrained,
         trained=trained,
@@ -168,22 +167,76 @@ def contender_set(
         notes=notes,
         items=read,
         units=units,
+        base_of=base_of,
     )
 
 
+def _trained(
+    project: Project,
+    resources: Resources,
+    model: LocalModel,
+    tunes: Mapping[str, str],
+    library: Library | None,
+    documents: Sequence[Text],
+    pairs: Sequence[Preference],
+) -> dict[str, TrainedContender]:
+    """The fine-tunes of one base.
+
+    Args:
+        tunes: name of each -> its name in tunewise.toml.
+    """
+    tokenizer = load_tokenizer(model.folder, thinking=project.model.thinking is True)
+    return {
+        name: FineTune(
+            name=name,
+            engine=resources.engine,
+            model=model,
+            tokenizer=tokenizer,
+            settings=project.training,
+            budget_tokens=budget_tokens(project),
+            folder=resources.folder,
+            progress=resources.progress,
+            way=_WAYS[way],
+            library=library,
+            documents=documents,
+            preferences=pairs,
+            base_seed=project.data.seed,
+            dev_times=1 if resources.quick else DEV_POINTS,
+            places=resources.places,
+        )
+        for name, way in tunes.items()
+    }
+
+
 def _untrained(
-    project: Project, resources: Resources, embedder: Embedder | None, library: Library | None
+    project: Project,
+    resources: Resources,
+    label: str,
+    embedder: Embedder | None,
+    library: Library | None,
+    optimiser: Engine | None,
 ) -> dict[str, Callable[[], Contender]]:
-    """Name in tunewise.toml -> how that contender is made."""
+    """Name in tunewise.toml -> how that contender is made; `label` of a base but the first."""
     engine, progress = resources.engine, resources.progress
     instruction, budget = project.task.instruction, budget_tokens(project)
+    coach = project.contenders.optimiser
     return {
         "constant": lambda: Constant(metric=resources.metric, labels=project.task.labels),
         "zero_shot": lambda: ZeroShot(
-            engine=engine, instruction=instruction, budget_tokens=budget, progress=progress
+            name=on_base("zero_shot", label),
+            engine=engine,
+            instruction=instruction,
+            budget_tokens=budget,
+            progress=progress,
         ),
-        "prompt": lambda: _prompt(project, resources, "prompt", engine),
+        "prompt": lambda: replace(
+            _prompt(project, resources, on_base("prompt", label), engine),
+            optimiser=optimiser,
+            optimiser_name=coach.name if coach else "",
+            seed=project.data.seed,
+        ),
         "few_shot": lambda: FewShot(
+            name=on_base("few_shot", label),
             engine=engine,
             instruction=instruction,
             embedder=embedder,
@@ -197,6 +250,7 @@ def _untrained(
             sets=project.task.kind == "multilabel",
         ),
         "rag": lambda: Rag(
+            name=on_base("rag", label),
             engine=engine,
             instruction=instruction,
             library=library,

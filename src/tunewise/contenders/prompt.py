@@ -7,10 +7,11 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tunewise.chat.prompts import Prompt, instructed, reworded
 from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
+from tunewise.contenders.optimiser import BUDGET_SHARE, Proposals, propose
 from tunewise.contenders.race import Race
 from tunewise.contenders.search import Candidate, search_and_fit
 from tunewise.metrics.json_answers import parse_object
@@ -66,6 +67,9 @@ class TunedPrompt:
 
     Args:
         own: instructions of the person's own to try beside it.
+        optimiser: a model that proposes further ones; None: there is none.
+        optimiser_name: what the project calls it.
+        seed: of the choice of rows that the optimiser is shown.
     """
 
     engine: Engine
@@ -76,6 +80,9 @@ class TunedPrompt:
     budget_tokens: int
     progress: Progress
     name: str = "prompt"
+    optimiser: Engine | None = None
+    optimiser_name: str = ""
+    seed: int = 0
 
     def fit(self, train: Sequence[Example], race: Race) -> FittedPrompt:
         """Chooses the wording on dev by successive halving."""
@@ -86,15 +93,49 @@ class TunedPrompt:
             Variant(name=f"own {number}", system=text, marked=asks_for_mark(text))
             for number, text in enumerate(self.own, 1)
         ]
-        return search_and_fit(
-            self,
+        proposals = self._proposals(train, race, limit)
+        contender, told = self, dict[str, JsonValue]()
+        if proposals is not None:
+            variants += [
+                Variant(name=f"proposed {number}", system=text)
+                for number, text in enumerate(proposals.texts, 1)
+            ]
+            left = max(0, self.budget_tokens - proposals.total)
+            contender = replace(self, budget_tokens=left)
+            told = {"optimiser": self.optimiser_name, "proposed": len(proposals.texts)}
+        fitted = search_and_fit(
+            contender,
             [Candidate(value=v, settings={"variant": v.name}) for v in variants],
             lambda variant: in_words_of(variant, limit),
             race,
             what="wordings",
-            settings=lambda best: _described(best.value),
+            settings=lambda best: {**_described(best.value), **told},
             began=began,
         )
+        if proposals is None:
+            return fitted
+        tokens = {kind: count + proposals.tokens[kind] for kind, count in fitted.fit.tokens.items()}
+        return replace(fitted, fit=replace(fitted.fit, tokens=tokens))
+
+    def _proposals(self, train: Sequence[Example], race: Race, limit: int) -> Proposals | None:
+        """What an optimiser proposes; None where there is no optimiser."""
+        if self.optimiser is None:
+            return None
+        found = propose(
+            optimiser=self.optimiser,
+            engine=self.engine,
+            contender=self.name,
+            instruction=self.instruction,
+            strategy=lambda text: in_words_of(Variant(name="proposed", system=text), limit),
+            train=train,
+            score=race.score,
+            budget_tokens=int(BUDGET_SHARE * self.budget_tokens),
+            seed=self.seed,
+            progress=self.progress,
+        )
+        if found.fault:
+            self.progress.note(f"{self.optimiser_name} proposes no more wordings: {found.fault}")
+        return found
 
 
 def in_words_of(variant: Variant, max_tokens: int) -> PromptStrategy:

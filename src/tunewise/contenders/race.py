@@ -110,10 +110,13 @@ class Race:
     def record(self, runner: Runner, answers: Sequence[Answer]) -> None:
         """Takes down what a setting answered to the next rows."""
         for answer in answers:
-            target = self.order[len(runner.answers)].target
+            example = self.order[len(runner.answers)]
             runner.answers.append(answer)
-            text = answer.text
-            runner.scores.append(0.0 if text is None else self._metric.score(text, target).value)
+            runner.scores.append(self.score(example, answer))
+
+    def score(self, example: Example, answer: Answer) -> float:
+        """The metric of one answer by itself; a crash is 0."""
+        return 0.0 if answer.text is None else self._metric.score(answer.text, example.target).value
 
     def quality(self, runner: Runner) -> float:
         """The metric over what it has answered; at least one row."""

@@ -14,6 +14,7 @@ from tunewise.contenders.answering import AT_ONCE, FittedPrompt, ask_together
 from tunewise.contenders.protocol import Fitted, NotApplicable
 from tunewise.errors import UserError, first_line
 from tunewise.progress import Progress
+from tunewise.project.contenders import on_base
 from tunewise.training.rows import Row, distillation_rows
 from tunewise.types import Answer, Example
 
@@ -35,14 +36,18 @@ class Lesson:
     """All that the teacher gave, also those that make no row."""
 
 
-def best_teacher(fitted: Mapping[str, Fitted], dev: Mapping[str, float]) -> FittedPrompt | None:
+def best_teacher(
+    fitted: Mapping[str, Fitted], dev: Mapping[str, float], *, label: str = ""
+) -> FittedPrompt | None:
     """The teacher that does best on dev, the simpler one on ties.
 
     Args:
         fitted: contenders that are still in.
         dev: their quality there.
+        label: short name of the student's base, where that is not the first: the teacher's, too.
     """
-    found = [one for name in TEACHERS if isinstance(one := fitted.get(name), FittedPrompt)]
+    names = [on_base(way, label) for way in TEACHERS]
+    found = [one for name in names if isinstance(one := fitted.get(name), FittedPrompt)]
     return max(found, key=lambda one: dev[one.fit.contender], default=None)
 
 

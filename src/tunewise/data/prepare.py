@@ -102,7 +102,11 @@ def prepare(
         notes=(
             *inferred,
             *division.notes,
-            *language_note(project.model.base, [row.input.text for row in splits.train[:SAMPLE]]),
+            *(
+                note
+                for base in project.model.bases
+                for note in language_note(base, [row.input.text for row in splits.train[:SAMPLE]])
+            ),
             *(balance_notes(splits, limited=limited) if labelled else ()),
         ),
     )

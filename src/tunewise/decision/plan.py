@@ -5,7 +5,7 @@ comparison on the test split will be.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -41,6 +41,8 @@ class Measured:
     """Upper end of the median's interval; None where too few requests were timed."""
     tokens: float | None = None
     """Mean tokens of a request, prompt and answer; None when not counted."""
+    base: str = ""
+    """Short name of the base model that it runs on, where there are several; empty: of none."""
 
     def values(self, seed: int) -> FloatArray:
         """(n,) the scores of one seed with a crash counted as wrong (intention to treat)."""
@@ -70,6 +72,8 @@ class Plan:
     """Seeds that a trained contender must have to be recommended by rule 1."""
     dev_quality: Mapping[str, float]
     """contender -> quality on dev, averaged over its seeds."""
+    best_of_base: Mapping[str, str] = field(default_factory=dict[str, str])
+    """base -> its best contender, where there are several bases."""
 
 
 def choose_plan(dev: Sequence[Measured], *, minimum_gain: float, seeds_wanted: int = 3) -> Plan:
@@ -77,7 +81,7 @@ def choose_plan(dev: Sequence[Measured], *, minimum_gain: float, seeds_wanted: i
 
     The incumbent is the simplest untrained contender within half of `minimum_gain` of the best
     one. The challenger is the trained contender with the best mean over its seeds, the simpler
-    one on ties. Ceilings are neither.
+    one on ties; so is the best of a base, trained or not. Ceilings are none of these.
 
     Args:
         dev: every contender that ran, with its dev scores.
@@ -100,6 +104,10 @@ def choose_plan(dev: Sequence[Measured], *, minimum_gain: float, seeds_wanted: i
     trained = [one.name for one in candidates if one.trained]
     best = max((quality[name] for name in untrained), default=0.0)
     near = [name for name in untrained if quality[name] >= best - minimum_gain / 2.0 - 1e-12]
+    on_base: dict[str, list[str]] = {}
+    for one in candidates:
+        if one.base:
+            on_base.setdefault(one.base, []).append(one.name)
     return Plan(
         incumbent=near[0] if near else None,
         challenger=max(trained, key=lambda name: quality[name]) if trained else None,
@@ -107,6 +115,9 @@ def choose_plan(dev: Sequence[Measured], *, minimum_gain: float, seeds_wanted: i
         seeds={name: len(of) for name, of in by_seed.items()},
         seeds_wanted=seeds_wanted,
         dev_quality=quality,
+        best_of_base={
+            base: max(names, key=lambda name: quality[name]) for base, names in on_base.items()
+        },
     )
 
 

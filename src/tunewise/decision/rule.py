@@ -6,11 +6,13 @@ they promise.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tunewise.decision import explain
 from tunewise.decision.assurance import ROWS, assurance
+from tunewise.decision.bases import judge_bases
 from tunewise.decision.case import Case, Demands, Saving
 from tunewise.decision.comparisons import Bench, compare, prepare
 from tunewise.decision.findings import judge
@@ -95,6 +97,7 @@ def decide(
     retention: Mapping[str, Kept] | None = None,
     unused_test: int = 0,
     left_out: int = 0,
+    sizes: Mapping[str, int] | None = None,
     draws: int = DRAWS,
 ) -> Verdict:
     """Applies the decision rule to the test scores of every contender.
@@ -113,6 +116,7 @@ def decide(
         retention: what became of general ability per trained contender; None: not measured.
         unused_test: test examples that are labelled already and were left out of this run.
         left_out: test examples left out because train, dev or documents hold them as well.
+        sizes: short name of each base model -> its weights; None: there is one base.
         draws: next looks simulated where the question is open; 0: none.
 
     Raises:
@@ -146,7 +150,8 @@ def decide(
     if draws and ruling.finding == "cannot_tell" and ruling.gain is not None:
         more = [*ROWS, *([unused_test] if unused_test else [])]
         chances = assurance(bench, finding_of, more=more, earlier=earlier, draws=draws)
-    return explain.verdict(case, ruling, chances, unused_test=unused_test, left_out=left_out)
+    verdict = explain.verdict(case, ruling, chances, unused_test=unused_test, left_out=left_out)
+    return replace(verdict, bases=judge_bases(case, sizes or {}))
 
 
 def _constraints(

@@ -70,6 +70,7 @@ def measure_internalised(
     ]
     names = [unit or f"alone {n}" for n, unit in enumerate(units)]
     return Internalised(
+        name=student.measured.name,
         teacher=teacher.measured.name,
         margin=margin,
         delta=found.value,

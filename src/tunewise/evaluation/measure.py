@@ -21,6 +21,7 @@ def measure(
     *,
     trained: bool,
     ceiling: bool,
+    base: str = "",
 ) -> Measured:
     """One contender on one split.
 
@@ -31,6 +32,7 @@ def measure(
         metric: how answers are judged, one by one or all together.
         trained: whether it trains the language model.
         ceiling: whether it is shown only, never recommended.
+        base: short name of the base model that it runs on, where there are several.
 
     Raises:
         ValueError: a seed did not answer every row.
@@ -40,6 +42,7 @@ def measure(
         name=name,
         trained=trained,
         ceiling=ceiling,
+        base=base,
         scores={seed: _scores(metric, given, targets) for seed, given in answers.items()},
         aggregate=None
         if metric.aggregate is None

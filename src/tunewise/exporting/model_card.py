@@ -51,14 +51,15 @@ def _card(entry: Entry, run: RunFolder, project: Project, quality: Interval | No
     )
     if len(by_seed) > 1:
         seeds += f"\n- Mean of the {len(by_seed)} seeds: {percent(fmean(by_seed.values()))}"
+    base = entry.base or project.model.bases[0]
     return f"""---
-base_model: {json.dumps(project.model.base, ensure_ascii=False)}
+base_model: {json.dumps(base, ensure_ascii=False)}
 library_name: peft
 ---
 
 # {entry.name}
 
-An adapter for `{project.model.base}`, trained by Tunewise in run `{run.id}`.
+An adapter for `{base}`, trained by Tunewise in run `{run.id}`.
 
 - Task: {project.task.instruction or "as the examples show it"}
 - Quality on the sealed test split ({project.task.metric}): {judged}{seeds}

@@ -32,13 +32,13 @@ class FoundTokenizer:
 
 
 def find_tokenizer(settings: Model, *, cache: Path | None = None) -> FoundTokenizer:
-    """The tokenizer of a project's base model, if it is on this machine.
+    """The tokenizer of a project's base model, if it is on this machine; of several, the first's.
 
     Args:
         settings: the project's [model].
         cache: where prepared models lie; None: the usual folder.
     """
-    name = settings.base
+    name = settings.bases[0]
     if settings.engine in ("openai", "scripted"):
         return FoundTokenizer(name=name, why_not=f"{name} runs behind the engine {settings.engine}")
     folder = _folder(name, cache)

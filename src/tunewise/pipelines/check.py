@@ -247,8 +247,9 @@ def _judged(
     found.add("note", "outlook", "data", view.sentence)
     if is_examples:
         seen = [example.input.text for example in survey.kept.get(look_at[:SAMPLE])]
-        for note in language_note(project.model.base, seen):
-            found.add("note", "language", "data", note)
+        for base in project.model.bases:
+            for note in language_note(base, seen):
+                found.add("note", "language", "data", note)
     return Checked(
         source=source,
         root=project.root,

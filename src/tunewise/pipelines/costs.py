@@ -15,7 +15,7 @@ from tunewise.decision.economics import (
     weigh,
 )
 from tunewise.decision.plan import Measured
-from tunewise.project.contenders import BUILT_IN, CONSTANT
+from tunewise.project.contenders import CONSTANT, built_in
 from tunewise.project.settings import Endpoint, Prices, Project
 from tunewise.report.verdict_json import Entry
 from tunewise.runs.schema import Cost
@@ -118,7 +118,7 @@ def with_tornado(costs: Costs, rival: str | None) -> Economics | None:
 
 def _served(entry: Entry, project: Project) -> Served:
     usages = [answer.usage for answer in entry.answers[entry.shipped_seed]]
-    known = BUILT_IN.get(entry.name)
+    known = built_in(entry.name)
     return Served(
         name=entry.name,
         untrained=not entry.trained and entry.name != CONSTANT,
@@ -163,6 +163,12 @@ def _missing(served: Sequence[Served], found: Economics, project: Project) -> tu
             f"What {joined(unpriced)} cost{'s' if len(unpriced) == 1 else ''} is not known: give "
             "prompt_tokens and completion_tokens, or hosting_hour, of [prices] and of each "
             "endpoint's own table."
+        )
+    own = (project.prices.prompt_tokens, project.prices.completion_tokens)
+    if len(project.model.bases) > 1 and own != (None, None):
+        notes.append(
+            "All base models are reckoned at the same prices of tokens, those of [prices]. Where "
+            "a larger one costs more, give hosting_hour instead: what each takes is measured."
         )
     if found.challenger is None or not found.savings:
         return tuple(notes)

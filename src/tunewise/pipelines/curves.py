@@ -30,7 +30,7 @@ from tunewise.evaluation.learning_curve import (
     rounds_on_dev,
 )
 from tunewise.pipelines.fitting import Fits, Job
-from tunewise.project.contenders import BUILT_IN
+from tunewise.project.contenders import built_in
 from tunewise.retrieval.embed import RememberingEmbedder
 from tunewise.runs.learning_curve import (
     ContenderCurve,
@@ -273,8 +273,8 @@ class _Drawing:
         flat = [
             name
             for name, one in self.fits.fitted.items()
-            if name in BUILT_IN
-            and not (BUILT_IN[name].uses_train or BUILT_IN[name].trained)
+            if (known := built_in(name))
+            and not (known.uses_train or known.trained)
             and one.fit.dev_answers
         ]
         if not flat:

@@ -11,10 +11,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import cast
 
-import numpy as np
-
 from tunewise.contenders.answering import texts
 from tunewise.contenders.build import ContenderSet, Resources, contender_set
+from tunewise.contenders.optimiser import check_optimiser
 from tunewise.contenders.race import Race
 from tunewise.data.prepare import Prepared
 from tunewise.data.read_log import SHOWN
@@ -22,17 +21,15 @@ from tunewise.decision.plan import Measured
 from tunewise.decision.rule import Demands, decide
 from tunewise.errors import UserError
 from tunewise.evaluation.collect import AnswerFile, collect
-from tunewise.evaluation.latency import ServedLatency, measure_latencies, most_requests
-from tunewise.evaluation.load import measure_loads
 from tunewise.evaluation.suite.items import suite_of
 from tunewise.exporting.model_card import ship
 from tunewise.metrics.by_name import metric_named, score_answers, side_metrics
 from tunewise.metrics.custom import own_metric_file
-from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.cached import JournalEngine
 from tunewise.models.engines.open import EngineOpener, Opened, open_ceiling, open_engine
 from tunewise.models.engines.protocol import Engine
-from tunewise.pipelines.costs import tariff_of, weigh_costs, with_tornado
+from tunewise.pipelines.bases import engines_in_words, open_bases, sizes_of
+from tunewise.pipelines.costs import weigh_costs, with_tornado
 from tunewise.pipelines.estimate import forecast, usual
 from tunewise.pipelines.fitting import Fits, Job, fit_all, measured
 from tunewise.pipelines.forgetting import Forgetting, measure_forgetting
@@ -41,8 +38,9 @@ from tunewise.pipelines.quick import first_opinion, take_answers
 from tunewise.pipelines.reading import Read, read_for_decide
 from tunewise.pipelines.remaining import Remaining
 from tunewise.pipelines.repairing import repair
+from tunewise.pipelines.timing import time_loads, time_requests
 from tunewise.progress import Progress
-from tunewise.project.derived import budget_tokens
+from tunewise.project.derived import budget_tokens, labelled_bases
 from tunewise.project.price_units import price_warnings
 from tunewise.project.settings import Project
 from tunewise.report.findings import warnings_summary
@@ -91,6 +89,9 @@ def run_decide(
     prepared = first_opinion(whole) if quick else whole
     project = prepared.project
     check_ledger(project)
+    coach = project.contenders.optimiser
+    if coach is not None:
+        check_optimiser()
     suite = suite_of(project)
     for note in (*warnings_summary(prepared.report, project.root), *prepared.notes):
         progress.note(note)
@@ -109,9 +110,9 @@ def run_decide(
     with ExitStack() as stack:
         ceilings = {
             one.name: stack.enter_context(closing(open_ceiling(one)))
-            for one in project.contenders.endpoints
+            for one in project.contenders.asked
         }
-        opened = stack.enter_context(opener(project.model, progress=progress))
+        bases = open_bases(project.model, opener, progress, stack)
         run = stack.enter_context(
             closing(
                 open_run(
@@ -123,10 +124,15 @@ def run_decide(
                 )
             )
         )
-        if opened.model and not quick:
-            take_answers(run.path, project.root, base=opened.model.sha256)
-        engine = JournalEngine(opened.engine, run.file("fit-answers.jsonl"))
+        first = next(iter(bases.values()))
+        if first.model and not quick:
+            take_answers(run.path, project.root, base=first.model.sha256)
+        engines = {
+            base: JournalEngine(one.engine, _journal(run, bases, base))
+            for base, one in bases.items()
+        }
         others = {n: JournalEngine(c, run.file(f"fit-{n}.jsonl")) for n, c in ceilings.items()}
+        optimiser = others.pop(coach.name, None) if coach else None
         race = Race(
             prepared.splits.dev,
             metric=metric,
@@ -134,23 +140,29 @@ def run_decide(
             margin=project.decision.minimum_gain,
             to_the_end=project.contenders.finish,
         )
-        resources = Resources(
-            engine=engine,
-            model=opened.model,
-            metric=metric,
-            folder=run.file("training"),
-            progress=progress,
-            places=prepared.places,
-            quick=quick,
-        )
+        resources, *further = [
+            Resources(
+                engine=engines[base],
+                model=one.model,
+                metric=metric,
+                folder=run.file("training"),
+                progress=progress,
+                places=prepared.places,
+                quick=quick,
+                base=base,
+            )
+            for base, one in bases.items()
+        ]
         field = contender_set(
             project,
             resources,
+            further=further,
             ceilings=others,
+            optimiser=optimiser,
             documents=documents,
             held_out=[*prepared.splits.dev, *prepared.splits.test],
         )
-        refuse_changed(run, field, opened.model)
+        refuse_changed(run, field, bases)
         if run.file("verdict.json").exists():
             return _shown_again(run, progress)
         caveats = [f"{name}: {c.caveat}." for name, c in ceilings.items() if c.caveat]
@@ -172,15 +184,16 @@ def run_decide(
             )
             refuse_untrainable(job)
             fits = fit_all(job)
+            opened = bases.get(field.base_of.get(fits.plan.challenger or "", ""), first)
             forgetting = measure_forgetting(job, fits, opened, suite)
             fits, forgetting = repair(job, fits, opened, suite, forgetting)
             uses = NONE if quick else note_use(run, prepared.splits.test)
-            entries = examine(job, fits, [engine, *others.values()])
+            entries = examine(job, fits, engines, list(others.values()))
         return conclude(
             job,
             fits,
             entries,
-            opened,
+            bases,
             forgetting=forgetting,
             uses=uses,
             reproduce=reproduce,
@@ -188,11 +201,22 @@ def run_decide(
         )
 
 
-def refuse_changed(run: RunFolder, field: ContenderSet, model: LocalModel | None) -> None:
-    """Refuses to go on where documents, pairs, the base or a metric of the project changed."""
+def _journal(run: RunFolder, bases: Mapping[str, Opened], base: str) -> Path:
+    """Where answers of a base to fits are kept: the first one's where a single one has them."""
+    is_first = base == next(iter(bases))
+    return run.file("fit-answers.jsonl" if is_first else f"fit-answers@{base}.jsonl")
+
+
+def refuse_changed(run: RunFolder, field: ContenderSet, bases: Mapping[str, Opened]) -> None:
+    """Refuses to go on where documents, pairs, a base or a metric of the project changed."""
     metric = own_metric_file(str(run.project.task.metric), run.project.root)
+    first = next(iter(bases))
     files = {
-        **({BASE: model.sha256} if model else {}),
+        **{
+            BASE if base == first else f"{BASE} {base}": one.model.sha256
+            for base, one in bases.items()
+            if one.model
+        },
         **({metric.name: file_sha256(metric)} if metric else {}),
     }
     run.keep(MadeFrom(files=files, items=field.items, unit=field.units))
@@ -218,16 +242,29 @@ def refuse_untrainable(job: Job) -> None:
     Raises:
         UserError: with the place of each; the first 20, then a count.
     """
-    one = next(iter(job.field.trained.values()), None)  # all share the base and its tokenizer
-    faults: Mapping[str, str] = one.untrainable(job.prepared.splits.train) if one else {}
-    lines = [f"{job.prepared.places[name]}: {fault}" for name, fault in faults.items()]
+    # Contenders of one base share its tokenizer.
+    of_base = {job.field.base_of.get(n, ""): one for n, one in job.field.trained.items()}
+    lines = [
+        f"{job.prepared.places[name]}: {fault}{f' ({base})' if base else ''}"
+        for base, one in of_base.items()
+        for name, fault in one.untrainable(job.prepared.splits.train).items()
+    ]
     more = [f"{len(lines) - SHOWN} more rows like these."] if len(lines) > SHOWN else []
     if lines:
         raise UserError.together([*lines[:SHOWN], *more])
 
 
-def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
-    """Opens test: every contender and seed answers it once, then latency is measured."""
+def examine(
+    job: Job, fits: Fits, engines: Mapping[str, Engine], others: Sequence[Engine]
+) -> list[Entry]:
+    """Opens test: every contender and seed answers it once, then latency is measured.
+
+    Args:
+        job: of the run.
+        fits: of all contenders.
+        engines: short name of each base -> what runs it.
+        others: endpoints.
+    """
     field, run, progress = job.field, job.run, job.progress
     test = job.prepared.splits.test
     inputs = [example.input for example in test]
@@ -240,12 +277,9 @@ def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
         }
         job.remaining.did(name, "test")
     entries: list[Entry] = []
-    seconds = run.seconds()
-    with ExitStack() as stack:
-        for engine in engines:
-            stack.enter_context(engine.prefix_caching())
-        latencies = _latencies(job, fits)
-    loads = _loads(job, fits, engines)
+    seconds, named = run.seconds(), labelled_bases(job.prepared.project.model)
+    latencies = time_requests(job, fits, engines, others)
+    loads = time_loads(job, fits, engines, others)
     for name, fitted in fits.fitted.items():
         seed = fits.plan.ships[name]
         latency = latencies[name]
@@ -261,6 +295,7 @@ def examine(job: Job, fits: Fits, engines: Sequence[Engine]) -> list[Entry]:
                 latency=latency,
                 retrieval=cast("Mapping[str, object]", fitted.fit.settings.get("retrieval") or {}),
                 load=loads.get(name, ()),
+                base=named.get(field.base_of.get(name, ""), ""),
             )
         )
     return entries
@@ -270,7 +305,7 @@ def conclude(
     job: Job,
     fits: Fits,
     entries: Sequence[Entry],
-    opened: Opened,
+    bases: Mapping[str, Opened],
     *,
     forgetting: Forgetting,
     uses: Uses,
@@ -305,12 +340,14 @@ def conclude(
         retention={name: found.kept for name, found in forgetting.results.items()},
         unused_test=prepared.unused_test,
         left_out=sum(map(len, prepared.splits.leaked.values())),
+        sizes=sizes_of(bases),
     )
     parts = measure_parts(job, fits, entries, verdict)
     for entry in entries:
         if entry.trained:
             quality = shipped_quality(entry, metric, prepared.splits)
             ship(entry, run, project, quality)
+    engine, why = engines_in_words(bases)
     budget = f"Each contender could spend {budget_tokens(project):,} tokens on fitting."
     finished = Finished(
         project=project,
@@ -324,8 +361,9 @@ def conclude(
         skipped=fits.skipped,
         stopped=fits.stopped,
         verdict=verdict,
-        engine=opened.engine.name,
-        engine_why=opened.why,
+        engine=engine,
+        engine_why=why,
+        base_of=job.field.base_of,
         notes=(*prepared.notes, *job.field.notes, *fits.notes, budget, *costs.notes),
         reproduce=reproduce,
         unused=prepared.unused,
@@ -360,44 +398,6 @@ def _on_test(
         latency_high_ms=latency.p50_high,
         tokens=fmean(spent),
     )
-
-
-def _latencies(job: Job, fits: Fits) -> dict[str, ServedLatency]:
-    inputs = [example.input for example in job.prepared.splits.test]
-    asked = {name: (fitted, fits.plan.ships[name]) for name, fitted in fits.fitted.items()}
-    total, done = most_requests(len(asked), len(inputs)), 0
-    with job.progress.task("latency, one request at a time", total=total) as advance:
-
-        def tell(requests: int) -> None:
-            nonlocal done
-            done += requests
-            advance(requests)
-
-        seed = job.prepared.project.data.seed
-        found = measure_latencies(asked, inputs, rng=np.random.default_rng(seed), advance=tell)
-        advance(total - done)
-    for name in asked:
-        job.remaining.did(name, "latency")
-    return found
-
-
-def _loads(job: Job, fits: Fits, engines: Sequence[Engine]) -> dict[str, tuple[float, ...]]:
-    """What requests take of machines that are paid by the hour, on caches that start empty."""
-    project = job.prepared.project
-    asked = {
-        name: (fitted, fits.plan.ships[name])
-        for name, fitted in fits.fitted.items()
-        if tariff_of(name, project).hour is not None
-    }
-    if not asked:
-        return {}
-    inputs = [example.input for example in job.prepared.splits.test]
-    with ExitStack() as stack, job.progress.task("many requests at once", total=1) as advance:
-        for engine in engines:
-            stack.enter_context(engine.prefix_caching())
-        found = measure_loads(asked, inputs, rng=np.random.default_rng(project.data.seed))
-        advance(1)
-    return found
 
 
 def _write_scores(job: Job, entries: Sequence[Entry]) -> None:

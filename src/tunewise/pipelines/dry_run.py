@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from tunewise.models.tokenizers import find_tokenizer
-from tunewise.pipelines.estimate import NOT_ESTIMATED, Forecast, forecast
+from tunewise.pipelines.estimate import NOT_ESTIMATED, Forecast, forecast, work_of
 from tunewise.pipelines.quick import first_opinion
 from tunewise.pipelines.reading import read_all
-from tunewise.pipelines.workload import Work, Workload, lengths, workload
+from tunewise.pipelines.workload import Work, Workload
 from tunewise.project.derived import budget_tokens
 from tunewise.project.settings import Project
 from tunewise.runs.asked import asked_rows
@@ -125,6 +124,7 @@ def dry_run(project: Project, *, quick: bool = False) -> DryRun:
         prepared = first_opinion(prepared)
         project = prepared.project
     splits, task = prepared.splits, prepared.project.task
+    bases = project.model.bases
     leaked = {where: len(rows) for where, rows in splits.leaked.items()}
     facts = {
         "train": len(splits.train),
@@ -134,7 +134,7 @@ def dry_run(project: Project, *, quick: bool = False) -> DryRun:
         **({"documents": len(documents)} if documents else {}),
         "kind": task.kind,
         "metric": task.metric,
-        "model": project.model.base,
+        "model": project.model.base if len(bases) == 1 else list(bases),
         "contenders": [*project.contenders.use, *(e.name for e in project.contenders.endpoints)],
         "seeds": project.training.seeds,
         "budget_tokens": budget_tokens(project),
@@ -142,9 +142,7 @@ def dry_run(project: Project, *, quick: bool = False) -> DryRun:
     return DryRun(
         facts=facts,
         estimate=forecast(prepared, quick=quick),
-        work=workload(
-            prepared, lengths(prepared, find_tokenizer(prepared.project.model)), quick=quick
-        ),
+        work=work_of(prepared, quick=quick),
         notes=(*prepared.notes, *(() if quick else about_earlier_runs(project, splits))),
         project=project,
     )

@@ -8,7 +8,7 @@ and training reach (docs/results.md). It is good for "about 15 to 30 minutes", a
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 import numpy as np
@@ -16,7 +16,8 @@ import numpy as np
 from tunewise.data.prepare import Prepared
 from tunewise.models.tokenizers import find_tokenizer
 from tunewise.pipelines.workload import STAGES, Stage, Work, Workload, lengths, workload
-from tunewise.project.contenders import BUILT_IN
+from tunewise.project.contenders import BUILT_IN, label_of, on_base
+from tunewise.project.derived import labelled_bases
 from tunewise.project.settings import Project
 from tunewise.training.chip import bfloat16_gain, has_gpu
 
@@ -52,6 +53,15 @@ class Speed:
     alone: float
     """Generated, one request at a time."""
     train: float
+
+    def times(self, factor: float) -> "Speed":
+        """That of a model which is so many times as fast."""
+        return Speed(
+            prefill=factor * self.prefill,
+            generate=factor * self.generate,
+            alone=factor * self.alone,
+            train=factor * self.train,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,13 +167,27 @@ def forecast(
     their name does not tell.
     """
     project = prepared.project
-    weights = weights_of(project.model.base)
+    first, *others = (weights_of(base) for base in project.model.bases)
     elsewhere = project.model.engine in ("openai", "scripted") or has_gpu()
-    if elsewhere or weights is None or project.contenders.endpoints:
+    if elsewhere or first is None or None in others or project.contenders.asked:
         return None
-    rate = speed(weights, slow=project.model.engine == "transformers", clock=clock)
-    work = workload(prepared, lengths(prepared, find_tokenizer(project.model)), quick=quick)
-    return counted(work, rate)
+    rate = speed(first, slow=project.model.engine == "transformers", clock=clock)
+    further = {
+        label: rate.times(first / weights)
+        for label, weights in zip(list(labelled_bases(project.model))[1:], others, strict=True)
+        if weights is not None
+    }
+    return counted(work_of(prepared, quick=quick), rate, further)
+
+
+def work_of(prepared: Prepared, *, quick: bool = False) -> Workload:
+    """The tokens of a run, as the tokenizer of each base counts them where it is found."""
+    model = prepared.project.model
+    first, *others = (
+        lengths(prepared, find_tokenizer(replace(model, base=base))) for base in model.bases
+    )
+    further = dict(zip(list(labelled_bases(model))[1:], others, strict=True))
+    return workload(prepared, first, further, quick=quick)
 
 
 def weights_of(base: str) -> float | None:
@@ -200,14 +224,25 @@ def multiply_speed(clock: Callable[[], float]) -> float:
     return 2.0 * size**3 / median(seconds[1:])
 
 
-def counted(work: Workload, rate: Speed) -> Forecast:
-    """The seconds of a workload at a speed."""
+def counted(work: Workload, rate: Speed, further: Mapping[str, Speed] | None = None) -> Forecast:
+    """The seconds of a workload at a speed.
+
+    Args:
+        work: of all parts.
+        rate: of the first base.
+        further: short name of each other base -> its speed. Whose contenders are measured further
+            is not known beforehand: those of the slowest are counted.
+    """
+    rates = {"": rate, **(further or {})}
     return Forecast(
         contenders={
-            name: {stage: _seconds(one, rate) for stage, one in stages.items()}
+            name: {stage: _seconds(one, rates[label_of(name)]) for stage, one in stages.items()}
             for name, stages in work.contenders.items()
         },
-        parts={name: _seconds(one, rate) for name, one in work.parts.items()},
+        parts={
+            name: max(_seconds(one, each) for each in rates.values())
+            for name, one in work.parts.items()
+        },
     )
 
 
@@ -224,7 +259,13 @@ def _seconds(work: Work, rate: Speed) -> float:
 
 def usual(project: Project) -> Forecast:
     """Where nothing can be estimated: what contenders take beside each other, in no unit."""
-    taking_part = {name: BUILT_IN[name] for name in project.contenders.use}
+    labels = ["", *list(labelled_bases(project.model))[1:]]
+    taking_part = {
+        on_base(name, label): BUILT_IN[name]
+        for label in labels
+        for name in project.contenders.use
+        if BUILT_IN[name].runs_on_base or not label
+    }
     taking_part |= {one.name: BUILT_IN["prompt"] for one in project.contenders.endpoints}
     return Forecast(
         contenders={

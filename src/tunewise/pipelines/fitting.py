@@ -3,9 +3,10 @@
 Contenders run cheapest first; what dev shows to be too far behind the best is asked no more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
+from typing import TypeVar
 
 from tunewise.contenders.build import ContenderSet
 from tunewise.contenders.fine_tune import FineTune
@@ -18,13 +19,15 @@ from tunewise.evaluation.measure import measure
 from tunewise.metrics.by_name import Metric
 from tunewise.pipelines.remaining import Remaining
 from tunewise.progress import Progress
-from tunewise.project.contenders import effort
+from tunewise.project.contenders import effort, label_of
 from tunewise.runs.folder import RunFolder
 from tunewise.runs.records import dump
 from tunewise.runs.schema import PLAN, WrittenPlan
 from tunewise.storage import write_json
 from tunewise.types import Example, Fit
 from tunewise.wording import in_points, out_of_the_race
+
+_Any = TypeVar("_Any", bound=Contender)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +65,12 @@ def fit_all(job: Job) -> Fits:
     """Fits everyone on train and dev, decides who trains further seeds, and writes plan.json."""
     fitting = _Fitting(job)
     field = job.field
-    for contender in sorted(field.untrained.values(), key=lambda one: effort(one.name)):
+    for contender in fitting.in_turn(field.untrained.values()):
         fitting.fit(contender)
     fitting.look_back()
     fitting.drop(field.untrained)
     incumbent = fitting.plan().incumbent if fitting.fitted else None
-    for contender in sorted(field.trained.values(), key=lambda one: effort(one.name)):
+    for contender in fitting.in_turn(field.trained.values()):
         fitting.fit(fitting.taught(contender))
     trained = [name for name in field.trained if name in fitting.fitted]
     if any(fitting.fitted[name].fit.stopped is None for name in trained):
@@ -114,6 +117,17 @@ class _Fitting:
         for name in self.skipped:
             self.job.remaining.out(name)
 
+    def in_turn(self, contenders: Iterable[_Any]) -> list[_Any]:
+        """Cheapest first; those of one base model after those of another, which is closed then."""
+        base_of = self.job.field.base_of
+        bases = list(dict.fromkeys(base_of.values()))
+
+        def place(one: _Any) -> tuple[int, float]:
+            base = base_of.get(one.name)
+            return (0 if base is None else bases.index(base)), effort(one.name)
+
+        return sorted(contenders, key=place)
+
     def fit(self, contender: Contender) -> None:
         """Fits one contender, unless it cannot be used."""
         job, name = self.job, contender.name
@@ -145,7 +159,8 @@ class _Fitting:
             name: fmean(one.quality(seed) for seed in one.scores)
             for name, one in self.on_dev.items()
         }
-        return replace(contender, teacher=best_teacher(self.fitted, dev))
+        teacher = best_teacher(self.fitted, dev, label=label_of(contender.name))
+        return replace(contender, teacher=teacher)
 
     def look_back(self) -> None:
         """Tells those who asked a model which of them a later contender left far behind."""
@@ -233,4 +248,5 @@ def measured(
         job.metric,
         trained=name in job.field.trained,
         ceiling=not job.field.ceilings.get(name, True),
+        base=job.field.base_of.get(name, ""),
     )

@@ -4,7 +4,7 @@ A model is asked as it was when it was chosen: a run's contender with its own pr
 trained with the input alone, any other model and an endpoint with the task's instruction.
 """
 
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -29,7 +29,8 @@ from tunewise.models.engines.open import EngineOpener, Opened, open_ceiling
 from tunewise.models.engines.protocol import Engine
 from tunewise.pipelines.reading import documents_of
 from tunewise.progress import Progress
-from tunewise.project.contenders import BUILT_IN, CONSTANT, INTERNALISED
+from tunewise.project.contenders import CONSTANT, INTERNALISED, built_in, label_of, way_of
+from tunewise.project.derived import labelled_bases
 from tunewise.project.settings import Model
 from tunewise.retrieval.embed import Embedder, embedder_or_note
 from tunewise.retrieval.index import ExampleIndex
@@ -82,8 +83,8 @@ class EntrantOpener:
         project = self.prepared.project
         if any(endpoint.name == named for endpoint in project.contenders.endpoints):
             return self._instructed(named, self._endpoint(named))
-        if named == project.model.base:
-            return self._instructed(named, self._base(project.model).engine)
+        if named in project.model.bases:
+            return self._instructed(named, self._base(replace(project.model, base=named)).engine)
         folder = Path(named)
         if folder.is_dir():
             return self._of_folder(named, folder)
@@ -140,7 +141,7 @@ class EntrantOpener:
         adapter = run / "models" / found.name
         engine = self._for_adapter(adapter)
         strategy = PromptStrategy(prompts=input_alone, max_tokens=self._limit_of(run, engine))
-        if found.name == INTERNALISED:
+        if way_of(found.name) == INTERNALISED:
             teacher = str(found.fit.settings.get("teacher"))
             taught = next((c for c in verdict.contenders if c.name == teacher), None)
             if isinstance(taught, ContenderResult) and "variant" in taught.fit.settings:
@@ -244,14 +245,20 @@ class EntrantOpener:
         project = self.prepared.project
         if any(endpoint.name == contender for endpoint in project.contenders.endpoints):
             return self._endpoint(contender)
-        if contender not in BUILT_IN:
+        if built_in(contender) is None:
             raise UserError(
                 f"{run}: {contender} is an endpoint that the project does not name any more. "
                 f"Write its [contenders.{contender}] table again."
             )
-        return self._base(
-            replace(project.model, base=verdict.model.base or project.model.base)
-        ).engine
+        first, *_ = (verdict.model.base or project.model.bases[0]).split(", ")
+        label = label_of(contender)
+        base = labelled_bases(project.model).get(label) if label else first
+        if base is None:
+            raise UserError(
+                f"{run}: {contender} runs on a base model that the project does not name any more. "
+                "Add it to [model] base again."
+            )
+        return self._base(replace(project.model, base=base)).engine
 
     def _tuned(self, named: str, adapter: Path) -> Entrant:
         engine = self._for_adapter(adapter)
@@ -261,6 +268,13 @@ class EntrantOpener:
     def _for_adapter(self, adapter: Path) -> Engine:
         """The project's base, made sure to be the one that the adapter was trained for."""
         settings = self.prepared.project.model
+        *others, last = settings.bases
+        for base in others:
+            with suppress(UserError):
+                return self._adapted(adapter, replace(settings, base=base))
+        return self._adapted(adapter, replace(settings, base=last))
+
+    def _adapted(self, adapter: Path, settings: Model) -> Engine:
         opened = self._base(settings)
         if opened.model is None:
             raise UserError(

@@ -17,7 +17,7 @@ from tunewise.metrics.readings import Reading, reading_of
 from tunewise.pipelines.curves import PART as CURVES
 from tunewise.pipelines.curves import Drawn, draw_curves
 from tunewise.pipelines.fitting import Fits, Job
-from tunewise.project.contenders import INTERNALISED
+from tunewise.project.contenders import INTERNALISED, way_of
 from tunewise.report.verdict_json import Entry, Parts
 from tunewise.runs.dependability import Dependability
 from tunewise.runs.internalised import Internalised
@@ -38,7 +38,7 @@ def measure_parts(job: Job, fits: Fits, entries: Sequence[Entry], verdict: Verdi
     return Parts(
         segments=_segments(job, fits, entries, verdict),
         label_noise=measure_label_noise(everything, job.metric),
-        internalised=_internalised(job, entries),
+        internalised=_internalised(job, fits, entries),
         dependability=dependability,
         usage=usage,
         learning_curve=curves,
@@ -71,10 +71,17 @@ def _segments(job: Job, fits: Fits, entries: Sequence[Entry], verdict: Verdict) 
     return measure_segments(one, other, parts, units, binary=job.metric.binary)
 
 
-def _internalised(job: Job, entries: Sequence[Entry]) -> Internalised | None:
-    """The contender `internalised` beside its teacher; None where one of them is not on test."""
+def _internalised(job: Job, fits: Fits, entries: Sequence[Entry]) -> Internalised | None:
+    """The contender `internalised` beside its teacher; None where one of them is not on test.
+
+    Of those of several bases, the best on dev.
+    """
     by_name = {entry.name: entry for entry in entries}
-    student = by_name.get(INTERNALISED)
+    student = max(
+        (entry for entry in entries if way_of(entry.name) == INTERNALISED),
+        key=lambda entry: fits.plan.dev_quality[entry.name],
+        default=None,
+    )
     teacher = student and by_name.get(str(student.fit.settings["teacher"]))
     if student is None or teacher is None:
         return None

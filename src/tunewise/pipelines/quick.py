@@ -78,6 +78,9 @@ def first_opinion(prepared: Prepared) -> Prepared:
         if left_out
         else ""
     )
+    base, *others = project.model.bases
+    if others:
+        aside += f" Of the base models, it asks {base} alone."
     note = (
         f"A first opinion: {count(len(train))} rows to learn from, one seed, judged on "
         f"{count(len(test))} rows of dev and train that nothing is learned from or chosen on. The "
@@ -88,7 +91,8 @@ def first_opinion(prepared: Prepared) -> Prepared:
         prepared,
         project=replace(
             project,
-            contenders=replace(project.contenders, use=use, endpoints=()),
+            model=replace(project.model, base=base),
+            contenders=replace(project.contenders, use=use, endpoints=(), optimiser=None),
             training=replace(project.training, seeds=1),
             decision=replace(project.decision, measure=()),
         ),

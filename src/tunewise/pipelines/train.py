@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from tunewise.data.prepare import Prepared, prepare_for_training
+from tunewise.errors import UserError
 from tunewise.evaluation.validation import Validation, Validator, validator_for
 from tunewise.models.adapters import is_whole_model
 from tunewise.models.catalog import LocalModel, open_model
@@ -97,8 +98,14 @@ def run_train(
     processes = join_processes(default_device())
     if not processes.is_first:
         progress = Silent()
+    base, *others = project.model.bases
+    if others:
+        raise UserError(
+            "model.base: names several models, and a training has one base. "
+            f"Choose it: --set model.base={base}"
+        )
     prepared = prepared or prepare_for_training(project, asked=asked_rows(project))
-    model = open_model(project.model.base, progress=progress)
+    model = open_model(base, progress=progress)
     training_data = training_data_for(
         project,
         prepared,

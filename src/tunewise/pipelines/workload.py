@@ -10,9 +10,10 @@ from statistics import fmean
 from typing import Literal, get_args
 
 from tunewise.chat.tokenize import answer_tokens
+from tunewise.contenders import optimiser, teaching
 from tunewise.contenders.few_shot import COUNTS
 from tunewise.contenders.search import most_answers
-from tunewise.contenders.teaching import BUDGET_SHARE, TEACHERS
+from tunewise.contenders.teaching import TEACHERS
 from tunewise.data.prepare import Prepared
 from tunewise.errors import UserError
 from tunewise.evaluation.dependability import ASKED
@@ -21,7 +22,7 @@ from tunewise.evaluation.learning_curve import PARTS
 from tunewise.evaluation.load import AT_ONCE, ROUNDS
 from tunewise.evaluation.suite.items import suite_of, tokens_of
 from tunewise.models.tokenizers import FoundTokenizer
-from tunewise.project.contenders import BUILT_IN, INTERNALISED
+from tunewise.project.contenders import BUILT_IN, INTERNALISED, built_in, on_base, way_of
 from tunewise.project.derived import budget_tokens
 from tunewise.project.settings import AUTO, Project
 from tunewise.retrieval.chunk import SIZES
@@ -131,45 +132,66 @@ def _tokens(row: Example, found: FoundTokenizer) -> tuple[float, float]:
     return asked / CHARACTERS, len(row.target) / CHARACTERS
 
 
-def workload(prepared: Prepared, size: Lengths, *, quick: bool = False) -> Workload:
+def workload(
+    prepared: Prepared,
+    size: Lengths,
+    further: Mapping[str, Lengths] | None = None,
+    *,
+    quick: bool = False,
+) -> Workload:
     """The tokens of every contender that takes part, and of what is measured beside.
 
     Args:
         prepared: the rows and the project.
-        size: of a row.
+        size: their tokens, as the first base counts them.
+        further: short name of each other base -> the same.
         quick: for a first opinion, which tries one few-shot setting and asks dev once.
     """
     project, splits = prepared.project, prepared.splits
-    train, dev, test = (len(part) for part in (splits.train, splits.dev, splits.test))
-    documents = project.data.documents is not None
+    rows = (len(splits.train), len(splits.dev), len(splits.test))
     work: dict[str, Mapping[Stage, Work]] = {}
-    for name in project.contenders.use:
-        one = BUILT_IN[name]
-        if one.needs_documents and not documents:
-            continue
-        if one.needs_preferences and project.data.preferences is None:
-            continue
-        if name == INTERNALISED and not set(TEACHERS) & set(project.contenders.use):
-            continue
-        if one.asks:
-            work[name] = _asking(name, project, dev, test, size, quick=quick)
-        elif one.trained:
-            work[name] = _training(name, project, (train, dev, test), size, quick=quick)
-        else:
-            fit = one.fit + (0.02 * (train + dev) if one.learns else 0.0)
-            work[name] = {
-                "fit": Work(seconds=fit),
-                "test": Work(seconds=one.test),
-                "latency": Work(seconds=1.0),
-            }
+    for label, of_base in {"": size, **(further or {})}.items():
+        for name in _taking_part(project):
+            if BUILT_IN[name].runs_on_base or not label:
+                work[on_base(name, label)] = _stages(name, project, rows, of_base, quick=quick)
     for endpoint in project.contenders.endpoints:
-        work[endpoint.name] = _asking("prompt", project, dev, test, size, quick=quick)
-    parts = _parts(project, list(work), test, size)
+        work[endpoint.name] = _asking("prompt", project, rows[1], rows[2], size, quick=quick)
+    parts = _parts(project, list(work), rows[2], size)
     drawn = [name for name in project.decision.curves if name in work]
     if drawn and "learning_curve" in project.decision.measure:
-        curves = (_curve(name, project, (train, dev, test), size) for name in drawn)
+        curves = (_curve(name, project, rows, size) for name in drawn)
         parts["learning_curve"] = sum(curves, Work())
     return Workload(contenders=work, parts=parts)
+
+
+def _taking_part(project: Project) -> list[str]:
+    """The built-in contenders that will not be skipped."""
+    use = project.contenders.use
+    return [
+        name
+        for name in use
+        if not (BUILT_IN[name].needs_documents and project.data.documents is None)
+        and not (BUILT_IN[name].needs_preferences and project.data.preferences is None)
+        and not (name == INTERNALISED and not set(TEACHERS) & set(use))
+    ]
+
+
+def _stages(
+    name: str, project: Project, rows: tuple[int, int, int], size: Lengths, *, quick: bool
+) -> Mapping[Stage, Work]:
+    """Of one contender; `rows` of train, dev and test."""
+    train, dev, test = rows
+    one = BUILT_IN[name]
+    if one.asks:
+        return _asking(name, project, dev, test, size, quick=quick)
+    if one.trained:
+        return _training(name, project, rows, size, quick=quick)
+    fit = one.fit + (0.02 * (train + dev) if one.learns else 0.0)
+    return {
+        "fit": Work(seconds=fit),
+        "test": Work(seconds=one.test),
+        "latency": Work(seconds=1.0),
+    }
 
 
 def _parts(project: Project, names: list[str], test: int, size: Lengths) -> dict[str, Work]:
@@ -177,9 +199,10 @@ def _parts(project: Project, names: list[str], test: int, size: Lengths) -> dict
     parts: dict[str, Work] = {}
     if "dependability" in project.decision.measure:
         asked = ASKED * min(project.decision.dependability_inputs, test)
-        ways = [name for name in names if name not in BUILT_IN or BUILT_IN[name].asks]
+        known = {way_of(name): built_in(name) for name in names}
+        ways = [name for name, one in known.items() if one is None or one.asks]
         longest = max((_prompt(name, size) for name in ways), default=0.0)
-        trained = any(BUILT_IN[name].trained for name in names if name in BUILT_IN)
+        trained = any(one.trained for one in known.values() if one)
         prompts = [prompt for prompt, there in ((longest, ways), (size.bare, trained)) if there]
         parts["dependability"] = Work(
             read=asked * sum(prompts), written=asked * size.answered * len(prompts), opened=2
@@ -223,6 +246,8 @@ def _asking(
     else:
         answers = most_answers(wordings[name], dev)
     affordable = budget_tokens(project) / max(1.0, prompt + size.answered)
+    if name == "prompt" and project.contenders.optimiser:
+        answers += min(optimiser.BUDGET_SHARE * affordable, optimiser.MOST_ANSWERS)
     asked = min(answers, affordable + dev)
     return {
         "fit": Work(read=prompt * asked, written=size.answered * asked, opened=1),
@@ -240,7 +265,8 @@ def _training(
     taught = Work()
     if name == INTERNALISED:
         longest = max(_prompt(one, size) for one in TEACHERS if one in project.contenders.use)
-        rows_taught = min(train, BUDGET_SHARE * budget_tokens(project) / (longest + size.answered))
+        share = teaching.BUDGET_SHARE * budget_tokens(project)
+        rows_taught = min(train, share / (longest + size.answered))
         taught = Work(read=rows_taught * longest, written=rows_taught * size.answered)
         tokens = rows_taught * (size.bare + longest + 2 * size.answered)
     settings = project.training

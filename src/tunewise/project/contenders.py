@@ -34,6 +34,11 @@ class BuiltIn:
     usual: bool = True
     """Whether it takes part where `use` names none."""
 
+    @property
+    def runs_on_base(self) -> bool:
+        """Whether there is one of it on each base model."""
+        return self.asks or self.trained
+
 
 BUILT_IN: Mapping[str, BuiltIn] = {
     CONSTANT: BuiltIn(in_words="one fixed answer to everything", fit=1.0, test=1.0, learns=False),
@@ -94,11 +99,37 @@ BUILT_IN: Mapping[str, BuiltIn] = {
 """Name -> what is known of it, the simplest first: of equals the first one is chosen."""
 
 
+def on_base(way: str, label: str) -> str:
+    """`fine_tune@gemma3-270m`: a contender on another base than the first.
+
+    Args:
+        way: its name in `[contenders] use`.
+        label: the base's short name; empty for the first base, whose contenders have none.
+    """
+    return f"{way}@{label}" if label else way
+
+
+def way_of(name: str) -> str:
+    """`fine_tune@gemma3-270m` -> `fine_tune`."""
+    return name.partition("@")[0]
+
+
+def label_of(name: str) -> str:
+    """`fine_tune@gemma3-270m` -> `gemma3-270m`; empty for one of the first base, or of none."""
+    return name.partition("@")[2]
+
+
+def built_in(name: str) -> BuiltIn | None:
+    """What is known of a contender, whichever base it runs on; None of an endpoint."""
+    return BUILT_IN.get(way_of(name))
+
+
 def simplicity(name: str) -> int:
     """The rank of a contender, 0 for the simplest; one of another name (an endpoint) comes last."""
-    return list(BUILT_IN).index(name) if name in BUILT_IN else len(BUILT_IN)
+    return list(BUILT_IN).index(way_of(name)) if built_in(name) else len(BUILT_IN)
 
 
 def effort(name: str) -> float:
     """What a contender's fit takes beside that of others; one of another name comes last of all."""
-    return BUILT_IN[name].fit if name in BUILT_IN else max(one.fit for one in BUILT_IN.values())
+    known = built_in(name)
+    return known.fit if known else max(one.fit for one in BUILT_IN.values())

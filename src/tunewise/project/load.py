@@ -82,7 +82,7 @@ def load_project(
                 f"is {endpoint.currency}, but [prices] are in {prices.currency}. Write all prices "
                 "in one currency, and name it under [prices].",
             )
-    model = tables["model"].read(Model)
+    model = _read_model(tables["model"])
     project = Project(
         root=root,
         task=_read_task(tables["task"]),
@@ -227,6 +227,17 @@ def _check_columns(table: _Table) -> None:
         table.fault(ways[1], what)
 
 
+def _read_model(table: _Table) -> Model:
+    model = table.read(Model)
+    if len(model.bases) > 1 and model.engine in ("openai", "scripted"):
+        table.fault(
+            "base",
+            f"names several models, but the engine {model.engine} runs one. Name one, and the "
+            "others as [contenders.NAME] tables.",
+        )
+    return model
+
+
 def _read_contenders(table: _Table) -> Contenders:
     own_keys = section_schema(Contenders)["properties"].keys()
     named = {
@@ -234,7 +245,12 @@ def _read_contenders(table: _Table) -> Contenders:
         for name, value in table.values.items()
         if isinstance(value, dict) and name not in own_keys
     }
-    endpoints = [_read_endpoint(table, name, values) for name, values in named.items()]
+    tables = [_read_endpoint(table, name, values) for name, values in named.items()]
+    endpoints = [one for one in tables if not one.optimises]
+    optimisers = [one for one in tables if one.optimises]
+    for one in optimisers[1:]:
+        what = f"{optimisers[0].name} proposes wordings already. Keep one of the two."
+        table.fault(f"{one.name}.optimises", what)
     own = {key: value for key, value in table.values.items() if key not in named}
     contenders = table._replace(values=own).read(Contenders)
     use = contenders.use
@@ -243,12 +259,16 @@ def _read_contenders(table: _Table) -> Contenders:
     for name in use:
         if name not in (*CONTENDERS, *named):
             table.fault("use", f'"{name}" is unknown. {suggest(name, (*CONTENDERS, *named))}')
+        if name in (one.name for one in optimisers):
+            what = "proposes wordings and takes no part. Give the model a second table to judge it."
+            table.fault("use", f'"{name}" {what}')
     if not use and not endpoints:
         table.fault("use", f"is empty. Name some of: {', '.join(CONTENDERS)}.")
     return replace(
         contenders,
         use=tuple(name for name in CONTENDERS if name in use),
         endpoints=tuple(endpoints),
+        optimiser=optimisers[0] if optimisers else None,
     )
 
 
@@ -261,6 +281,10 @@ def _read_endpoint(parent: _Table, name: str, values: Mapping[str, object]) -> E
             table.fault(key, f"is missing. {advice}")
     if "name" in values:
         table.fault("name", f"unknown key. The name is {name}, from the head of the table.")
+    if values.get("optimises") is True and values.get("candidate") is True:
+        table.fault(
+            "candidate", "goes not with optimises, which takes no part. Remove one of them."
+        )
     own = {key: value for key, value in values.items() if key != "name"}
     return table._replace(values=own).read(Endpoint, name=name, model="?")
 
@@ -307,7 +331,7 @@ def _read_judge(table: _Table, model: Model, contenders: Contenders) -> JudgeSet
         )
     far = judge.engine == "openai"
     elsewhere = far != (model.engine == "openai") or (far and judge.base_url != model.base_url)
-    if judge.model == model.base and not elsewhere:
+    if judge.model in model.bases and not elsewhere:
         table.fault("model", "is the base model, which never judges itself. Name another one.")
     for one in contenders.endpoints:
         if far and one.candidate and (one.model, one.base_url) == (judge.model, judge.base_url):
@@ -321,7 +345,8 @@ def resolved_toml(project: Project) -> str:
     if project.judge.model is None:
         del given["judge"]
     contenders = given["contenders"]
-    for endpoint in contenders.pop("endpoints", ()):
+    optimiser = contenders.pop("optimiser", None)
+    for endpoint in (*contenders.pop("endpoints", ()), *([optimiser] if optimiser else ())):
         contenders[endpoint.pop("name")] = endpoint
     return tomli_w.dumps(given)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias, cast
 
 from pydantic import AfterValidator, Field, PlainValidator, TypeAdapter, ValidationInfo
+from pydantic_core import PydanticCustomError
 
 from tunewise.project.constraints import Text, wrong
 
@@ -108,6 +109,52 @@ def _model(value: str, info: ValidationInfo) -> str:
     return os.path.abspath(inside) if "/" in value and os.path.exists(inside) else value
 
 
+MAX_BASES = 4
+"""Base models that one run compares at most: each of them is asked, and trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """One name in a list of base models."""
+
+    name: object
+    others: Sequence[str]
+    """Those that stand before it, as they are meant."""
+    info: ValidationInfo
+
+    def checked(self) -> str:
+        """The model that it means."""
+        text = _TEXT.validate_python(self.name)
+        name = _model(text, self.info)
+        if name in self.others:
+            raise wrong(f'names "{text}" more than once. Remove the repetition.')
+        if len(self.others) == MAX_BASES:
+            raise wrong(f"names more than {MAX_BASES} models, each to be trained. Remove some.")
+        return name
+
+
+_TEXT: TypeAdapter[str] = TypeAdapter(Text)
+_BASES: TypeAdapter[list[Any]] = TypeAdapter(list[Annotated[Any, PlainValidator(_Base.checked)]])
+"""Looks at all of them before it says which are wrong."""
+
+
+def _models(value: object, info: ValidationInfo) -> str | tuple[str, ...]:
+    """One name as it is meant; of a list each, in order."""
+    named = cast(list[object], value) if isinstance(value, list | tuple) else [value]
+    if not named:
+        raise wrong("is empty. Name a model.")
+    meant: list[str] = []
+    for name in named:
+        try:
+            meant.append(_model(name, info) if isinstance(name, str) else "")
+        except PydanticCustomError:
+            meant.append("")  # what is wrong with it is said below
+    bases = [_Base(name, meant[:place], info) for place, name in enumerate(named)]
+    found = tuple(cast(list[str], _BASES.validate_python(bases)))
+    first, *others = found
+    return found if others else first
+
+
 _Names: TypeAlias = Text | Annotated[list[Text], Field(min_length=1)]
 Sources: TypeAlias = Annotated[
     tuple[Path | str, ...], PlainValidator(_sources, json_schema_input_type=_Names)
@@ -121,3 +168,12 @@ Place: TypeAlias = Annotated[Path, PlainValidator(_place, json_schema_input_type
 """A file or folder, absolute."""
 ModelName: TypeAlias = Annotated[Text, AfterValidator(_model)]
 """A catalog name, a hub id, or the absolute path of a folder or GGUF file."""
+ModelNames: TypeAlias = Annotated[
+    str | tuple[str, ...],
+    PlainValidator(
+        _models,
+        json_schema_input_type=Text
+        | Annotated[list[Text], Field(min_length=1, max_length=MAX_BASES)],
+    ),
+]
+"""A catalog name, a hub id, or the absolute path of a folder or GGUF file; several as a tuple."""

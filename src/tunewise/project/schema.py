@@ -52,7 +52,8 @@ def section_schema(record: type) -> Schema:
         record: a section's, or `Endpoint`.
     """
     made = TypeAdapter(record).json_schema()
-    keys = {key: _cleaned(schema) for key, schema in made["properties"].items()}
+    no_keys = {"optimiser"} if record is Contenders else set[str]()  # a table of its own
+    keys = {k: _cleaned(schema) for k, schema in made["properties"].items() if k not in no_keys}
     found: Schema = {
         "type": "object",
         "description": " ".join((inspect.getdoc(record) or "").split()),

@@ -28,7 +28,7 @@ from tunewise.project.constraints import (
     wrong,
 )
 from tunewise.project.contenders import BUILT_IN
-from tunewise.project.places import Documents, ModelName, Place, Sources
+from tunewise.project.places import Documents, ModelName, ModelNames, Place, Sources
 from tunewise.types import Kind
 
 CONTENDERS = tuple(BUILT_IN)
@@ -219,8 +219,9 @@ class Data(_Section):
 class Model(_Section):
     """The base model and what runs it."""
 
-    base: ModelName = STARTER_MODEL
-    """A catalog name, a hub id, a folder or a GGUF file."""
+    base: ModelNames = STARTER_MODEL
+    """A catalog name, a hub id, a folder or a GGUF file. A list of up to four: each is asked and
+    tuned, on the same rows, and `decide` names the smallest that is good enough."""
     engine: Literal["auto", "openvino", "transformers", "openai", "scripted"] = AUTO
     """What runs it; auto: transformers on a GPU, else openvino where it knows the family of the
     model."""
@@ -235,6 +236,11 @@ class Model(_Section):
     thoughts, else not; an endpoint decides by itself."""
     thinking_tokens: Annotated[int, within(16, 10**6)] = THINKING_TOKENS
     """Tokens that an answer may spend on thoughts, where the model thinks."""
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """All base models, the one that is named first first."""
+        return (self.base,) if isinstance(self.base, str) else self.base
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -252,6 +258,9 @@ class Endpoint(_Section):
     candidate: Flag = False
     """Whether it may be recommended: then it is searched for wordings and for examples (which are
     sent to it) like the base model; false: a ceiling, shown only."""
+    optimises: Flag = False
+    """Whether it proposes wordings to the contender `prompt` (GEPA) instead of taking part itself:
+    it is shown rows of train with their answers."""
     api_key_env: EnvironmentVariable = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key."""
     concurrency: Annotated[int, within(1, 256)] = 4
@@ -288,6 +297,14 @@ class Contenders(_Section):
     """Whether contenders that dev shows to be too far behind are asked on test all the same."""
     endpoints: tuple[Endpoint, ...] = ()
     """The `[contenders.NAME]` tables that take part."""
+    optimiser: Endpoint | None = None
+    """The one that proposes wordings instead."""
+
+    @property
+    def asked(self) -> tuple[Endpoint, ...]:
+        """All endpoints that a run asks: the optimiser where there is a prompt to reword."""
+        rewords = self.optimiser is not None and "prompt" in self.use
+        return (*self.endpoints, *((self.optimiser,) if rewords and self.optimiser else ()))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

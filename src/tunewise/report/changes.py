@@ -5,7 +5,7 @@ For each condition that decided, the number at which it would decide otherwise.
 
 from collections.abc import Callable
 
-from tunewise.project.contenders import BUILT_IN, CONSTANT
+from tunewise.project.contenders import CONSTANT, built_in
 from tunewise.report.costs import volume_that_pays
 from tunewise.report.forgetting import less_forgetting
 from tunewise.report.learning_curve import tuned_curve
@@ -300,7 +300,7 @@ def _without_challenger(run: Run) -> list[str]:
     reasons = [
         f"{c.name}: {c.skipped}"
         for c in run.skipped
-        if c.name in BUILT_IN and BUILT_IN[c.name].trained
+        if (known := built_in(c.name)) and known.trained
     ]
     because = f" ({'; '.join(reasons)})" if reasons else ""
     return [

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from tunewise import wording
 from tunewise.report import plots
+from tunewise.report.bases import base_rows
 from tunewise.report.changes import what_would_change
 from tunewise.report.cost_figures import tornado, total_cost
 from tunewise.report.costs import cost_interval, cost_of, how_reckoned, saving_rows
@@ -148,6 +149,7 @@ def render_html(run: Run) -> str:
         total_cost=total_cost(run),
         tornado=tornado(run),
         with_cost=any(c.cost is not None for c in run.measured),
+        bases=base_rows(run),
         internalised=internalised_sentence(run),
         judged=judged_lines(run),
         segments=segment_rows(run),

@@ -1,6 +1,5 @@
 """Whether a prompt could be put into weights: what terminal and page say of it."""
 
-from tunewise.project.contenders import INTERNALISED
 from tunewise.runs.schema import Run
 from tunewise.wording import (
     count,
@@ -17,7 +16,7 @@ def internalised_sentence(run: Run) -> str:
     found = run.internalised
     if found is None:
         return ""
-    name, teacher, margin = INTERNALISED, found.teacher, in_points(found.margin)
+    name, teacher, margin = found.name, found.teacher, in_points(found.margin)
     if found.low is None or found.high is None:
         size = f"{points(found.delta)} points, {found.method}"
     else:

@@ -6,7 +6,7 @@ A question the run cannot answer is said to be open or not measured; nothing is 
 from dataclasses import dataclass
 from typing import Literal
 
-from tunewise.project.contenders import BUILT_IN
+from tunewise.project.contenders import BUILT_IN, simplicity, way_of
 from tunewise.runs.schema import ContenderResult, Run, StoppedContender
 from tunewise.types import Finding
 from tunewise.wording import (
@@ -64,7 +64,9 @@ def _value(contender: ContenderResult) -> float:
 
 def _teachable(run: Run) -> Question:
     question = "Is there a use case that examples can teach?"
-    learned = [c for c in run.measured if c.name not in _NOT_FROM_EXAMPLES and not c.ceiling]
+    learned = [
+        c for c in run.measured if way_of(c.name) not in _NOT_FROM_EXAMPLES and not c.ceiling
+    ]
     constant = run.contender("constant")
     if not learned or constant is None:
         return Question(
@@ -92,9 +94,10 @@ def _teachable(run: Run) -> Question:
 
 def _enough_without(run: Run) -> Question:
     question = "Are prompting, few-shot and retrieval enough?"
-    ways = [c for name in _UNTRAINED_WAYS if (c := run.contender(name))]
+    ways = [c for c in run.measured if way_of(c.name) in _UNTRAINED_WAYS]
+    ways.sort(key=lambda c: simplicity(c.name))
     text = f"Without training: {'; '.join(map(_score, ways))}." if ways else ""
-    apart = [c for c in run.skipped if c.name in _UNTRAINED_WAYS]
+    apart = [c for c in run.skipped if way_of(c.name) in _UNTRAINED_WAYS]
     for label, group in (
         ("Stopped on dev", [c for c in apart if isinstance(c, StoppedContender)]),
         ("Not run", [c for c in apart if not isinstance(c, StoppedContender)]),

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tunewise.decision.explain import LESS
-from tunewise.project.contenders import BUILT_IN, CONSTANT
+from tunewise.project.contenders import CONSTANT, built_in
+from tunewise.report.bases import base_sentence
 from tunewise.report.costs import cost_sentence
 from tunewise.report.forgetting import but_forgets, what_was_kept
 from tunewise.report.more_rows import rows_in_vain, rows_needed, use_unused
@@ -47,13 +48,17 @@ class Summary:
     """What a training saves and when it has paid for itself; empty where that is not known."""
     kept: str
     """What became of general ability; empty where it was not measured."""
+    base: str
+    """Of several base models, the smallest that is good enough; empty where there is one."""
     next: str
     """What to do."""
 
     @property
     def sentences(self) -> list[str]:
         """In the order in which one reads them."""
-        parts = (self.finding, self.gain, self.request, self.cost, self.kept, self.next)
+        parts = (
+            self.finding, self.gain, self.request, self.cost, self.kept, self.base, self.next,
+        )  # fmt: skip
         return [one for one in parts if one]
 
 
@@ -80,6 +85,7 @@ def summary(run: Run) -> Summary:
         request=_request(run),
         cost=cost_sentence(run),
         kept=what_was_kept(run),
+        base=base_sentence(run),
         next=f"Next: {next_step}",
     )
 
@@ -105,7 +111,8 @@ def left_out(run: Run) -> str:
 
 def in_words(name: str) -> str:
     """`the fine-tuned model (fine_tune)`."""
-    return f"{BUILT_IN[name].in_words} ({name})" if name in BUILT_IN else name
+    known = built_in(name)
+    return f"{known.in_words} ({name})" if known else name
 
 
 def _named(one: ContenderResult | None, otherwise: str) -> str:
@@ -358,4 +365,4 @@ def _training_took(run: Run) -> str:
 
 
 def _capital(text: str) -> str:
-    return text if text.split(" ")[0] in BUILT_IN else text[:1].upper() + text[1:]
+    return text if built_in(text.split(" ")[0]) else text[:1].upper() + text[1:]

@@ -86,7 +86,7 @@ def _print_verdict(run: Run, console: Console) -> None:
         first.append(f" {leaked}", style="not bold")
     console.print(first)
     said = summary(run)
-    for sentence in (said.gain, said.request, said.cost, said.kept, said.next):
+    for sentence in (said.gain, said.request, said.cost, said.kept, said.base, said.next):
         if sentence:
             _print_item(console, sentence.replace("`", ""))
     if lines := prospects(run):

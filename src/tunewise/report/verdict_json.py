@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from tunewise.decision.bases import smallest
 from tunewise.decision.economics import Economics
 from tunewise.decision.plan import Measured, Plan
 from tunewise.decision.rule import quality as quality_interval
@@ -54,6 +55,8 @@ class Entry:
     retrieval: Mapping[str, Any]
     load: tuple[float, ...] = ()
     """Machine seconds a request when many come at once, by round; empty where not measured."""
+    base: str = ""
+    """What the project calls the base model that it runs on; empty where there is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +91,8 @@ class Finished:
     verdict: Verdict
     engine: str
     engine_why: str
+    base_of: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Contender -> short name of the base model that it runs on, where there are several."""
     notes: Sequence[str]
     reproduce: str
     unused: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -148,7 +153,11 @@ def verdict_file(run: Finished) -> VerdictFile:
             unused_test=run.unused_test,
             leaked={where: len(rows) for where, rows in run.splits.leaked.items()},
         ),
-        model=ModelUsed(base=run.project.model.base, engine=run.engine, why=run.engine_why),
+        model=ModelUsed(
+            base=", ".join(run.project.model.bases), engine=run.engine, why=run.engine_why
+        ),
+        bases=verdict.bases,
+        smallest_base=named.base if (named := smallest(verdict.bases)) else None,
         decision=run.project.decision,
         economics=run.economics,
         examples_needed=verdict.examples_needed,
@@ -203,6 +212,7 @@ def _result(entry: Entry, run: Finished) -> ContenderResult:
     kind: Kind = run.project.task.kind or "generation"
     return ContenderResult(
         name=entry.name,
+        base=run.base_of.get(entry.name),
         quality=Quality(
             value=found.value,
             low=found.low if isinstance(found, Interval) else None,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tunewise.project.contenders import INTERNALISED
 from tunewise.runs.dependability import Counted
 
 
@@ -9,6 +10,8 @@ from tunewise.runs.dependability import Counted
 class Internalised:
     """The student and its teacher on the test rows."""
 
+    name: str = INTERNALISED
+    """The student: with its base, where there are several."""
     teacher: str
     """The contender whose way of asking was learned."""
     margin: float

@@ -86,6 +86,8 @@ class MadeFrom:
 def same_model(folder: Path, other: Path, base: str) -> bool:
     """Whether a run in `folder` asked the model, with the [model] settings, that `other` asks.
 
+    Of several bases, the first is meant.
+
     Args:
         folder: of a run that was begun.
         other: of a run that has its settings, but has perhaps not kept what it is made from yet.
@@ -96,6 +98,8 @@ def same_model(folder: Path, other: Path, base: str) -> bool:
             tomllib.loads((one / "project.toml").read_text("utf-8"))["model"]
             for one in (folder, other)
         ]
+        for model in settings:
+            model["base"] = model["base"] if isinstance(model["base"], str) else model["base"][0]
         kept = cast("dict[str, Any]", json.loads((folder / MADE_FROM).read_text("utf-8")))
         return settings[0] == settings[1] and kept["files"][BASE] == base
     except (OSError, ValueError, KeyError, TypeError):

@@ -32,6 +32,7 @@ from tunewise.runs.segments import LabelNoise, Segments
 from tunewise.types import (
     Answer,
     Assurance,
+    BaseJudged,
     Comparison,
     Constraint,
     Finding,
@@ -187,6 +188,8 @@ class ContenderResult:
     secondary: Mapping[str, float] = field(default_factory=dict[str, float])
     """Metric -> its value."""
     trained: bool = False
+    base: str | None = None
+    """Short name of the base model that it runs on; None where there is one, or it runs on none."""
     ceiling: bool = False
     """Shown for scale, not a candidate."""
     dev: float | None = None
@@ -303,6 +306,7 @@ class ModelUsed:
     """The model that answered, and through what."""
 
     base: str | None = None
+    """Of several all, with commas between them."""
     engine: str | None = None
     why: str | None = None
     """Why this engine."""
@@ -365,6 +369,10 @@ class VerdictFile:
     a chance of at least 60%; None where none does, or nothing is open."""
     finding: Finding
     """What was found; in runs written before there were findings, what the rule tells of it."""
+    bases: tuple[BaseJudged, ...] = ()
+    """Of several base models each, the smallest first; empty where there is one."""
+    smallest_base: str | None = None
+    """The smallest of them that is good enough; None where none is shown to be."""
     untrained: str | None = None
     """The contender without training that training was measured against."""
     regret: float | None = None

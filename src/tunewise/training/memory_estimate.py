@@ -4,7 +4,6 @@ A model without storage (torch's `meta` device) says how many weights there are;
 recipe and the longest batches say what a step keeps.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from transformers.pytorch_utils import Conv1D
 from tunewise.chat.tokenize import Span, TokenisedExample
 from tunewise.errors import UserError
 from tunewise.models.catalog import LocalModel
+from tunewise.models.stored import stored_tensors
 from tunewise.training.hardware import Precision
 from tunewise.training.packing import Batch, epoch_steps, micro_batches, pack
 from tunewise.training.recipe import Recipe
@@ -289,12 +289,7 @@ def _shape(base: LocalModel) -> _Shape:
 
 def _stored_wide(folder: Path) -> bool:
     """Whether the weights' files hold float32: their headers say so."""
-    kinds: set[str] = set()
-    for file in folder.glob("*.safetensors"):
-        with file.open("rb") as handle:
-            header = json.loads(handle.read(int.from_bytes(handle.read(8), "little")))
-        kinds.update(str(facts["dtype"]) for name, facts in header.items() if name[:2] != "__")
-    return kinds == {"F32"}
+    return {str(facts["dtype"]) for facts in stored_tensors(folder).values()} == {"F32"}
 
 
 def _batches(rows: Sequence[Row], recipe: Recipe, micro_tokens: int, *, share: bool) -> list[Batch]:

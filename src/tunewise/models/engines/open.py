@@ -51,14 +51,15 @@ class EngineOpener(Protocol):
 
 @keep_signals()
 def open_engine(settings: Model, *, progress: Progress) -> Opened:
-    """The engine of a project's [model] table.
+    """The engine of a project's [model] table, which names one base.
 
     Raises:
         UserError: the model or endpoint cannot be used, or an extra is not installed.
     """
+    (base,) = settings.bases
     if settings.engine == "openai":
         engine = open_endpoint(
-            model=settings.base,
+            model=base,
             base_url=settings.base_url,
             api_key_env=settings.api_key_env,
             concurrency=settings.concurrency,
@@ -69,7 +70,7 @@ def open_engine(settings: Model, *, progress: Progress) -> Opened:
         return Opened(engine=engine, model=None, why=why)
     if settings.engine == "scripted":
         return Opened(engine=ScriptedEngine(_echo), model=None, why="set in [model]")
-    model = open_model(settings.base, progress=progress)
+    model = open_model(base, progress=progress)
     thoughts = settings.thinking_tokens if settings.thinking is True else 0
 
     def transformers(why: str) -> Opened:
@@ -85,7 +86,7 @@ def open_engine(settings: Model, *, progress: Progress) -> Opened:
     if settings.engine == "openvino":
         if model.gguf is None:
             raise UserError(
-                f"model.engine: openvino cannot run {settings.base}: {model.no_gguf}. "
+                f"model.engine: openvino cannot run {base}: {model.no_gguf}. "
                 'Use engine = "transformers" or "auto".'
             )
         return openvino("set in [model]")
