@@ -71,6 +71,14 @@ def test_labels_are_learned_from_the_texts() -> None:
     assert fitted.fit.dev_answers == {0: tuple(row.target for row in LABELLED[8:])}
 
 
+@pytest.mark.filterwarnings("error")
+def test_as_many_labels_as_rows_are_learned_without_a_warning() -> None:
+    declared = [f"part {n}" for n in range(22)]  # scikit-learn warns from 20 rows on
+    rows = [example(n, f"where is {label}", label) for n, label in enumerate(declared)]
+    contender = Classifier(metric=metric_named("accuracy"), labels=declared, load=WordEmbedder)
+    assert contender.fit(rows, race(rows[:4])).fit.dev_answers[0]
+
+
 def test_an_answer_costs_no_tokens_and_its_time_is_measured() -> None:
     times = iter([0.0, 1.0, 10.0, 10.25])
     contender = Classifier(

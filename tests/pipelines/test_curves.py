@@ -78,8 +78,14 @@ def curve_of(run: Path, contender: str) -> Json:
     return found
 
 
-def test_the_classifiers_curve_is_drawn_over_folds_of_train_and_dev(project: Path) -> None:
-    run = decide(project, ONLY, opener=opened(scripted(right(0.4))))
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that drew the classifier's curve. Read only."""
+    project = write_project(tmp_path_factory.mktemp("whole"), letters(240), MORE)
+    return decide(project, ONLY, opener=opened(scripted(right(0.4))))
+
+
+def test_the_classifiers_curve_is_drawn_over_folds_of_train_and_dev(run: Path) -> None:
     verdict, splits = read_json(run / "verdict.json"), read_json(run / "splits.json")
     assert contract_faults(verdict) == []
     found = curve_of(run, "classifier")
@@ -99,8 +105,7 @@ def test_the_classifiers_curve_is_drawn_over_folds_of_train_and_dev(project: Pat
     assert 'id="more-rows"' in (run / "report.html").read_text("utf-8")
 
 
-def test_a_curve_knows_no_test_row(project: Path) -> None:
-    run = decide(project, ONLY, opener=opened(scripted(right(0.4))))
+def test_a_curve_knows_no_test_row(run: Path) -> None:
     parts = read_jsonl(run / "learning-curve.jsonl")
     pool = curve_of(run, "classifier")["judged"]
     # Four parts of five folds, twice: in each round every row of train and dev is judged once.
@@ -108,8 +113,7 @@ def test_a_curve_knows_no_test_row(project: Path) -> None:
     assert sum(len(one["answers"]) for one in parts) == 2 * 4 * pool
 
 
-def test_it_is_held_against_the_best_that_takes_nothing_from_more_rows(project: Path) -> None:
-    run = decide(project, ONLY, opener=opened(scripted(right(0.4))))
+def test_it_is_held_against_the_best_that_takes_nothing_from_more_rows(run: Path) -> None:
     verdict = read_json(run / "verdict.json")
     flat = [one for one in verdict["contenders"] if "dev" in one and one["name"] != "classifier"]
     found = curve_of(run, "classifier")["against"]
@@ -159,9 +163,8 @@ class Stopping(Silent):
 
 
 def test_parts_that_were_learned_from_before_a_kill_are_not_learned_from_again(
-    tmp_path: Path, project: Path
+    tmp_path: Path, run: Path, project: Path
 ) -> None:
-    whole = decide(project, ONLY, out=tmp_path / "whole", opener=opened(scripted(right(0.4))))
     with pytest.raises(KeyboardInterrupt):
         run_decide(
             load_project(project, (ONLY,)),
@@ -171,13 +174,13 @@ def test_parts_that_were_learned_from_before_a_kill_are_not_learned_from_again(
         )
     kept = read_jsonl(tmp_path / "run" / "learning-curve.jsonl")
     assert len(kept) == 13
-    run = decide(
+    resumed = decide(
         project, ONLY, out=tmp_path / "run", resume=True, opener=opened(scripted(right(0.4)))
     )
-    lines = read_jsonl(run / "learning-curve.jsonl")
+    lines = read_jsonl(resumed / "learning-curve.jsonl")
     assert lines[:13] == kept
     assert len({line["key"] for line in lines}) == len(lines) == 40
-    assert curve_of(run, "classifier") == curve_of(whole, "classifier")
+    assert curve_of(resumed, "classifier") == curve_of(run, "classifier")
 
 
 def sees_its_like(request: Request) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from chat_endpoint import Endpoint, completion
 from command_line import tunewise
-from decide_projects import opened
+from decide_projects import decide, labelled, opened, right_when, scripted, write_project
 from example_run import write_run
 from tunewise.errors import UserError
 from tunewise.models.catalog import LocalModel
@@ -216,3 +216,25 @@ def test_the_command_asks_an_endpoint_and_says_what_it_found(folder: Path) -> No
     again = tunewise("rate", folder, "--judge", "--json", "--set", f"judge.base_url={endpoint.url}")
     assert json.loads(again.out)["agreement"]["of"] == 100
     assert "The judge wise is refused" in " ".join(tunewise("report", folder).out.split())
+
+
+def test_a_run_of_decide_can_be_rated_and_judged_and_a_judge_is_no_reason_for_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a key")
+    rows = [{**row, "customer": f"c{n // 2}"} for n, row in enumerate(labelled(100))]
+    table = '[contenders]\nuse = ["constant", "zero_shot"]\n'
+    project = write_project(tmp_path / "shop", rows, table)
+    overrides = ('data.group="customer"',)
+    opener = opened(scripted(right_when(lambda request: 0.9)))
+    run = decide(project, *overrides, opener=opener)
+    pairs = pairs_of(read_run(run))
+    assert {pairs.a, pairs.b} == {"constant", "zero_shot"}
+    assert pairs.units is not None
+    assert len(set(pairs.units)) < len(pairs.units) == pairs.rows == read_run(run).n_test
+    toml = project / "tunewise.toml"
+    toml.write_text(toml.read_text() + JUDGE)
+    assert decide(project, *overrides, resume=True, opener=opener) == run
+    said = ScriptedEngine(lambda request: "A")
+    found = judge_run(run, progress=Silent(), opener=opened(said))
+    assert found.flips.count == found.judged == len(pairs.open)

@@ -81,6 +81,7 @@ VALUES = st.one_of(
 )
 OF_FILES = {
     "examples", "train", "dev", "test", "documents", "preferences", "replay", "start", "general",
+    "gate",
 }  # fmt: skip
 
 

@@ -51,7 +51,7 @@ ADDED = {
     "maximum_loss", "computed", "finding", "untrained", "regret", "assurance", "leaked", "stopped",
     "first_opinion", "per_1000_low", "per_1000_high", "per_month", "load_seconds",
     "measure", "dependability", "dependability_inputs", "general_suite", "segments",
-    "label_noise", "internalised", "curves",
+    "label_noise", "internalised", "curves", "base", "bases", "smallest_base", "best_of_base",
 }  # fmt: skip
 """Keys that later versions write, too."""
 

@@ -6,6 +6,7 @@ embeddings answers in milliseconds.
 
 import json
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -268,7 +269,10 @@ def _fit_models(columns: Columns, vectors: Vectors, strength: float) -> dict[str
             models[name] = _Always(values[0])
             continue
         regression = LogisticRegression(C=strength, max_iter=1000)
-        regression.fit(vectors, list(values))  # pyright: ignore[reportUnknownMemberType]
+        with warnings.catch_warnings():
+            # A label a row or two is what a part of few rows holds: it is no regression.
+            warnings.filterwarnings("ignore", "The number of unique classes is greater")
+            regression.fit(vectors, list(values))  # pyright: ignore[reportUnknownMemberType]
         models[name] = cast(_Model, regression)
     return models
 
