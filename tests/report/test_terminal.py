@@ -129,6 +129,14 @@ def test_long_work_tells_the_time_of_day_at_which_it_will_be_over() -> None:
     )
 
 
+def test_no_time_left_is_told_before_there_is_a_pace() -> None:
+    progress, clock, file = logged()
+    with progress.task("the whole run", total=1000) as advance:
+        clock.now = 40.0
+        advance(1)
+    assert file.getvalue().splitlines()[1] == "14:03:07 the whole run: 0% done"
+
+
 def test_work_that_is_interrupted_is_not_called_done() -> None:
     progress, clock, file = logged()
 

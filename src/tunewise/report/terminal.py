@@ -44,6 +44,8 @@ _MIN_CHOICE_CELLS = 28
 """Below this width what a contender chose stands under the table."""
 _SECONDS_BETWEEN_LINES = 30.0
 """Without a terminal, running work says where it is this often."""
+_PACE = 0.02
+"""Part of the work that has to be done before its pace tells how much time is left."""
 _WORTH_A_CLOCK = 120.0
 """Seconds left from which on the time of day is told at which it will be over."""
 
@@ -196,7 +198,7 @@ class _TimeLeft(ProgressColumn):
 
 def _left(done: float, total: float, elapsed: float, time_of_day: Callable[[float], str]) -> str:
     """`about 20 s left`, `about 12 min left, until 14:15`; nothing before there is a pace."""
-    if done <= 0 or elapsed <= 0:
+    if done < _PACE * total or done <= 0 or elapsed <= 0:
         return ""
     seconds = elapsed * (total - done) / done
     until = f", until {time_of_day(seconds)[:5]}" if seconds >= _WORTH_A_CLOCK else ""
