@@ -46,6 +46,12 @@ def test_the_best_on_dev_of_those_that_keep_general_ability_is_taken() -> None:
     assert choose_scale([point(0.5, 0.8, 0.0), point(0.2, 0.8, 0.0)], margin=0.03) == 0.5
 
 
+def test_what_does_worse_on_dev_than_no_training_is_no_repair() -> None:
+    frontier = [point(0.5, 0.6, -0.08), point(0.2, 0.14, 0.0)]
+    assert choose_scale(frontier, margin=0.03) == 0.2
+    assert choose_scale(frontier, margin=0.03, at_least=0.7) is None
+
+
 def scale_of(request: Request) -> float:
     found = re.search(r"-scale([\d.]+)$", request.adapter.name if request.adapter else "")
     return float(found[1]) if found else 1.0

@@ -35,14 +35,17 @@ class Repaired(NamedTuple):
     forgetting: Forgetting
 
 
-def choose_scale(frontier: Sequence[RepairPoint], *, margin: float) -> float | None:
+def choose_scale(
+    frontier: Sequence[RepairPoint], *, margin: float, at_least: float = 0.0
+) -> float | None:
     """The best on dev of those that keep general ability by point estimate, the largest on ties.
 
     Args:
         frontier: largest scale first.
         margin: general ability that may be lost, as a share.
+        at_least: quality on dev of the best contender without training; what is worse is no repair.
     """
-    keeping = [point for point in frontier if point.change.value >= -margin]
+    keeping = [p for p in frontier if p.change.value >= -margin and p.dev >= at_least]
     best = max(keeping, key=lambda point: point.dev, default=None)
     return None if best is None else best.scale
 
@@ -73,7 +76,8 @@ def repair(job: Job, fits: Fits, opened: Opened, suite: Suite, found: Forgetting
     chosen_on, judged_on = suite.halves()
     seed = fits.plan.ships[challenger]
     frontier = tuple(sweep.point(scale, seed, chosen_on) for scale in (1.0, *SCALES))
-    taken = choose_scale(frontier[1:], margin=result.margin)
+    bar = fits.plan.dev_quality.get(fits.plan.incumbent or "", 0.0)
+    taken = choose_scale(frontier[1:], margin=result.margin, at_least=bar)
     done = Repair(frontier=frontier, taken=taken, before=result.change)
     if taken is None:
         kept = replace(result, repair=done)
