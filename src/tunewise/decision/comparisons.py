@@ -93,12 +93,7 @@ def prepare(
         raise ValueError(f"all contenders answer the same test examples, not {sorted(counts)}")
     rows = paired.rows_of(counts.pop(), binary=binary, groups=groups)
     seeds = {
-        name: {
-            seed: paired.sample(
-                one.values(seed), rows, None if one.aggregate is None else one.aggregate[seed]
-            )
-            for seed in sorted(one.scores)
-        }
+        name: {seed: one.sample(seed, rows) for seed in sorted(one.scores)}
         for name, one in contenders.items()
     }
     return Bench(plan=plan, rows=rows, contenders=contenders, seeds=seeds, confidence=confidence)

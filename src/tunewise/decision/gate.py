@@ -127,8 +127,7 @@ class Gate:
         )
 
     def _sample(self, one: Measured) -> Sample:
-        aggregate = None if one.aggregate is None else one.aggregate[ONLY]
-        return paired.sample(one.values(ONLY), self.rows, aggregate)
+        return one.sample(ONLY, self.rows)
 
 
 def gate_rows(n: int, *, binary: bool, units: Sequence[str | None]) -> Rows:

@@ -48,6 +48,11 @@ class Measured:
         """(n,) the scores of one seed with a crash counted as wrong (intention to treat)."""
         return np.nan_to_num(np.asarray(self.scores[seed], dtype=np.float64), nan=0.0)
 
+    def sample(self, seed: int, rows: paired.Rows) -> paired.Sample:
+        """The scores of one seed, ready to be compared on these rows in pairs."""
+        aggregate = None if self.aggregate is None else self.aggregate[seed]
+        return paired.sample(self.values(seed), rows, aggregate)
+
     def quality(self, seed: int) -> float:
         """The metric of one seed over all its examples."""
         values = self.values(seed)
@@ -149,12 +154,7 @@ def futile(
     rows = paired.rows_of(a.size, binary=False, groups=groups)
     if rows.shortage is not None:
         return False
-    first, bar = (
-        paired.sample(
-            one.values(seed), rows, None if one.aggregate is None else one.aggregate[seed]
-        )
-        for one, seed in ((one, min(one.scores)) for one in (challenger, incumbent))
-    )
+    first, bar = (one.sample(min(one.scores), rows) for one in (challenger, incumbent))
     # Graded scores: their interval lies around the raw mean. The shrunken centre of rates would
     # call a large true gain futile more often.
     gain = paired.difference(first, bar, rows, confidence=2.0 * FUTILITY_CONFIDENCE - 1.0)

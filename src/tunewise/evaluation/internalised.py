@@ -12,7 +12,7 @@ from tunewise.evaluation.dependability import counted
 from tunewise.metrics.readings import Reading
 from tunewise.runs.internalised import Internalised
 from tunewise.statistics.intervals import Interval
-from tunewise.statistics.paired import difference, rows_of, sample
+from tunewise.statistics.paired import difference, rows_of
 from tunewise.types import Answer
 
 ERROR = 0.05
@@ -54,14 +54,7 @@ def measure_internalised(
         margin: of quality, 0 to 1.
     """
     rows = rows_of(len(units), binary=binary, groups=units)
-    one, other = (
-        sample(
-            side.measured.values(side.seed),
-            rows,
-            None if side.measured.aggregate is None else side.measured.aggregate[side.seed],
-        )
-        for side in (student, teacher)
-    )
+    one, other = (side.measured.sample(side.seed, rows) for side in (student, teacher))
     found = difference(one, other, rows, confidence=1.0 - 2.0 * ERROR)
     interval = found if isinstance(found, Interval) else None
     same = [

@@ -144,14 +144,7 @@ def _training(entry: Entry, project: Project, splits: Splits) -> TrainingSpend:
 
 
 def _quality(one: Measured, rows: paired.Rows) -> paired.Sample:
-    return paired.mean_sample(
-        [
-            paired.sample(
-                one.values(seed), rows, None if one.aggregate is None else one.aggregate[seed]
-            )
-            for seed in sorted(one.scores)
-        ]
-    )
+    return paired.mean_sample([one.sample(seed, rows) for seed in sorted(one.scores)])
 
 
 def _missing(served: Sequence[Served], found: Economics, project: Project) -> tuple[str, ...]:
