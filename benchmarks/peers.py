@@ -81,9 +81,14 @@ def arguments() -> argparse.Namespace:
 
 
 def overrides(given: argparse.Namespace) -> list[str]:
-    """The settings that both sides run with, as `key=value`."""
+    """The settings that both sides run with, as `key=value`.
+
+    What `decide` measures beside quality, tokens and latency is left out: the others have nothing
+    like it.
+    """
     named = {"contenders.limit": given.limit, "training.seeds": given.seeds}
-    return [*(f"{key}={value}" for key, value in named.items() if value), *given.set]
+    limits = (f"{key}={value}" for key, value in named.items() if value)
+    return ["decision.measure=[]", *limits, *given.set]
 
 
 def tunewise(arm: str, given: argparse.Namespace, out: Path) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from tunewise.evaluation.suite.questions import Question
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.protocol import Request
 from tunewise.models.engines.scripted import ScriptedEngine
-from tunewise.pipelines.repairing import choose_scale
-from tunewise.runs.retention import RepairPoint
+from tunewise.pipelines.repairing import choose_scale, sweep
+from tunewise.runs.retention import Estimate
 from tunewise.types import Failure
 
 MORE = '[contenders]\nuse = ["constant", "zero_shot", "fine_tune"]\n[training]\nepochs = 1\n'
@@ -34,22 +34,60 @@ ANSWERS = {
 }
 
 
-def point(scale: float, dev: float, change: float) -> RepairPoint:
-    return RepairPoint(scale=scale, dev=dev, change=estimate(change))
+def taken(
+    dev: dict[float, float], change: dict[float, float], margin: float, at_least: float = 0.0
+) -> tuple[float | None, list[float]]:
+    """The scale that is taken, and those that the general suite was asked at."""
+    asked: list[float] = []
+
+    def measure(scale: float) -> Estimate:
+        asked.append(scale)
+        return estimate(change[scale])
+
+    scales = tuple(dev)
+    frontier = sweep(scales, dev=dev.__getitem__, change=measure, margin=margin, at_least=at_least)
+    return choose_scale(frontier[1:], margin=margin), asked
+
+
+DEV = {1.0: 0.91, 0.75: 0.9, 0.5: 0.88, 0.35: 0.8}
+CHANGE = {1.0: -0.12, 0.75: -0.08, 0.5: -0.03, 0.35: 0.0}
 
 
 def test_the_best_on_dev_of_those_that_keep_general_ability_is_taken() -> None:
-    frontier = [point(0.75, 0.9, -0.08), point(0.5, 0.88, -0.03), point(0.35, 0.8, 0.0)]
-    assert choose_scale(frontier, margin=0.03) == 0.5
-    assert choose_scale(frontier, margin=0.1) == 0.75
-    assert choose_scale(frontier[:1], margin=0.03) is None
-    assert choose_scale([point(0.5, 0.8, 0.0), point(0.2, 0.8, 0.0)], margin=0.03) == 0.5
+    assert taken(DEV, CHANGE, margin=0.03)[0] == 0.5
+    assert taken(DEV, CHANGE, margin=0.1)[0] == 0.75
+    assert taken({1.0: 0.9, 0.75: 0.9}, CHANGE, margin=0.03)[0] is None
+    even = {1.0: 0.9, 0.5: 0.8, 0.35: 0.8}
+    assert taken(even, CHANGE, margin=0.03)[0] == 0.5
+    better_when_weak = {1.0: 0.7, 0.75: 0.75, 0.5: 0.8, 0.35: 0.85}
+    assert taken(better_when_weak, CHANGE, margin=0.03)[0] == 0.35
 
 
-def test_what_does_worse_on_dev_than_no_training_is_no_repair() -> None:
-    frontier = [point(0.5, 0.6, -0.08), point(0.2, 0.14, 0.0)]
-    assert choose_scale(frontier, margin=0.03) == 0.2
-    assert choose_scale(frontier, margin=0.03, at_least=0.7) is None
+def test_the_suite_is_asked_from_the_best_on_dev_until_one_keeps_general_ability() -> None:
+    assert taken(DEV, CHANGE, margin=0.03)[1] == [0.75, 0.5, 1.0]
+    assert taken(DEV, CHANGE, margin=0.1)[1] == [0.75, 1.0]
+
+
+def test_what_does_worse_on_dev_than_no_training_is_no_repair_and_is_asked_nothing() -> None:
+    dev = {1.0: 0.8, 0.75: 0.6, 0.5: 0.3, 0.35: 0.14}
+    assert taken(dev, CHANGE, margin=0.03)[0] == 0.5
+    assert taken(dev, CHANGE, margin=0.03, at_least=0.7) == (None, [])
+    assert taken(dev, CHANGE, margin=0.03, at_least=0.5) == (None, [0.75, 1.0])
+
+
+def test_dev_is_asked_no_further_once_it_falls_below_what_needs_no_training() -> None:
+    asked: list[float] = []
+
+    def dev(scale: float) -> float:
+        asked.append(scale)
+        return scale * 0.8
+
+    def never(scale: float) -> Estimate:
+        raise AssertionError(scale)
+
+    frontier = sweep((1.0, 0.75, 0.5), dev=dev, change=never, margin=0.03, at_least=0.7)
+    assert asked == [1.0, 0.75]
+    assert [point.change for point in frontier] == [None, None]
 
 
 def scale_of(request: Request) -> float:

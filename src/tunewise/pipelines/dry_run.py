@@ -139,10 +139,11 @@ def dry_run(project: Project, *, quick: bool = False) -> DryRun:
         "seeds": project.training.seeds,
         "budget_tokens": budget_tokens(project),
     }
+    work = work_of(prepared, quick=quick)
     return DryRun(
         facts=facts,
-        estimate=forecast(prepared, quick=quick),
-        work=work_of(prepared, quick=quick),
+        estimate=forecast(prepared, quick=quick, work=work),
+        work=work,
         notes=(*prepared.notes, *(() if quick else about_earlier_runs(project, splits))),
         project=project,
     )

@@ -159,12 +159,22 @@ def _rounded(number: float) -> int:
 
 
 def forecast(
-    prepared: Prepared, *, quick: bool = False, clock: Callable[[], float] = time.perf_counter
+    prepared: Prepared,
+    *,
+    quick: bool = False,
+    work: Workload | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Forecast | None:
     """How long a run will take; None where that cannot be told before it begins.
 
     That is the case for models behind an endpoint, on a GPU, and for those whose number of weights
     their name does not tell.
+
+    Args:
+        prepared: rows and project.
+        quick: whether it is a first opinion.
+        work: its tokens, where they are counted already (`work_of`).
+        clock: seconds.
     """
     project = prepared.project
     first, *others = (weights_of(base) for base in project.model.bases)
@@ -177,7 +187,7 @@ def forecast(
         for label, weights in zip(list(labelled_bases(project.model))[1:], others, strict=True)
         if weights is not None
     }
-    return counted(work_of(prepared, quick=quick), rate, further)
+    return counted(work or work_of(prepared, quick=quick), rate, further)
 
 
 def work_of(prepared: Prepared, *, quick: bool = False) -> Workload:

@@ -5,7 +5,7 @@ weights; Wortsman et al. 2022, arXiv:2109.01903). The scale is chosen on dev and
 general suite; what came of it is measured on the other half, and on test.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from tunewise.models.engines.open import Opened
 from tunewise.pipelines.fitting import Fits, Job, measured
 from tunewise.pipelines.forgetting import Forgetting
 from tunewise.runs.records import dump
-from tunewise.runs.retention import Repair, RepairPoint, RetentionResult
+from tunewise.runs.retention import Estimate, Repair, RepairPoint, RetentionResult
 from tunewise.runs.schema import PLAN, WrittenPlan
 from tunewise.storage import write_json
 from tunewise.wording import setting
@@ -35,17 +35,51 @@ class Repaired(NamedTuple):
     forgetting: Forgetting
 
 
-def choose_scale(
-    frontier: Sequence[RepairPoint], *, margin: float, at_least: float = 0.0
-) -> float | None:
-    """The best on dev of those that keep general ability by point estimate, the largest on ties.
+def sweep(
+    scales: Sequence[float],
+    *,
+    dev: Callable[[float], float],
+    change: Callable[[float], Estimate],
+    margin: float,
+    at_least: float = 0.0,
+) -> tuple[RepairPoint, ...]:
+    """The points of the frontier, with no more of the general suite than the choice asks.
+
+    Dev is asked from the largest scale down, until it falls and is too low to be taken. Then the
+    general suite, best on dev first and the larger scale on ties, until one keeps general ability.
 
     Args:
-        frontier: largest scale first.
+        scales: largest first; the first is the adapter as it was trained, which is no repair.
+        dev: quality on dev at a scale.
+        change: of general ability at a scale; asked seldom, as it takes minutes.
         margin: general ability that may be lost, as a share.
         at_least: quality on dev of the best contender without training; what is worse is no repair.
     """
-    keeping = [p for p in frontier if p.change.value >= -margin and p.dev >= at_least]
+    found: dict[float, float] = {}
+    for scale in scales:
+        before = min(found.values(), default=1.0)
+        found[scale] = dev(scale)
+        if len(found) > 1 and found[scale] < at_least and found[scale] <= before:
+            break
+    candidates = [scale for scale in scales[1:] if found.get(scale, -1.0) >= at_least]
+    changes: dict[float, Estimate] = {}
+    for scale in sorted(candidates, key=lambda one: (-found[one], -one)):
+        changes[scale] = change(scale)
+        if changes[scale].value >= -margin:
+            break
+    if changes:
+        changes[scales[0]] = change(scales[0])
+    return tuple(RepairPoint(scale=s, dev=found[s], change=changes.get(s)) for s in found)
+
+
+def choose_scale(frontier: Sequence[RepairPoint], *, margin: float) -> float | None:
+    """The best on dev of those that keep general ability by point estimate, the largest on ties.
+
+    Args:
+        frontier: largest scale first; what was not asked the suite cannot be taken.
+        margin: general ability that may be lost, as a share.
+    """
+    keeping = [p for p in frontier if p.change is not None and p.change.value >= -margin]
     best = max(keeping, key=lambda point: point.dev, default=None)
     return None if best is None else best.scale
 
@@ -72,12 +106,19 @@ def repair(job: Job, fits: Fits, opened: Opened, suite: Suite, found: Forgetting
         can_scale(Path(adapter)) for adapter in fitted.fit.artifact.values()
     ):
         return as_it_is
-    sweep = _Sweep(job=job, challenger=challenger, fitted=fitted, opened=opened, model=opened.model)
+    scaled = _Scaled(
+        job=job, challenger=challenger, fitted=fitted, opened=opened, model=opened.model
+    )
     chosen_on, judged_on = suite.halves()
     seed = fits.plan.ships[challenger]
-    frontier = tuple(sweep.point(scale, seed, chosen_on) for scale in (1.0, *SCALES))
-    bar = fits.plan.dev_quality.get(fits.plan.incumbent or "", 0.0)
-    taken = choose_scale(frontier[1:], margin=result.margin, at_least=bar)
+    frontier = sweep(
+        (1.0, *SCALES),
+        dev=lambda scale: scaled.on_dev(scale, seed),
+        change=lambda scale: scaled.retention(scale, seed, chosen_on).change,
+        margin=result.margin,
+        at_least=fits.plan.dev_quality.get(fits.plan.incumbent or "", 0.0),
+    )
+    taken = choose_scale(frontier[1:], margin=result.margin)
     done = Repair(frontier=frontier, taken=taken, before=result.change)
     if taken is None:
         kept = replace(result, repair=done)
@@ -86,8 +127,8 @@ def repair(job: Job, fits: Fits, opened: Opened, suite: Suite, found: Forgetting
         f"{challenger}: its adapter counts {setting(taken)} times from here on, since it forgot "
         "too much."
     )
-    weaker = sweep.at(taken)
-    again = sweep.retention(taken, seed, judged_on)
+    weaker = scaled.at(taken)
+    again = scaled.retention(taken, seed, judged_on)
     job.run.event("repaired", contender=challenger, scale=taken)
     return Repaired(
         fits=_with(job, fits, challenger, weaker),
@@ -96,7 +137,7 @@ def repair(job: Job, fits: Fits, opened: Opened, suite: Suite, found: Forgetting
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Sweep:
+class _Scaled:
     """One challenger at several scales."""
 
     job: Job
@@ -105,15 +146,11 @@ class _Sweep:
     opened: Opened
     model: LocalModel
 
-    def point(self, scale: float, seed: int, suite: Suite) -> RepairPoint:
-        """Quality on dev and general ability on a half, of the seed that ships."""
+    def on_dev(self, scale: float, seed: int) -> float:
+        """Quality of a seed."""
         answers = {seed: self._on_dev(self._adapters(scale), seed)}
         dev = self.job.prepared.splits.dev
-        return RepairPoint(
-            scale=scale,
-            dev=measured(self.job, self.challenger, answers, dev).quality(seed),
-            change=self.retention(scale, seed, suite).change,
-        )
+        return measured(self.job, self.challenger, answers, dev).quality(seed)
 
     def retention(self, scale: float, seed: int, suite: Suite) -> RetentionResult:
         """What one seed at a scale forgot of some items."""

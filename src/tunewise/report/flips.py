@@ -84,7 +84,7 @@ def _frontier(found: RetentionResult) -> tuple[tuple[str, str, str, bool], ...]:
         (
             setting(point.scale),
             percent(point.dev),
-            _points(point.change),
+            "not asked" if point.change is None else _points(point.change),
             point.scale == found.repair.taken,
         )
         for point in found.repair.frontier

@@ -29,6 +29,8 @@ def repaired(found: RetentionResult) -> str:
     if repair is None:
         return ""
     if repair.taken is None:
+        if all(point.change is None for point in repair.frontier):
+            return " Any weaker form of the adapter is behind what needs no training."
         return " None of the weaker forms of the adapter that were tried keeps it."
     return (
         f" That is the adapter at {setting(repair.taken)} of its strength, chosen on dev and on "

@@ -78,8 +78,9 @@ class RepairPoint:
     scale: float
     dev: float
     """Quality on dev of the seed that ships, 0 to 1."""
-    change: Estimate
-    """Of general ability, on the half of the suite that the choice is made on."""
+    change: Estimate | None
+    """Of general ability, on the half of the suite that the choice is made on; None: it was not
+    asked, as a larger scale was taken or dev alone ruled this one out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +90,8 @@ class Repair:
     frontier: tuple[RepairPoint, ...]
     """The largest scale first: the adapter as it was trained."""
     taken: float | None
-    """None: no scale keeps general ability, so that the adapter stays as it was trained."""
+    """None: no scale keeps general ability and does as well on dev as what needs no training, so
+    that the adapter stays as it was trained."""
     before: Estimate
     """The change of general ability as it was trained, on all of the suite."""
 
