@@ -19,8 +19,7 @@ from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from tunewise.errors import UserError
-from tunewise.serving.home import data_home
-from tunewise.storage import sync
+from tunewise.storage import home_folder, sync
 
 Scope: TypeAlias = Literal["chat", "jobs", "admin"]
 """`chat`: chat and embeddings. `jobs`: files and fine-tuning. `admin`: these, and what changes
@@ -79,7 +78,7 @@ _FILE = TypeAdapter(_File)
 
 def keys_file() -> Path:
     """Where keys lie."""
-    return data_home() / "keys.json"
+    return home_folder() / "keys.json"
 
 
 @dataclass(slots=True)
