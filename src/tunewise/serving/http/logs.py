@@ -2,9 +2,14 @@
 
 import logging
 import sys
+import traceback
+from typing import Any
 
 import structlog
-from structlog.types import Processor
+from structlog.types import ExcInfo, Processor
+
+MAX_CAUSES = 5
+"""Exceptions behind one another that are told."""
 
 
 def write_json_logs(level: int = logging.INFO) -> None:
@@ -17,7 +22,7 @@ def write_json_logs(level: int = logging.INFO) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.dict_tracebacks,
+        structlog.processors.ExceptionRenderer(_where),
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],
@@ -38,3 +43,16 @@ def write_json_logs(level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(level, logging.WARNING))
+
+
+def _where(error: ExcInfo) -> list[dict[str, Any]]:
+    """The kind of an exception and its way, and those behind it. Not what it says: that may quote
+    a request."""
+    told: list[dict[str, Any]] = []
+    behind: BaseException | None = error[1]
+    while behind is not None and len(told) < MAX_CAUSES:
+        frames = traceback.extract_tb(behind.__traceback__)
+        way = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+        told.append({"type": type(behind).__name__, "way": way})
+        behind = behind.__cause__ or behind.__context__
+    return told

@@ -11,6 +11,7 @@ import errno
 import json
 import signal
 import socket
+import threading
 from collections.abc import Callable, Generator
 from http import HTTPStatus
 from typing import Any, cast
@@ -70,32 +71,17 @@ def address_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(
-    app: FastAPI, listening: socket.socket, *, on_start: Callable[[], None] | None = None
-) -> int:
-    """Serves until SIGTERM or SIGINT has come and what runs has ended, or the engine cannot start.
-
-    A second signal ends at once what is still running.
+class Server:
+    """Serves an app until it is told to stop and what runs has ended.
 
     Args:
         app: of `create_app`.
         listening: of `listen`.
-        on_start: called once the socket accepts.
-
-    Returns:
-        The exit code: 143 after SIGTERM, 130 after SIGINT.
-
-    Raises:
-        Exception: what the engine raised when it was started; `UserError` for one.
     """
-    return asyncio.run(_Running(app).until_stopped(listening, on_start))
 
-
-class _Running:
-    """One server from start to end."""
-
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, listening: socket.socket) -> None:
         self._service = cast(Service, app.state.service)
+        self._listening = listening
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -114,23 +100,42 @@ class _Running:
             )
         )
         self._log = structlog.get_logger()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._failure: Exception | None = None
         self._signal: signal.Signals | None = None
         self._drain: asyncio.Task[None] | None = None
 
-    async def until_stopped(
-        self, listening: socket.socket, on_start: Callable[[], None] | None
-    ) -> int:
-        loop = asyncio.get_running_loop()
-        for number in _CODES:
-            loop.add_signal_handler(number, self._stop, number)
-        self._service.on_failure = self._failed
+    def run(self, *, on_start: Callable[[], None] | None = None) -> int:
+        """Serves until SIGTERM or SIGINT has come, or the engine cannot be started.
+
+        Args:
+            on_start: called once the socket accepts.
+
+        Returns:
+            The exit code: 143 after SIGTERM, 130 after SIGINT.
+
+        Raises:
+            Exception: what the engine raised when it was started; `UserError` for one.
+        """
         self._server.on_start = on_start
+        return asyncio.run(self._until_stopped())
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Does what a signal does; from any thread. The second one ends at once what still runs."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop, number)
+
+    async def _until_stopped(self) -> int:
+        self._loop = asyncio.get_running_loop()
+        handled = _CODES if threading.current_thread() is threading.main_thread() else ()
+        for number in handled:
+            self._loop.add_signal_handler(number, self._stop, number)
+        self._service.on_failure = self._failed
         try:
-            await self._server.serve(sockets=[listening])
+            await self._server.serve(sockets=[self._listening])
         finally:
-            for number in _CODES:
-                loop.remove_signal_handler(number)
+            for number in handled:
+                self._loop.remove_signal_handler(number)
         if self._failure is not None:
             raise self._failure
         return 0 if self._signal is None else _CODES[self._signal]
@@ -140,7 +145,7 @@ class _Running:
             self._signal = number
             running = self._service.slots.active
             self._service.slots.phase = "draining"
-            self._log.info("draining", signal=signal.Signals(number).name, running=running)
+            self._log.info("draining", signal=number.name, running=running)
             self._drain = asyncio.ensure_future(self._end_what_runs())
         else:
             self._server.should_exit = self._server.force_exit = True

@@ -44,6 +44,18 @@ class Wire(BaseModel):
         return {key: one for key, one in given.items() if one is not None}
 
 
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half of a surrogate pair, which is no character") from None
+    return text
+
+
+Text: TypeAlias = Annotated[str, AfterValidator(_encodable)]
+"""JSON can say what no text can hold."""
+
+
 def _branch(key: str) -> Discriminator:
     """Tells the branches of a union apart by a field. Tags begin with *, so that the place of a
     fault can be told without them (`errors`)."""
@@ -62,11 +74,11 @@ class TextPart(Wire):
     """A text within a message."""
 
     type: Literal["text"]
-    text: str
+    text: Text
 
 
 Content: TypeAlias = Annotated[
-    Annotated[str, Tag("*one")] | Annotated[list[TextPart], Field(min_length=1), Tag("*list")],
+    Annotated[Text, Tag("*one")] | Annotated[list[TextPart], Field(min_length=1), Tag("*list")],
     _one_or_list,
 ]
 """A text, or several that belong together. Pictures, sounds and files are refused."""
@@ -99,14 +111,14 @@ def _json_object(text: str) -> str:
 class Function(Wire):
     """What a call calls, and with what."""
 
-    name: Annotated[str, Field(min_length=1, max_length=64)]
-    arguments: Annotated[str, AfterValidator(_json_object)]
+    name: Annotated[Text, Field(min_length=1, max_length=64)]
+    arguments: Annotated[Text, AfterValidator(_json_object)]
 
 
 class Call(Wire):
     """A call that the assistant asked for."""
 
-    id: str
+    id: Text
     type: Literal["function"]
     function: Function
 
@@ -132,7 +144,7 @@ class ToolResult(Wire):
 
     role: Literal["tool"]
     content: Content
-    tool_call_id: str
+    tool_call_id: Text
 
 
 Turn: TypeAlias = Annotated[
@@ -145,21 +157,24 @@ Turn: TypeAlias = Annotated[
 ]
 
 
-def _finite(value: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+def _writable(value: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
     """Python reads NaN and Infinity as JSON, which has neither."""
     pending: list[object] = [value]
     while pending:
         one = pending.pop()
         if isinstance(one, float) and not math.isfinite(one):
             raise ValueError("holds a number that JSON lacks")
+        if isinstance(one, str):
+            _encodable(one)
         if isinstance(one, Mapping):
+            pending.extend(cast("Mapping[str, object]", one).keys())
             pending.extend(cast("Mapping[str, object]", one).values())
         elif isinstance(one, list):
             pending.extend(cast("list[object]", one))
     return value
 
 
-JsonObject: TypeAlias = Annotated[dict[str, JsonValue], AfterValidator(_finite)]
+JsonObject: TypeAlias = Annotated[dict[str, JsonValue], AfterValidator(_writable)]
 
 
 class TextFormat(Wire):
@@ -178,7 +193,7 @@ class NamedSchema(Wire):
     """A JSON schema. Answers keep to it whether or not `strict` is given."""
 
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-    description: str | None = None
+    description: Text | None = None
     schema_: Annotated[JsonObject, Field(alias="schema")]
     strict: bool | None = None
 
@@ -202,7 +217,7 @@ class ToolFunction(Wire):
     """A function that may be called. Its arguments are not enforced: `strict` has to be false."""
 
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-    description: str | None = None
+    description: Text | None = None
     parameters: JsonObject | None = None
     strict: Literal[False] | None = None
 
@@ -221,7 +236,7 @@ class StreamOptions(Wire):
     include_obfuscation: Literal[False] | None = None
 
 
-_StopText: TypeAlias = Annotated[str, Field(min_length=1, max_length=1024)]
+_StopText: TypeAlias = Annotated[Text, Field(min_length=1, max_length=1024)]
 _Nothing: TypeAlias = Annotated[float, Field(ge=0, le=0)]
 """0, since the engines know no such penalty."""
 
@@ -229,7 +244,7 @@ _Nothing: TypeAlias = Annotated[float, Field(ge=0, le=0)]
 class ChatCompletionRequest(Wire):
     """`POST /v1/chat/completions`."""
 
-    model: Annotated[str, Field(min_length=1, max_length=512)]
+    model: Annotated[Text, Field(min_length=1, max_length=512)]
     messages: Annotated[list[Turn], Field(min_length=1, max_length=4096)]
     max_completion_tokens: Annotated[int, Field(ge=1, lt=_INT64)] | None = None
     max_tokens: Annotated[int, Field(ge=1, lt=_INT64)] | None = None
@@ -255,10 +270,10 @@ class ChatCompletionRequest(Wire):
     stream_options: StreamOptions | None = None
 
     # Said of a request, without effect on its answer.
-    user: Annotated[str, Field(max_length=512)] | None = None
-    safety_identifier: Annotated[str, Field(max_length=512)] | None = None
-    prompt_cache_key: Annotated[str, Field(max_length=512)] | None = None
-    metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
+    user: Annotated[Text, Field(max_length=512)] | None = None
+    safety_identifier: Annotated[Text, Field(max_length=512)] | None = None
+    prompt_cache_key: Annotated[Text, Field(max_length=512)] | None = None
+    metadata: Annotated[dict[Text, Text], Field(max_length=16)] | None = None
 
     # Taken with the value that changes nothing.
     frequency_penalty: _Nothing | None = None
@@ -283,18 +298,18 @@ class ChatCompletionRequest(Wire):
 class EmbeddingRequest(Wire):
     """`POST /v1/embeddings`. Texts alone: lists of token ids belong to other models' tokenizers."""
 
-    model: Annotated[str, Field(min_length=1, max_length=512)]
+    model: Annotated[Text, Field(min_length=1, max_length=512)]
     input: Annotated[
-        Annotated[str, Field(min_length=1), Tag("*one")]
+        Annotated[Text, Field(min_length=1), Tag("*one")]
         | Annotated[
-            list[Annotated[str, Field(min_length=1)]],
+            list[Annotated[Text, Field(min_length=1)]],
             Field(min_length=1, max_length=MAX_INPUTS),
             Tag("*list"),
         ],
         _one_or_list,
     ]
     encoding_format: Literal["float", "base64"] = "float"
-    user: Annotated[str, Field(max_length=512)] | None = None
+    user: Annotated[Text, Field(max_length=512)] | None = None
 
     @property
     def texts(self) -> Sequence[str]:
