@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import httpx2
 import numpy as np
+import structlog
 from fastapi import APIRouter
 from numpy.typing import NDArray
 from openai import OpenAI
@@ -17,6 +18,7 @@ from tunewise.serving.http.access import Access
 from tunewise.serving.http.app import create_app
 from tunewise.serving.http.contents import ContentLog
 from tunewise.serving.http.limits import Limits
+from tunewise.serving.http.logs import log_as_json
 from tunewise.serving.http.server import Server, address_of, listen
 from tunewise.serving.http.service import EmbeddingModel, Service
 from tunewise.serving.protocol import (
@@ -48,6 +50,7 @@ class Model:
     weights: Weights | None = BASE
     system: str | None = None
     passages: tuple[Passage, ...] = ()
+    read: Callable[[str], str] | None = None
 
     def prepare(self, messages: Sequence[Message]) -> Prompted | Answered:
         if self.weights is None:
@@ -55,7 +58,14 @@ class Model:
                 raise RefusedError(f"{self.resolved} answers single messages.", param="messages")
             return Answered(text="refund", usage=Usage(prompt_tokens=4, completion_tokens=1))
         first = (Message(role="system", content=self.system),) if self.system else ()
-        return Prompted(messages=(*first, *messages), max_tokens=64, passages=self.passages)
+        return Prompted(
+            messages=(*first, *messages), max_tokens=64, passages=self.passages, read=self.read
+        )
+
+
+def behind_steps(text: str) -> str:
+    """What stands behind the last colon."""
+    return text.rpartition(":")[2].strip()
 
 
 class FixedCatalogue:
@@ -66,9 +76,11 @@ class FixedCatalogue:
             model.name: model
             for model in (
                 Model(name="base", resolved="base"),
+                Model(name=BASE.base, resolved=BASE.base),
                 Model(name="triage@3", resolved="triage@3", system="Sort the mail."),
                 Model(name="triage@production", resolved="triage@3", system="Sort the mail."),
                 Model(name="help@1", resolved="help@1", passages=(PASSAGE,)),
+                Model(name="steps@1", resolved="steps@1", read=behind_steps),
                 Model(name="sorter@1", resolved="sorter@1", weights=None),
                 Model(
                     name="ft:base:org/team:suffix:abc@1", resolved="ft:base:org/team:suffix:abc@1"
@@ -142,7 +154,7 @@ class Served:
 
     def http(self, **options: object) -> httpx2.Client:
         """A plain client."""
-        return httpx2.Client(base_url=self.url, **options)  # type: ignore[arg-type]
+        return httpx2.Client(base_url=self.url, verify=False, **options)  # type: ignore[arg-type]
 
     def lose_engine(self) -> None:
         """All that runs in the engine ends with `EngineLostError`."""
@@ -176,6 +188,8 @@ def serving(
         wait: until it is ready.
         access, limits, contents, embedding, routers, upload_paths: see `create_app`.
     """
+    if not structlog.is_configured():
+        log_as_json()
     chosen = engine or ScriptedChatEngine(script)
     catalogue = FixedCatalogue()
     app = create_app(

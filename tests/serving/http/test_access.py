@@ -1,12 +1,13 @@
 """Who is let in: every route is walked without a key, with a wrong one, from elsewhere."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import openai
 import pytest
 from fastapi import APIRouter, Request
-from fastapi.routing import APIRoute
+from fastapi.routing import iter_route_contexts
 
 from http_serving import FixedCatalogue, Served, echo, serving
 from tunewise.errors import UserError
@@ -53,13 +54,12 @@ def open_served() -> Iterator[Served]:
 def every_route(served: Served) -> list[tuple[str, str]]:
     """Method and path of all there is, with what stands for nothing and for FastAPI's own."""
     routes = [
-        (method, route.path.replace("{id:path}", "base"))
-        for route in served.server._server.config.app.routes
-        if isinstance(route, APIRoute)
-        for method in sorted(route.methods)
+        (method, str(route.path).replace("{id:path}", "base"))
+        for route in iter_route_contexts(served.server._server.config.app.routes)
+        for method in sorted(route.methods or ())
     ]
-    assert len(routes) >= 8, routes
-    beside = ["/openapi.json", "/docs", "/redoc", "/", "/nothing", "/v1//models", "/v1/models/"]
+    assert len(routes) >= 9, routes
+    beside = ["/docs", "/redoc", "/", "/nothing", "/v1//models", "/v1/models/"]
     return [*routes, *(("GET", path) for path in beside), ("OPTIONS", "/v1/models")]
 
 
@@ -74,7 +74,7 @@ def status(served: Served, method: str, path: str, **headers: str) -> int:
         None,
         "Bearer tw-wrong",
         "Bearer",
-        "Bearer  ",
+        "Bearer ,",
         "Basic tw-wrong",
         "",
     ],
@@ -86,11 +86,16 @@ def test_no_route_answers_without_a_key_but_two(served: Served, authorization: s
         assert status(served, method, path, **headers) == wanted, (method, path)
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "a@localhost", "x/y"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example", "", "a@localhost", "x/y"]
+)
 def test_no_route_answers_to_a_foreign_host(
     served: Served, open_served: Served, secrets: dict[str, str], host: str
 ) -> None:
-    for server, key in ((served, {"Authorization": f"Bearer {secrets['admin']}"}), (open_served, {})):
+    for server, key in (
+        (served, {"Authorization": f"Bearer {secrets['admin']}"}),
+        (open_served, {}),
+    ):
         for method, path in every_route(server):
             assert status(server, method, path, Host=host, **key) == 403, (method, path)
 
@@ -98,9 +103,7 @@ def test_no_route_answers_to_a_foreign_host(
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", "http://localhost", "http://127.0.0.1:1", "file://"]
 )
-def test_no_route_answers_a_page_of_another_site(
-    open_served: Served, origin: str
-) -> None:
+def test_no_route_answers_a_page_of_another_site(open_served: Served, origin: str) -> None:
     for method, path in every_route(open_served):
         assert status(open_served, method, path, Origin=origin) == 403, (method, path)
 
@@ -119,9 +122,12 @@ def test_no_page_is_allowed_by_cors(open_served: Served) -> None:
 
 
 def test_two_hosts_are_none(open_served: Served) -> None:
-    with open_served.http() as http:
-        got = http.get("/health", headers=[("Host", "localhost"), ("Host", "evil.example")])
-    assert got.status_code in (400, 403)
+    with socket.create_connection(("127.0.0.1", open_served.port), timeout=30) as connection:
+        connection.sendall(
+            b"GET /health HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n"
+            b"Connection: close\r\n\r\n"
+        )
+        assert connection.recv(4096).split()[1] in (b"400", b"403")
 
 
 def test_the_path_that_is_looked_at_is_the_one_that_is_routed(served: Served) -> None:

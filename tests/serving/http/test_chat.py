@@ -248,6 +248,14 @@ def test_a_model_without_a_language_model_answers_the_same_way(client: OpenAI) -
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "refund"
 
 
+def test_an_answer_behind_steps_is_given_without_them(client: OpenAI) -> None:
+    asked = [{"role": "user", "content": "first this, then that. Answer: refund"}]
+    got = client.chat.completions.create(model="steps@1", messages=asked)  # type: ignore[arg-type]
+    assert got.choices[0].message.content == "refund"
+    parts = [c.choices[0].delta.content for c in streamed(client, model="steps@1", messages=asked)]
+    assert [part for part in parts if part] == ["refund"]
+
+
 REFUSED: list[tuple[dict, str]] = [
     ({"temperature": 99}, "temperature"),
     ({"top_p": 0}, "top_p"),
@@ -291,6 +299,9 @@ REFUSED: list[tuple[dict, str]] = [
     ({"model": "sorter@1", "tools": [WEATHER]}, "tools"),
     ({"model": "sorter@1", "stop": "und"}, "stop"),
     ({"model": "sorter@1", "messages": ASKED * 2}, "messages"),
+    ({"model": "steps@1", "stop": "x"}, "stop"),
+    ({"model": "steps@1", "logprobs": True}, "logprobs"),
+    ({"model": "steps@1", "response_format": {"type": "json_object"}}, "response_format"),
     ({"messages": [{"role": "user", "content": "x " * 9000}]}, "messages"),
 ]
 

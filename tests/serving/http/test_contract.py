@@ -137,7 +137,10 @@ def extra_fields(ours: type[BaseModel], theirs: type[BaseModel]) -> set[str]:
     extra = set(ours.model_fields) - set(theirs.model_fields)
     for name, field in ours.model_fields.items():
         if name in theirs.model_fields:
-            inner, other = models_in(field.annotation), models_in(theirs.model_fields[name].annotation)
+            inner, other = (
+                models_in(field.annotation),
+                models_in(theirs.model_fields[name].annotation),
+            )
             if inner and other:
                 extra |= extra_fields(inner[0], other[0])
     return extra

@@ -1,5 +1,6 @@
 """The official client asks a real server for embeddings."""
 
+import base64
 import struct
 from collections.abc import Iterator
 
@@ -41,8 +42,6 @@ def test_base64_is_little_endian_float32(served: Served) -> None:
     with served.http() as http:
         got = http.post("/v1/embeddings", json=asked)
         numbers = http.post("/v1/embeddings", json={"model": EMBEDDING, "input": "abc"}).json()
-    import base64
-
     packed = base64.b64decode(got.json()["data"][0]["embedding"])
     assert np.allclose(struct.unpack("<2f", packed), vector("abc"))
     assert np.allclose(numbers["data"][0]["embedding"], vector("abc"))
@@ -85,7 +84,10 @@ def test_a_missing_extra_is_named() -> None:
     def load() -> object:
         raise UserError("Sentence embeddings need the extra `dense`. Run: pip install ...")
 
-    with serving(embedding=EmbeddingModel(id=EMBEDDING, load=load)) as running:  # type: ignore[arg-type]
-        with pytest.raises(openai.BadRequestError, match="extra `dense`") as caught:
-            running.client().embeddings.create(model=EMBEDDING, input="a")
+    missing = EmbeddingModel(id=EMBEDDING, load=load)  # type: ignore[arg-type]
+    with (
+        serving(embedding=missing) as running,
+        pytest.raises(openai.BadRequestError, match="extra `dense`") as caught,
+    ):
+        running.client().embeddings.create(model=EMBEDDING, input="a")
     assert caught.value.code == "missing_extra"

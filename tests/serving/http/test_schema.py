@@ -8,7 +8,10 @@ from hypothesis import settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import response_schema_conformance
 
-from http_serving import Served, serving
+from http_serving import FixedCatalogue, Served, echo, serving
+from tunewise.serving.engine.scripted import ScriptedChatEngine
+from tunewise.serving.http.access import Access
+from tunewise.serving.http.app import create_app
 
 EXAMPLES = 25
 """Requests for each route; which, is fixed."""
@@ -20,24 +23,25 @@ def served() -> Iterator[Served]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def document(served: Served) -> object:
-    return schemathesis.openapi.from_url(f"{served.url}/openapi.json")
-
-
-described = schemathesis.pytest.from_fixture("document")
+described = schemathesis.openapi.from_dict(
+    create_app(
+        catalogue=FixedCatalogue(), engine=ScriptedChatEngine(echo), access=Access()
+    ).openapi()
+)
 
 
 @described.parametrize()
 @settings(max_examples=EXAMPLES, derandomize=True)
-def test_no_request_makes_the_server_fail(case: schemathesis.Case) -> None:
-    case.call_and_validate(checks=[not_a_server_error, response_schema_conformance])
+def test_no_request_makes_the_server_fail(case: schemathesis.Case, served: Served) -> None:
+    case.call_and_validate(
+        base_url=served.url, checks=[not_a_server_error, response_schema_conformance]
+    )
 
 
 def test_every_route_is_described(served: Served) -> None:
     with served.http() as http:
-        described = http.get("/openapi.json").json()
-    assert set(described["paths"]) == {
+        document = http.get("/openapi.json").json()
+    assert set(document["paths"]) == {
         "/v1/chat/completions",
         "/v1/embeddings",
         "/v1/models",

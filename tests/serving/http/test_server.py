@@ -1,5 +1,6 @@
 """A server that starts, drains and ends: in a thread, and as a process with signals."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -50,8 +51,6 @@ class Slowly(ScriptedChatEngine):
         self.warm_now = threading.Event()
 
     async def start(self) -> None:
-        import asyncio
-
         while not self.warm_now.is_set():
             await asyncio.sleep(0.01)
         await super().start()
@@ -125,9 +124,7 @@ def test_an_engine_that_cannot_start_ends_the_server_with_its_reason() -> None:
         async def start(self) -> None:
             raise UserError("There is no model 'x'. Give one of ...")
 
-    app = create_app(
-        catalogue=FixedCatalogue(), engine=Broken(lambda request: ""), access=Access()
-    )
+    app = create_app(catalogue=FixedCatalogue(), engine=Broken(lambda request: ""), access=Access())
     with pytest.raises(UserError, match="no model 'x'"):
         Server(app, listen("127.0.0.1", 0)).run()
 
@@ -135,12 +132,12 @@ def test_an_engine_that_cannot_start_ends_the_server_with_its_reason() -> None:
 def test_a_port_in_use_is_one_sentence() -> None:
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=f"Port {port} of 127.0.0.1 is in use.*--port"):
+        with pytest.raises(UserError, match=rf"Port {port} of 127\.0\.0\.1 is in use.*--port"):
             listen("127.0.0.1", port)
 
 
 def test_an_address_of_another_machine_is_one_sentence() -> None:
-    with pytest.raises(UserError, match="192.0.2.1:0 cannot be listened at"):
+    with pytest.raises(UserError, match=r"192\.0\.2\.1:0 cannot be listened at"):
         listen("192.0.2.1", 0)
 
 
@@ -187,7 +184,9 @@ def test_sigterm_lets_a_stream_end_and_the_process_after_it() -> None:
 def test_a_second_signal_ends_it_at_once() -> None:
     process, url = started(3600, 3600)
     try:
-        connection = socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=30)
+        connection = socket.create_connection(
+            ("127.0.0.1", int(url.rpartition(":")[2])), timeout=30
+        )
         connection.sendall(
             b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"
         )

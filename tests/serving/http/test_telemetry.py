@@ -1,6 +1,7 @@
 """What operators see of requests: log lines, metrics, and contents only where they are wanted."""
 
 import json
+import logging
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -51,7 +52,8 @@ def test_a_request_is_one_line_without_its_contents(logs: list[dict], tmp_path: 
     secret = keys.new("shop", ["chat"]).secret
     with serving(access=access_for("127.0.0.1", keys=keys, require_key=True)) as running:
         raw = running.client(secret).chat.completions.with_raw_response.create(
-            model="triage@production", messages=ASKED  # type: ignore[arg-type]
+            model="triage@production",
+            messages=ASKED,  # type: ignore[arg-type]
         )
     (line,) = requests_of(logs)
     assert line["request_id"] == raw.headers["x-request-id"]
@@ -67,6 +69,8 @@ def test_a_failure_is_logged_without_what_it_quotes(capfd: pytest.CaptureFixture
     def broken(request: ChatRequest) -> str:
         raise ValueError(f"cannot read {request.messages[-1].content}")
 
+    root = logging.getLogger()
+    before, level = root.handlers, root.level
     write_json_logs()
     try:
         with serving(broken) as running, running.http() as http:
@@ -74,6 +78,8 @@ def test_a_failure_is_logged_without_what_it_quotes(capfd: pytest.CaptureFixture
             got = http.post("/v1/chat/completions", json=body)
     finally:
         structlog.reset_defaults()
+        root.handlers = before
+        root.setLevel(level)
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     failure = next(line for line in lines if line["event"] == "failed")
     assert failure["request_id"] == got.headers["x-request-id"]
@@ -114,7 +120,9 @@ def test_contents_are_logged_where_that_is_asked_for_and_can_be_learned_from(
     at = datetime(2026, 11, 30, tzinfo=UTC)
     with serving(contents=ContentLog(file, clock=lambda: at)) as running:
         client = running.client()
-        got = client.chat.completions.create(model="triage@production", messages=ASKED, temperature=0)  # type: ignore[arg-type]
+        got = client.chat.completions.create(
+            model="triage@production", messages=ASKED, temperature=0
+        )  # type: ignore[arg-type]
         list(client.chat.completions.create(model="base", messages=ASKED, stream=True))  # type: ignore[call-overload]
         with running.http() as http:
             http.post("/v1/chat/completions", json={"model": "gone", "messages": ASKED})
@@ -130,7 +138,7 @@ def test_contents_are_logged_where_that_is_asked_for_and_can_be_learned_from(
     assert lines[0]["response"]["id"] == got.id
     assert lines[1]["response"]["choices"][0]["message"]["content"] == SECRET
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert [row.target for row in read_examples(file)] == [SECRET, SECRET]
+    assert [row.target for row in read_examples(file).examples] == [SECRET, SECRET]
 
 
 def test_the_file_of_contents_does_not_grow_for_ever(tmp_path: Path, logs: list[dict]) -> None:

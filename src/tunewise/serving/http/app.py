@@ -1,13 +1,14 @@
 """Puts the app together: routes, and what stands before them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from typing import cast
 
 from anyio import CapacityLimiter
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import APIRoute
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from tunewise import __version__
 from tunewise.serving.http import chat, embeddings, models, operations
@@ -33,6 +34,7 @@ def create_app(
     contents: ContentLog | None = None,
     routers: Sequence[APIRouter] = (),
     upload_paths: Sequence[str] = (),
+    beside: Sequence[Callable[[], Coroutine[None, None, None]]] = (),
 ) -> FastAPI:
     """The API over a catalogue and an engine, which starts and ends with it.
 
@@ -46,6 +48,7 @@ def create_app(
         contents: where requests and answers are logged; None: nowhere.
         routers: further routes. Each declares what it needs (`access.needs`).
         upload_paths: those of their paths that take files.
+        beside: what runs on the server's loop from when the engine is warm until the server ends.
 
     Raises:
         UserError: `limits.rate` is no rate.
@@ -72,6 +75,7 @@ def create_app(
         rates=Rates(limits.rate),
         metrics=metrics,
         contents=contents,
+        beside=beside,
         threads=CapacityLimiter(PREPARING),
         one_thread=CapacityLimiter(1),
     )
@@ -96,15 +100,14 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         yield
     finally:
         starting.cancel()
-        with suppress(asyncio.CancelledError):
-            await starting
+        await asyncio.gather(starting, return_exceptions=True)
         await service.engine.close()
         if service.contents is not None:
             service.contents.close()
 
 
 async def _start(service: Service) -> None:
-    """Starts the engine while the server answers already that it is not ready."""
+    """Starts the engine while the server answers already that it is not ready, then the rest."""
     try:
         await service.engine.start()
     except Exception as error:  # noqa: BLE001 - told to whoever runs the server
@@ -113,12 +116,13 @@ async def _start(service: Service) -> None:
     else:
         if service.slots.phase == "warming":
             service.slots.phase = "ready"
+        await asyncio.gather(*(work() for work in service.beside))
 
 
 def _require_declared(app: FastAPI) -> None:
     """Refuses an app with a route of which nobody said what it needs."""
-    for route in app.routes:
-        if isinstance(route, APIRoute) and not any(
-            is_declared(one.call) for one in route.dependant.dependencies
-        ):
-            raise ValueError(f"{route.path} does not declare what it needs; see access.needs")
+    for route in iter_route_contexts(app.routes):
+        if isinstance(route.original_route, APIRoute):
+            dependant = cast(Dependant, route.dependant)
+            if not any(is_declared(one.call) for one in dependant.dependencies):
+                raise ValueError(f"{route.path} does not declare what it needs; see access.needs")

@@ -1,6 +1,6 @@
 """Turns a request for a chat completion into what an engine is asked, or refuses it by field."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from tunewise.serving.http.errors import ApiError
@@ -34,6 +34,14 @@ class Asked:
     pieces: AsyncGenerator[Piece]
     passages: tuple[Passage, ...] = ()
     tools: tuple[Tool, ...] = ()
+    read: Callable[[str], str] | None = None
+    """What is said -> the answer; None: the same."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether an answer can be told only once it is whole: a call of a tool, or what stands
+        behind steps."""
+        return bool(self.tools) or self.read is not None
 
 
 async def ask(service: Service, body: ChatCompletionRequest) -> Asked:
@@ -58,6 +66,8 @@ async def ask(service: Service, body: ChatCompletionRequest) -> Asked:
         _require_plain(body, prepared)
         return Asked(model=model.resolved, pieces=_said(prepared))
     _require_capable(body, service.engine.capabilities)
+    if prepared.read is not None:
+        _require_readable(body)
     if model.weights is None:
         raise TypeError(f"{model.resolved} asks a language model and names none")
     tools = () if body.tool_choice == "none" else tuple(tool_of(tool) for tool in body.tools or ())
@@ -72,6 +82,7 @@ async def ask(service: Service, body: ChatCompletionRequest) -> Asked:
         pieces=_closing(service, request),
         passages=prepared.passages,
         tools=tools,
+        read=prepared.read,
     )
 
 
@@ -151,6 +162,20 @@ def _require_capable(body: ChatCompletionRequest, engine: Capabilities) -> None:
         raise _refused("tools", f"the engine {engine.engine} knows no tools", code=True)
     if body.tools and body.tool_choice != "none" and _schema(body) is not None:
         raise _refused("response_format", "calls of tools have a form of their own; give one")
+
+
+def _require_readable(body: ChatCompletionRequest) -> None:
+    """Refuses what concerns the text that a model writes, where the answer is read out of it."""
+    asked = {
+        "response_format": _schema(body) is not None,
+        "tools": bool(body.tools) and body.tool_choice != "none",
+        "logprobs": body.logprobs,
+        "stop": bool(body.stops),
+    }
+    for field, given in asked.items():
+        if given:
+            why = f"{body.model} writes steps before its answer, which alone is given"
+            raise _refused(field, why, code=True)
 
 
 def _require_plain(body: ChatCompletionRequest, answered: Answered) -> None:

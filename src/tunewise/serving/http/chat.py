@@ -142,8 +142,7 @@ class _Answering:
             raise
 
     async def chunks(self, first: Piece) -> AsyncGenerator[ChatCompletionChunk]:
-        """A stream's events. Where tools may be called an answer comes in one piece, since only
-        its end tells whether it is a call."""
+        """A stream's events."""
         async with aclosing(self.asked.pieces) as pieces:
             for chunk in self._chunks_of(first):
                 yield chunk
@@ -160,7 +159,7 @@ class _Answering:
         chunks: list[ChatCompletionChunk] = []
         if begins:
             chunks.append(self._delta(piece.index, Delta(role="assistant", content="")))
-        if not self.asked.tools:
+        if not self.asked.whole:
             if piece.text or piece.logprobs:
                 delta = Delta(content=piece.text)
                 chunks.append(self._delta(piece.index, delta, tokens=piece.logprobs))
@@ -195,9 +194,10 @@ class _Answering:
         reason = written.reason
         if reason is None:
             raise EngineLostError("the engine ended before the answer did")
-        said = read_answer(written.text, self.asked.tools)
+        text = written.text if self.asked.read is None else self.asked.read(written.text)
+        said = read_answer(text, self.asked.tools)
         if not said.calls:
-            return _Read(content=written.text, calls=(), reason=reason)
+            return _Read(content=text, calls=(), reason=reason)
         return _Read(content=said.content or None, calls=said.calls, reason="tool_calls")
 
     def _completion(self) -> ChatCompletion:

@@ -1,6 +1,6 @@
 """What the routes of one server share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
 
@@ -65,6 +65,8 @@ class Service:
     threads: CapacityLimiter
     one_thread: CapacityLimiter
     """For the embedding model, which is asked by one thread at a time."""
+    beside: Sequence[Callable[[], Coroutine[None, None, None]]] = ()
+    """What runs on the server's loop once the engine is warm."""
     on_failure: Callable[[Exception], None] = _log_failure
     """Told why the engine could not be started."""
 
