@@ -1,5 +1,6 @@
-"""What of a request can be judged before any model is asked: the numbers and texts of `Decoding`."""
+"""What of a request can be judged before a model is asked: numbers and texts of `Decoding`."""
 
+import json
 import math
 
 from tunewise.serving.protocol import Capabilities, ChatRequest, Decoding, RefusedError
@@ -20,6 +21,7 @@ def check_request(request: ChatRequest, can: Capabilities) -> None:
     """
     if not request.messages:
         raise RefusedError("messages is empty. Give at least one turn.", param="messages")
+    _check_characters(request)
     if request.tools and not can.tools:
         raise RefusedError(
             f"The engine {can.engine} calls no tools. Leave tools out.", param="tools"
@@ -51,6 +53,23 @@ def check_decoding(decoding: Decoding, can: Capabilities) -> None:
             "response_format out.",
             param="response_format",
         )
+
+
+def _check_characters(request: ChatRequest) -> None:
+    """JSON can hold halves of characters (`\\ud83d`), which no tokenizer takes."""
+    said: list[tuple[str, str]] = [("stop", stop) for stop in request.decoding.stop]
+    for turn in request.messages:
+        calls = [text for call in turn.tool_calls for text in (call.name, call.arguments)]
+        said += [("messages", text) for text in (turn.role, turn.content, *calls)]
+    said.append(("tools", json.dumps(list(request.tools), ensure_ascii=False)))
+    for field, text in said:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise RefusedError(
+                f"{field} holds half of a character (a lone surrogate). Send whole characters.",
+                param=field,
+            ) from error
 
 
 def _check_stops(stops: tuple[str, ...]) -> None:

@@ -5,7 +5,7 @@ A word with the white space before it counts as a token.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TypeAlias
 
 from tunewise.serving.engine.checks import check_request
@@ -74,7 +74,7 @@ class ScriptedChatEngine:
         """See `ChatEngine.start`."""
         self._ready = True
 
-    async def stream(self, request: ChatRequest) -> AsyncIterator[Piece]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
         """See `ChatEngine.stream`. The words of the n answers come in turn."""
         check_request(request, self.capabilities)
         prompt = _prompt_tokens(request)

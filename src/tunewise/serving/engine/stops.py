@@ -23,10 +23,14 @@ class StopFilter:
         if self.stopped:
             return ""
         self._held += text
-        found = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
-        if found:
+        found = [
+            (place + len(stop), place)
+            for stop in self._stops
+            if (place := self._held.find(stop)) >= 0
+        ]
+        if found:  # The one that was complete first: in whatever parts the text comes.
             self.stopped = True
-            return self._take(min(found))
+            return self._take(min(found)[1])
         return self._take(self._safe())
 
     def flush(self) -> str:
