@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from tunewise.cli_eval import evaluate
 from tunewise.cli_options import AsJson, Settings, Source, print_json, progress_bars, project_of
+from tunewise.cli_serve import keys_app
 from tunewise.errors import UserError
 from tunewise.interrupts import INTERRUPTED, TERMINATED, ends_in_time, leave
 
@@ -50,6 +51,7 @@ runs_app = typer.Typer(
 models_app = typer.Typer(help="Base models on this machine.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")
 app.add_typer(models_app, name="models")
+app.add_typer(keys_app, name="keys")
 
 Documents = Annotated[Path | None, typer.Option(help="Folder of documents, for retrieval.")]
 Instruction = Annotated[str | None, typer.Option(help="What you would tell the model.")]

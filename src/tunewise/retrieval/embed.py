@@ -66,6 +66,16 @@ class SentenceEmbedder:
         return np.asarray(cast(object, vectors), dtype=np.float32)
 
 
+    @property
+    def max_tokens(self) -> int:
+        """The longest text that is read whole; what goes beyond is not read."""
+        return int(self._model.max_seq_length or 0)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text, whole, with those that the model sets at its ends."""
+        return len(self._model.tokenizer(text, verbose=False)["input_ids"])
+
+
 class RememberingEmbedder:
     """Another embedder that reads each text once, as long as this lives."""
 

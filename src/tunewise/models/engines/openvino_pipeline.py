@@ -23,6 +23,8 @@ _PRECISE = {
     "KV_CACHE_PRECISION": "f32",
     "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
 }
+BATCH = 512
+"""Tokens that go through the model in one step at most."""
 _FIRST_TOKEN = Sampling(max_tokens=1)
 
 
@@ -43,6 +45,21 @@ class Vocabulary:
     def __init__(self, weights: Path, ends: frozenset[int]) -> None:
         self.tokenizer: Any = cast("Any", openvino_genai).Tokenizer(str(weights))
         self.ends = set(ends)
+
+
+def open_pipe(
+    weights: Path, vocabulary: Vocabulary, cache_blocks: int, *, share: bool = True
+) -> Any:
+    """OpenVINO's own pipeline over a GGUF file, set to be precise. See `Pipeline`."""
+    genai = cast("Any", openvino_genai)
+    scheduler = genai.SchedulerConfig()
+    scheduler.num_kv_blocks = cache_blocks
+    scheduler.enable_prefix_caching = share
+    scheduler.dynamic_split_fuse = True
+    scheduler.max_num_batched_tokens = BATCH
+    return genai.ContinuousBatchingPipeline(
+        str(weights), vocabulary.tokenizer, scheduler, "CPU", **_PRECISE
+    )
 
 
 class Pipeline:
@@ -74,14 +91,8 @@ class Pipeline:
         return outputs
 
     def _open(self) -> None:
-        genai = cast("Any", openvino_genai)
-        scheduler = genai.SchedulerConfig()
-        scheduler.num_kv_blocks = self._cache_blocks
-        scheduler.enable_prefix_caching = self._share
-        scheduler.dynamic_split_fuse = True
-        scheduler.max_num_batched_tokens = 512
-        self._pipe: Any = genai.ContinuousBatchingPipeline(
-            str(self._weights), self._vocabulary.tokenizer, scheduler, "CPU", **_PRECISE
+        self._pipe = open_pipe(
+            self._weights, self._vocabulary, self._cache_blocks, share=self._share
         )
         self._cached = CachedBlocks(self._cache_blocks if self._share else 0)
 

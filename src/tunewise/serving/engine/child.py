@@ -1,0 +1,78 @@
+"""The engine's process: `python -m tunewise.serving.engine.child SOCKET MERGED LOADED BYTES`."""
+
+import os
+import select
+import socket
+import sys
+from pathlib import Path
+
+from tunewise.errors import first_line
+from tunewise.serving.engine.children import joined
+from tunewise.serving.engine.wire import FROM_ENGINE, TO_ENGINE, Broken, FromEngine, ToEngine, Up
+from tunewise.serving.engine.worker import Worker
+
+_CHUNK = 2**16
+
+
+class SocketLine:
+    """Messages over a socket, one a line; a pipe to ourselves wakes who waits."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._waker, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+        self._begun = bytearray()
+
+    def receive(self, *, wait: bool) -> list[ToEngine]:
+        """See `Line.receive`.
+
+        Raises:
+            EOFError: the server is gone.
+        """
+        messages: list[ToEngine] = []
+        while True:
+            idle = wait and not messages
+            ready, _, _ = select.select([self._socket, self._waker], [], [], None if idle else 0)
+            if self._waker in ready:
+                os.read(self._waker, _CHUNK)
+                wait = False
+            if self._socket not in ready:
+                if not wait or messages:
+                    return messages
+                continue
+            part = self._socket.recv(_CHUNK)
+            if not part:
+                raise EOFError
+            self._begun += part
+            *lines, rest = self._begun.split(b"\n")
+            self._begun = bytearray(rest)
+            messages += [TO_ENGINE.validate_json(bytes(line)) for line in lines]
+
+    def send(self, message: FromEngine) -> None:
+        """See `Line.send`."""
+        self._socket.sendall(FROM_ENGINE.dump_json(message) + b"\n")
+
+    def wake(self) -> None:
+        """See `Line.wake`."""
+        os.write(self._wake, b".")
+
+
+def main() -> None:
+    """Runs until the server ends it, or a pipeline fails."""
+    line = SocketLine(joined())
+    merged, max_loaded, cache_bytes = Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    worker = Worker(line, merged, max_loaded=max_loaded, cache_bytes=cache_bytes)
+    line.send(Up())
+    try:
+        worker.run()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        status = 0
+    except Exception as error:  # noqa: BLE001 - the boundary of the process: the server starts another
+        line.send(Broken(why=first_line(error)))
+        status = 1
+    # Pipelines may be in any state, and closing them could take for ever.
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""An alias means its new version once that is ready, and its old one as long as it is not."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+import structlog
+
+from tunewise.errors import UserError
+from tunewise.serving.engine.scripted import ScriptedChatEngine
+from tunewise.serving.protocol import RefusedError, Weights
+from tunewise.serving.swaps import follow_aliases
+
+BASE = Weights(base="b")
+
+
+@dataclass
+class Next:
+    """What an alias is moved to, and what happens to it."""
+
+    name: str
+    resolved: str
+    happened: list[str]
+    weights: Weights | None = BASE
+    faults: list[Exception] = field(default_factory=list)
+
+    def load(self) -> None:
+        self.happened.append(f"load {self.resolved}")
+        if self.faults:
+            raise self.faults.pop()
+
+
+@dataclass
+class Holding:
+    """Aliases that wait."""
+
+    moved: list[Next]
+    happened: list[str]
+
+    def waiting(self) -> list[Next]:
+        return list(self.moved)
+
+    def flip(self, served: Next) -> None:
+        self.happened.append(f"flip {served.name}")
+        self.moved.remove(served)
+
+
+class Warming(ScriptedChatEngine):
+    """Writes down what is warmed."""
+
+    def __init__(self, happened: list[str]) -> None:
+        super().__init__(lambda request: "")
+        self.happened = happened
+        self.faults: list[Exception] = []
+
+    async def warm(self, weights: Weights) -> None:
+        self.happened.append(f"warm {weights.base}")
+        if self.faults:
+            raise self.faults.pop()
+
+
+async def followed(catalogue: Holding, engine: Warming) -> None:
+    """Follows until nothing waits."""
+    following = asyncio.create_task(follow_aliases(catalogue, engine, every=0.001))
+    while catalogue.moved and not following.done():
+        await asyncio.sleep(0.001)
+    following.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await following
+
+
+def test_a_version_is_loaded_and_warmed_before_its_alias_means_it() -> None:
+    happened: list[str] = []
+    moved = [
+        Next("a@live", "a@2", happened),
+        Next("b@live", "b@7", happened, weights=None),
+    ]
+    asyncio.run(followed(Holding(moved, happened), Warming(happened)))
+    assert happened == ["load a@2", "warm b", "flip a@live", "load b@7", "flip b@live"]
+
+
+@pytest.mark.parametrize(
+    "fault", [UserError("the folder is gone"), RefusedError("no such adapter")], ids=str
+)
+def test_what_cannot_be_made_ready_is_told_once_and_tried_again(fault: Exception) -> None:
+    happened: list[str] = []
+    catalogue = Holding([Next("a@live", "a@2", happened, faults=[fault, fault])], happened)
+    engine = Warming(happened)
+    with structlog.testing.capture_logs() as logs:
+        asyncio.run(followed(catalogue, engine))
+    assert happened == ["load a@2", "load a@2", "load a@2", "warm b", "flip a@live"]
+    assert [line["event"] for line in logs] == ["alias_not_moved", "alias_moved"]
+    assert str(fault) in logs[0]["why"]
+
+
+def test_an_engine_that_refuses_leaves_the_alias_as_it_was() -> None:
+    happened: list[str] = []
+    catalogue = Holding([Next("a@live", "a@2", happened)], happened)
+    engine = Warming(happened)
+    engine.faults = [RefusedError("of another base")]
+    asyncio.run(followed(catalogue, engine))
+    assert happened == ["load a@2", "warm b", "load a@2", "warm b", "flip a@live"]
