@@ -1,0 +1,1 @@
+"""The OpenAI-compatible API over HTTP: wire formats, access, admission, metrics, logs."""
