@@ -11,6 +11,16 @@ from pathlib import Path
 from typing import Any, cast
 
 
+def home_folder() -> Path:
+    """Where what a person keeps lies: $TUNEWISE_HOME, else $XDG_DATA_HOME/tunewise, else
+    ~/.local/share/tunewise. Unlike the cache of models it cannot be made again."""
+    named = os.environ.get("TUNEWISE_HOME")
+    if named:
+        return Path(named).expanduser().absolute()
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "tunewise"
+
+
 def append_lines(file: Path, records: Sequence[dict[str, Any]]) -> None:
     """Appends JSON lines in one write, and syncs: after a kill they are there, or none is."""
     text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
