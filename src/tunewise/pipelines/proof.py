@@ -143,9 +143,7 @@ def prove_pairs(
             with progress.task(f"{name}: held-out pairs", total=len(rows)) as advance:
                 found = both.row_log_probabilities(which, rows, advance=advance)
             scores = [float(chosen > rejected) for chosen, rejected in found]
-            measured.append(
-                Measured(name=name, trained=name == TRAINED, scores={_ONLY: scores})
-            )
+            measured.append(Measured(name=name, trained=name == TRAINED, scores={_ONLY: scores}))
     return _proof(
         measured,
         PREFERS,

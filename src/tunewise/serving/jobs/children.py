@@ -39,7 +39,7 @@ class Child:
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as out:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - our own module, and folders that we named
                 [*command, *words, str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=out,

@@ -116,6 +116,18 @@ checkpoints = Table(
     UniqueConstraint("job", "step"),
 )
 
+models = Table(
+    "tunewise_job_model",
+    _META,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),  # the name that is asked
+    Column("created_at", BigInteger, nullable=False),
+    Column("job", Text, nullable=False),
+    Column("base", Text),
+    Column("folder", Text, nullable=False),  # below the home of jobs: an adapter, or a run
+    Column("contender", Text),  # of that run
+)
+
 
 class Database:
     """Where the tables lie. Threads may share it; a fork may not.
@@ -195,8 +207,10 @@ def sqlite_url(folder: Path) -> str:
 
 def _driver(url: str) -> str:
     scheme, separator, rest = url.partition("://")
-    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else (
-        scheme + separator + rest
+    return (
+        f"postgresql+psycopg://{rest}"
+        if scheme in ("postgres", "postgresql")
+        else (scheme + separator + rest)
     )
 
 

@@ -7,6 +7,7 @@ may be deleted at any time: the job keeps its copy.
 import hashlib
 import os
 import shutil
+import time
 from pathlib import Path
 
 from sqlalchemy import Connection, delete, func, insert, select
@@ -20,6 +21,7 @@ from tunewise.storage import file_sha256, sync
 
 MAX_FILES = 10_000
 """Files kept at once."""
+_DAY = 86_400.0
 _COLUMNS = [column for column in tables.files.c if column.name != "number"]
 
 
@@ -35,6 +37,9 @@ class FileStore:
     def __init__(self, database: Database, folder: Path, *, max_bytes: int) -> None:
         self._database, self.folder, self.max_bytes = database, folder, max_bytes
         self.incoming.mkdir(parents=True, exist_ok=True)
+        for left in self.incoming.iterdir():  # of processes that were killed
+            if left.stat().st_mtime < time.time() - _DAY:
+                shutil.rmtree(left, ignore_errors=True)
 
     @property
     def incoming(self) -> Path:
@@ -119,10 +124,9 @@ class FileStore:
     def find(self, file: str) -> StoredFile | None:
         """None: there is no such file."""
         with self._database.reading() as connection:
-            row = connection.execute(
-                select(*_COLUMNS).where(tables.files.c.id == file)
-            ).one_or_none()
-        return None if row is None else StoredFile(**row._mapping)
+            wanted = select(*_COLUMNS).where(tables.files.c.id == file)
+            row = connection.execute(wanted).mappings().one_or_none()
+        return None if row is None else StoredFile(**row)
 
     def page(self, cursor: Cursor, *, purpose: str | None) -> Page[StoredFile]:
         """The next files.
@@ -135,9 +139,7 @@ class FileStore:
             wanted = wanted.where(tables.files.c.purpose == purpose)
         with self._database.reading() as connection:
             found = page_of(connection, tables.files, wanted, cursor)
-        return Page(
-            rows=tuple(StoredFile(**row._mapping) for row in found.rows), has_more=found.has_more
-        )
+        return Page(rows=tuple(StoredFile(**row) for row in found.rows), has_more=found.has_more)
 
     def path(self, file: str) -> Path:
         """Where the bytes of a file lie. Ids come from `new_id` or were found in the table."""

@@ -136,9 +136,7 @@ def _told(outcome: Outcome, verdict: dict[str, Any]) -> list[NewEvent]:
     if outcome.held_out is None:
         return told
     numbers = {name: verdict[name] for name in ("finding", "metric", "n_test", "comparison")}
-    proof = NewEvent(
-        key="verdict", type="metrics", message=str(verdict["sentence"]), data=numbers
-    )
+    proof = NewEvent(key="verdict", type="metrics", message=str(verdict["sentence"]), data=numbers)
     uses = verdict["test_set_uses"]
     if uses > 1:
         again = (

@@ -1,4 +1,4 @@
-"""Turns what a job's child writes while it works into events: its notes, and the training's steps."""
+"""Turns what a job's child writes while it works into events: its notes, the training's steps."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -53,9 +53,7 @@ class Leases:
         seconds: that a lease lasts; renew it several times meanwhile.
     """
 
-    def __init__(
-        self, database: Database, owner: str, *, seconds: float = LEASE_SECONDS
-    ) -> None:
+    def __init__(self, database: Database, owner: str, *, seconds: float = LEASE_SECONDS) -> None:
         self.database, self.owner, self.seconds = database, owner, seconds
 
     def take_to_validate(self) -> Job | None:
@@ -84,9 +82,7 @@ class Leases:
 
     def validated(self, job: Job, told: Sequence[NewEvent]) -> None:
         """Puts a job whose data are sound into the queue. Raises LeaseLostError."""
-        passed = NewEvent(
-            key="validated", message="Files validated, moving job to queued state"
-        )
+        passed = NewEvent(key="validated", message="Files validated, moving job to queued state")
         with self._fenced(job) as (connection, found):
             self._done(connection, found, {"status": "queued", "validated": True}, [*told, passed])
 
@@ -101,9 +97,7 @@ class Leases:
             }
             self._done(connection, found, values, [told])
 
-    def succeed(
-        self, job: Job, success: Success, publish: Callable[[Connection], str]
-    ) -> None:
+    def succeed(self, job: Job, success: Success, publish: Callable[[Connection], str]) -> None:
         """Ends a job that succeeded.
 
         Args:
@@ -201,7 +195,7 @@ class Leases:
             free = or_(_jobs.c.lease_until.is_(None), _jobs.c.lease_until <= now)
             first = select(*JOB_COLUMNS).where(wanted, free).order_by(_jobs.c.number)
             locked = first.limit(1).with_for_update(skip_locked=True)
-            row = connection.execute(locked).one_or_none()
+            row = connection.execute(locked).mappings().one_or_none()
             if row is None:
                 return None
             job = job_of(row)
@@ -219,13 +213,13 @@ class Leases:
                 begun = NewEvent(key="started", message="Fine-tuning job started")
                 tell(connection, job.id, [begun], now=now)
             taken = select(*JOB_COLUMNS).where(_jobs.c.id == job.id)
-            return job_of(connection.execute(taken).one())
+            return job_of(connection.execute(taken).mappings().one())
 
     @contextmanager
     def _fenced(self, job: Job) -> Generator[tuple[Connection, Job]]:
         with self.database.writing() as connection:
             mine = select(*JOB_COLUMNS).where(*self._is_mine(job)).with_for_update()
-            row = connection.execute(mine).one_or_none()
+            row = connection.execute(mine).mappings().one_or_none()
             if row is None:
                 raise LeaseLostError(job.id)
             yield connection, job_of(row)

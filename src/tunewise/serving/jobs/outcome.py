@@ -1,10 +1,11 @@
 """What a job's child leaves for its worker: one file, written last."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from tunewise.serving.jobs.places import OUTCOME
 from tunewise.serving.jobs.records import JobFault
@@ -40,6 +41,9 @@ class Outcome:
     epochs: Sequence[SavedEpoch] = ()
 
 
+_OUTCOME = TypeAdapter(Outcome)
+
+
 def write_outcome(folder: Path, outcome: Outcome) -> None:
     """Replaces the file as a whole. Raises OSError."""
     write_json(folder / OUTCOME, asdict(outcome))
@@ -48,9 +52,6 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
 def read_outcome(folder: Path) -> Outcome | None:
     """None: the child has not come to its end."""
     try:
-        kept = cast("dict[str, Any]", json.loads((folder / OUTCOME).read_text("utf-8")))
+        return _OUTCOME.validate_json((folder / OUTCOME).read_bytes())
     except FileNotFoundError:
         return None
-    fault = kept["fault"] and JobFault(**kept["fault"])
-    epochs = [SavedEpoch(**one) for one in kept["epochs"]]
-    return Outcome(**{**kept, "fault": fault, "epochs": epochs})

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, Row, Select, Table, select
+from sqlalchemy import Connection, RowMapping, Select, Table, select
 
 from tunewise.serving.protocol import RefusedError
 
@@ -34,7 +34,7 @@ class Cursor:
 
 def page_of(
     connection: Connection, table: Table, wanted: Select[Any], cursor: Cursor
-) -> Page[Row[Any]]:
+) -> Page[RowMapping]:
     """The next rows of a table whose `number` counts up.
 
     Args:
@@ -57,7 +57,6 @@ def page_of(
             )
         wanted = wanted.where(number > last if cursor.ascending else number < last)
     order = number.asc() if cursor.ascending else number.desc()
-    found: Sequence[Row[Any]] = connection.execute(
-        wanted.order_by(order).limit(cursor.limit + 1)
-    ).all()
+    chosen = wanted.order_by(order).limit(cursor.limit + 1)
+    found: Sequence[RowMapping] = connection.execute(chosen).mappings().all()
     return Page(rows=tuple(found[: cursor.limit]), has_more=len(found) > cursor.limit)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from tunewise.serving.jobs import database as tables
 from tunewise.serving.jobs.database import Database
@@ -75,7 +75,8 @@ class JobQueue:
     def find(self, job: str) -> Job | None:
         """None: there is no such job."""
         with self.database.reading() as connection:
-            row = connection.execute(select(*JOB_COLUMNS).where(_jobs.c.id == job)).one_or_none()
+            wanted = select(*JOB_COLUMNS).where(_jobs.c.id == job)
+            row = connection.execute(wanted).mappings().one_or_none()
         return None if row is None else job_of(row)
 
     def page(self, cursor: Cursor, *, metadata: Mapping[str, str]) -> Page[Job]:
@@ -92,7 +93,7 @@ class JobQueue:
         if metadata:
             with self.database.reading() as connection:
                 every = connection.execute(select(_jobs.c.id, _jobs.c.metadata)).all()
-            fitting = [row.id for row in every if metadata.items() <= _items(row)]
+            fitting = [id for id, held in every if metadata.items() <= json.loads(held).items()]
             wanted = wanted.where(_jobs.c.id.in_(fitting))
         with self.database.reading() as connection:
             found = page_of(connection, _jobs, wanted, cursor)
@@ -115,12 +116,12 @@ class JobQueue:
     def waiting(self) -> dict[Status, int]:
         """How many jobs of each status there are, those that are over left out."""
         counted = (
-            select(_jobs.c.status, func.count())
+            select(_jobs.c.status, func.count().label("number"))
             .where(_jobs.c.status.notin_(OVER))
             .group_by(_jobs.c.status)
         )
         with self.database.reading() as connection:
-            return {status: number for status, number in connection.execute(counted)}
+            return {row.status: row.number for row in connection.execute(counted)}
 
     def ask(self, job: str, wish: Wish) -> Job:
         """Cancels or pauses a job; of one that a worker holds, asks the worker to.
@@ -197,11 +198,7 @@ def grant(connection: Connection, job: Job, wish: Wish, *, now: float) -> dict[s
 
 def _found(connection: Connection, job: str) -> Job:
     wanted = select(*JOB_COLUMNS).where(_jobs.c.id == job).with_for_update()
-    return job_of(connection.execute(wanted).one())
-
-
-def _items(row: Row[Any]) -> Any:
-    return json.loads(row.metadata).items()
+    return job_of(connection.execute(wanted).mappings().one())
 
 
 def _was(status: Status) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, insert
+from sqlalchemy import Connection, RowMapping, insert
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tunewise.serving.jobs import database as tables
@@ -34,9 +34,9 @@ def as_text(value: object) -> str | None:
     return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def job_of(row: Row[Any]) -> Job:
+def job_of(row: RowMapping) -> Job:
     """The job that a row of `JOB_COLUMNS` holds."""
-    values = dict(row._mapping)
+    values = dict(row)
     for name in _JSON:
         values[name] = None if values[name] is None else json.loads(values[name])
     if values["error"] is not None:
@@ -53,26 +53,26 @@ def values_of(job: Job) -> dict[str, Any]:
     return {**values, "error": error, "crashes": 0, "crash_step": -1}
 
 
-def event_of(row: Row[Any]) -> Event:
+def event_of(row: RowMapping) -> Event:
     """The event that a row of the table holds."""
     return Event(
-        id=row.id,
-        created_at=row.created_at,
-        level=row.level,
-        type=row.type,
-        message=row.message,
-        data=None if row.data is None else json.loads(row.data),
+        id=row["id"],
+        created_at=row["created_at"],
+        level=row["level"],
+        type=row["type"],
+        message=row["message"],
+        data=None if row["data"] is None else json.loads(row["data"]),
     )
 
 
-def checkpoint_of(row: Row[Any]) -> Checkpoint:
+def checkpoint_of(row: RowMapping) -> Checkpoint:
     """The checkpoint that a row of the table holds."""
     return Checkpoint(
-        id=row.id,
-        created_at=row.created_at,
-        step=row.step,
-        model=row.model,
-        metrics=json.loads(row.metrics),
+        id=row["id"],
+        created_at=row["created_at"],
+        step=row["step"],
+        model=row["model"],
+        metrics=json.loads(row["metrics"]),
     )
 
 

@@ -49,7 +49,9 @@ def validate(folder: Path, kind: Method, progress: Progress) -> Outcome:
         files = [one for one in (TRAINING_FILE, VALIDATION_FILE) if (folder / one).exists()]
         for file in files:
             _check_lines(folder / file)
-        told = [line for part in _parts(project, files, kind) for line in _checked(part, kind, progress)]
+        told = [
+            line for part in _parts(project, files, kind) for line in _checked(part, kind, progress)
+        ]
         if kind == "decide":
             read_all(project, asked=None)
         else:
