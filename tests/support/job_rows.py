@@ -4,8 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from decide_projects import LABELS
-
+LABELS = ("refund", "delivery", "other")
 SYSTEM = "Say what the message is about: refund, delivery or other."
 
 
