@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from tunewise.cli_eval import evaluate
 from tunewise.cli_options import AsJson, Settings, Source, print_json, progress_bars, project_of
 from tunewise.cli_serve import keys_app, serve
+from tunewise.cli_worker import worker
 from tunewise.errors import UserError
 from tunewise.interrupts import INTERRUPTED, TERMINATED, ends_in_time, leave
 
@@ -195,6 +196,7 @@ def train(
 
 app.command("eval")(evaluate)
 app.command("serve")(serve)
+app.command("worker")(worker)
 
 
 @app.command()
