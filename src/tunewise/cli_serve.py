@@ -1,8 +1,9 @@
 """`tunewise serve` and `tunewise keys`: parse and call, as `cli` does for the other commands."""
 
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -13,7 +14,14 @@ keys_app = typer.Typer(
 )
 
 KeyName = Annotated[str, typer.Argument(metavar="NAME", help="What lists and logs call it.")]
-ScopeName = Literal["chat", "jobs", "admin"]
+
+
+class ScopeName(StrEnum):
+    """Scopes of keys; a list of Literals is nothing that Typer knows."""
+
+    CHAT = "chat"
+    JOBS = "jobs"
+    ADMIN = "admin"
 
 
 def serve(
@@ -35,9 +43,7 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", help="A further name by which the server is called."),
     ] = None,
-    running: Annotated[
-        int, typer.Option(min=1, help="Requests that are worked on at once.")
-    ] = 32,
+    running: Annotated[int, typer.Option(min=1, help="Requests that are worked on at once.")] = 32,
     queue: Annotated[
         int, typer.Option(min=0, help="Requests that wait beside them; more get a 429.")
     ] = 64,
@@ -106,7 +112,7 @@ def keys_new(
     """Makes a key and prints its secret, once."""
     from tunewise.serving.keys import KeyFile, keys_file
 
-    made = KeyFile(keys_file()).new(name, scope or ["chat"])
+    made = KeyFile(keys_file()).new(name, [one.value for one in scope or [ScopeName.CHAT]])
     typer.echo(f"{name} may do: {', '.join(made.key.scopes)}. The secret is shown once:", err=True)
     typer.echo(made.secret)
 
