@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from tunewise import __version__
-from tunewise.serving.http import chat, embeddings, models, operations
+from tunewise.serving.http import chat, embeddings, feedback, models, operations
 from tunewise.serving.http.access import Access, Guard, is_declared
 from tunewise.serving.http.admission import Admission, Slots
 from tunewise.serving.http.bodies import Bodies
@@ -76,7 +76,7 @@ def create_app(
         one_thread=CapacityLimiter(1),
     )
     install_handlers(app)
-    own = (chat.router, embeddings.router, models.router, operations.router)
+    own = (chat.router, embeddings.router, feedback.router, models.router, operations.router)
     for router in (*own, *routers):
         app.include_router(router)
     _require_declared(app)

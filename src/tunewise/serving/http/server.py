@@ -123,7 +123,8 @@ class Server:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Does what a signal does; from any thread. The second one ends at once what still runs."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._stop, number)
+            with contextlib.suppress(RuntimeError):  # it has ended already
+                self._loop.call_soon_threadsafe(self._stop, number)
 
     async def _until_stopped(self) -> int:
         self._loop = asyncio.get_running_loop()
