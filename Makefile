@@ -11,6 +11,7 @@ STAMP := $(VENV)/setup.stamp
 TORCH := $(shell sed -n 's/^  "\(torch==[^"]*\)",$$/\1/p' pyproject.toml)
 BENCH := .venv-bench
 BENCH_STAMP := $(BENCH)/setup.stamp
+SERVED := serve llamacpp dense openai office pdf
 UV_BIN := $(shell command -v uv || echo $(BIN)/uv)
 
 ifdef UV
@@ -70,11 +71,15 @@ docs: setup ## makes the documentation in build/site, for a browser without a ne
 	$(BIN)/mkdocs build --strict --quiet
 	@echo "build/site/index.html"
 
-lock: ## writes requirements.lock from pyproject.toml; LOCK_FLAGS=--upgrade takes newer versions
+lock: ## writes requirements.lock, and its part for images; LOCK_FLAGS=--upgrade takes newer versions
 	@test -x $(UV_BIN) || { echo "make lock needs uv: run make setup first." >&2; exit 1; }
 	$(UV_BIN) pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	  --all-extras --group starter --no-emit-package torch --generate-hashes --no-annotate \
 	  --custom-compile-command "make lock" --output-file requirements.lock $(LOCK_FLAGS)
+	$(UV_BIN) pip compile pyproject.toml deploy/build.in --quiet --universal --python-version 3.11 \
+	  --constraint requirements.lock $(addprefix --extra ,$(SERVED)) --group starter \
+	  --no-emit-package torch --generate-hashes --no-annotate \
+	  --custom-compile-command "make lock" --output-file deploy/requirements.lock
 
 bench-peers: $(BENCH_STAMP) ## times decide against TRL and generate (over an hour); BENCH_FLAGS="--limit 60"
 	$(BENCH)/bin/python benchmarks/peers.py $(BENCH_FLAGS)

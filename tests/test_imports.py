@@ -156,6 +156,11 @@ def test_report_runs_and_what_is_known_of_them(tmp_path: Path) -> None:
     assert "first" in command("runs", "list", tmp_path)
 
 
+def test_examples_from_logs(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").touch()
+    assert "0 examples" in command("data", "from-logs", tmp_path / "log.jsonl")
+
+
 def test_rating_pairs_of_answers(tmp_path: Path) -> None:
     answers = {"fine_tune": "On its way.", "few_shot": "Dear customer, it is on its way."}
     shown = command("rate", write_run(tmp_path / "runs" / "first", answers=answers))

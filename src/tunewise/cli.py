@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from tunewise.cli_data import data_app
 from tunewise.cli_eval import evaluate
 from tunewise.cli_options import AsJson, Settings, Source, print_json, progress_bars, project_of
-from tunewise.cli_serve import keys_app
+from tunewise.cli_serve import keys_app, serve
+from tunewise.cli_worker import worker
 from tunewise.errors import UserError
 from tunewise.interrupts import INTERRUPTED, TERMINATED, ends_in_time, leave
 
@@ -52,6 +54,7 @@ models_app = typer.Typer(help="Base models on this machine.", no_args_is_help=Tr
 app.add_typer(runs_app, name="runs")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
+app.add_typer(data_app, name="data")
 
 Documents = Annotated[Path | None, typer.Option(help="Folder of documents, for retrieval.")]
 Instruction = Annotated[str | None, typer.Option(help="What you would tell the model.")]
@@ -194,6 +197,8 @@ def train(
 
 
 app.command("eval")(evaluate)
+app.command("serve")(serve)
+app.command("worker")(worker)
 
 
 @app.command()

@@ -1,5 +1,6 @@
-"""Ends the process in time after a signal, however long a library takes to notice."""
+"""Ends the process in time after a signal, or with its parent, whatever a library is doing."""
 
+import ctypes
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ INTERRUPTED, TERMINATED = 130, 143
 """Exit codes."""
 PATIENCE = 7.0
 """Seconds between a signal and the end at the latest."""
+_PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
@@ -49,3 +51,26 @@ def leave(code: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
+
+
+def end_with_parent(parent: int) -> None:
+    """Has the system kill this process when its parent ends, however that ends. Call it first.
+
+    On Linux the kernel does it (PR_SET_PDEATHSIG), when the thread ends that started this process;
+    elsewhere a thread looks every second. Processes that this one starts have to call it as well.
+
+    Args:
+        parent: its process id, told by itself: it may be gone before this is called.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+
+        def look() -> None:
+            while os.getppid() == parent:
+                time.sleep(1.0)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        threading.Thread(target=look, daemon=True).start()
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -119,13 +119,26 @@ class LikelihoodPair:
             questions: each has to fit the context.
             advance: told of every few questions that are done.
         """
+        rows = [self._row(question) for question in questions]
+        return self.row_log_probabilities(which, rows, advance=advance)
+
+    def row_log_probabilities(
+        self, which: Which, rows: Sequence[Row], *, advance: Callable[[int], object] = int
+    ) -> list[tuple[float, ...]]:
+        """(rows, sequences of each) log-probability of each sequence's answers, nats.
+
+        Args:
+            which: of the two models.
+            rows: each has to fit the context.
+            advance: told of every few rows that are done.
+        """
         found: list[tuple[float, ...]] = []
-        for start in range(0, len(questions), AT_ONCE):
-            some = questions[start : start + AT_ONCE]
+        for start in range(0, len(rows), AT_ONCE):
+            some = rows[start : start + AT_ONCE]
             with self._threads, self._chosen(which) as model:
                 found += row_log_probabilities(
                     model,
-                    [self._row(question) for question in some],
+                    some,
                     micro_tokens=MICRO_TOKENS,
                     share=self._packs[which],
                     autocast=nullcontext,

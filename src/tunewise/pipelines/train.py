@@ -78,6 +78,7 @@ def run_train(
     prepared: Prepared | None = None,
     out: Path | None = None,
     resume: bool = False,
+    keep_epochs: bool = False,
 ) -> Path | None:
     """Trains a project's method and keeps the epoch that dev likes best.
 
@@ -87,6 +88,7 @@ def run_train(
         prepared: its examples, where the caller has read them; None: they are read here.
         out: the folder; None: a new one, `runs/train-...`.
         resume: goes on with the newest interrupted training of the same settings.
+        keep_epochs: leaves what was saved after each epoch that dev judged, as epoch1, epoch2 ...
 
     Returns:
         The folder: training.json, events.jsonl and models/<method>/. None in a process under
@@ -136,7 +138,7 @@ def run_train(
                 training.emit("finished")
                 _keep(folder, training_data, model, validator, found, training)
         if processes.is_first:
-            tidy(folder)
+            tidy(folder, keep_epochs=keep_epochs)
         processes.wait()
     return folder if processes.is_first else None
 

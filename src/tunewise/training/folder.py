@@ -128,9 +128,10 @@ def _chosen(
     return runs / f"{PREFIX}{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
 
 
-def tidy(folder: Path) -> None:
+def tidy(folder: Path, *, keep_epochs: bool = False) -> None:
     """Removes what only going on would need, once the result says that nothing is left to do."""
-    for place in (*folder.glob("epoch*"), folder / CHECKPOINTS, folder / "dev"):
+    epochs = () if keep_epochs else folder.glob("epoch*")
+    for place in (*epochs, folder / CHECKPOINTS, folder / "dev"):
         shutil.rmtree(place, ignore_errors=True)
     for name in (DEV, REFERENCE_FILE):
         (folder / name).unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tunewise.data.checks.scan import Scanned, Scanner, Scope
 from tunewise.data.splitting.word_hashes import Hashes
 from tunewise.errors import UserError
+from tunewise.interrupts import end_with_parent
 
 ALONE = 20_480
 """Rows after which workers are worth their start."""
@@ -60,7 +61,7 @@ class Workers:
                 _WORKERS,
                 multiprocessing.get_context("spawn"),  # a fork would copy threads' locks
                 initializer=_begin,
-                initargs=(self._scope, self._table),
+                initargs=(self._scope, self._table, os.getpid()),
             )
         self._waiting.append(self._pool.submit(_scan, records, common, keep_runs))
         while len(self._waiting) > _WORKERS * _AHEAD:
@@ -87,8 +88,9 @@ class Workers:
             ) from None
 
 
-def _begin(scope: Scope, table: Hashes | None) -> None:
+def _begin(scope: Scope, table: Hashes | None, parent: int) -> None:
     global _scanner  # the state of a worker process
+    end_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process says it
     os.environ["RAYON_NUM_THREADS"] = "1"
     _scanner = Scanner(scope, table)

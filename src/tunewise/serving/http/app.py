@@ -11,7 +11,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from tunewise import __version__
-from tunewise.serving.http import chat, embeddings, models, operations
+from tunewise.serving.http import chat, embeddings, feedback, models, operations
 from tunewise.serving.http.access import Access, Guard, is_declared
 from tunewise.serving.http.admission import Admission, Slots
 from tunewise.serving.http.bodies import Bodies
@@ -80,7 +80,7 @@ def create_app(
         one_thread=CapacityLimiter(1),
     )
     install_handlers(app)
-    own = (chat.router, embeddings.router, models.router, operations.router)
+    own = (chat.router, embeddings.router, feedback.router, models.router, operations.router)
     for router in (*own, *routers):
         app.include_router(router)
     _require_declared(app)

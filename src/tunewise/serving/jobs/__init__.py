@@ -1,0 +1,1 @@
+"""The fine-tuning API: uploaded files, durable jobs, the worker that trains, and their proof."""
