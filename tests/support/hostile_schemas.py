@@ -50,6 +50,8 @@ REFUSED: dict[str, Any] = {
     "600 properties": wide(600),
     "a megabyte of description": {"type": "string", "description": "x" * 1_000_000},
     "a long name": {"type": "object", "properties": {"x" * 300: TEXT}},
+    "a grammar as a name": {"type": "object", "properties": {'a" | root "': TEXT}},
+    "a name with a line": {"type": "object", "properties": {"a\nroot ::= 1": TEXT}},
     "a long choice": {"enum": ["x" * 70_000]},
     "allOf": {"allOf": [TEXT, {"type": "string", "minLength": 3}]},
     "not": {"not": TEXT},
@@ -99,6 +101,11 @@ REFUSED: dict[str, Any] = {
     "a schema that is true": {"type": "object", "properties": {"a": True}},
     "required and unknown": {"type": "object", "properties": {}, "required": ["a"]},
     "no number at all": {"type": "integer", "maximum": float("nan")},
+    "more beside the named": {
+        "type": "object",
+        "properties": {"a": TEXT},
+        "additionalProperties": NUMBER,
+    },
     "beside a reference": {"$defs": {"a": TEXT}, "$ref": "#/$defs/a", "minLength": 3},
 }
 """By what is wrong with it. None may reach a model."""

@@ -16,7 +16,7 @@ from tunewise.serving.engine.schemas import MAX_DEPTH, check_schema
 from tunewise.serving.protocol import RefusedError
 
 xgr = cast("Any", xgrammar)
-NAMES = st.sampled_from(["kind", "days", "naïve key", 'a "quoted" one', "x"])
+NAMES = st.sampled_from(["kind", "days", "naïve key", "日本", "[^a] | (b) ::= c"])
 VALUES = st.one_of(
     st.sampled_from(["defect", "return", 'a "b"', "日本"]), st.integers(-99, 99), st.booleans()
 )
@@ -42,6 +42,8 @@ def integers(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def objects(draw: st.DrawFn, inner: st.SearchStrategy[dict[str, Any]]) -> dict[str, Any]:
+    if draw(st.integers(0, 3)) == 0:
+        return {"type": "object", "additionalProperties": draw(st.one_of(st.just(True), inner))}
     properties = draw(st.dictionaries(NAMES, inner, max_size=3))
     required = [name for name in properties if draw(st.booleans())]
     more = draw(st.sampled_from([{}, {"additionalProperties": False}]))

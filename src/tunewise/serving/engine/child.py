@@ -63,11 +63,12 @@ def main() -> None:
     merged, max_loaded, cache_bytes = Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     worker = Worker(line, merged, max_loaded=max_loaded, cache_bytes=cache_bytes)
     line.send(Up())
+    status = 0
     try:
         worker.run()
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        status = 0
-    except Exception as error:  # noqa: BLE001 - the boundary of the process: the server starts another
+        pass  # The server is gone.
+    except Exception as error:  # noqa: BLE001 - the boundary of the process: another is started
         line.send(Broken(why=first_line(error)))
         status = 1
     # Pipelines may be in any state, and closing them could take for ever.

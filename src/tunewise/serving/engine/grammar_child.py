@@ -125,7 +125,11 @@ def grammar_of(schema: str) -> Any:
         RuntimeError: xgrammar does not read it.
     """
     grammar = cast("Any", xgrammar).Grammar
-    return grammar.from_json_schema(schema, any_whitespace=False, separators=(",", ":"))
+    made = grammar.from_json_schema(schema, any_whitespace=False, separators=(",", ":"))
+    # Texts of a bounded length may hold control characters there, which JSON forbids. (Within a
+    # literal, a backslash is written as two.)
+    text = str(made).replace(r"[^\"\\\r\n]", r"[^\0-\x1f\"\\\r\n]")
+    return grammar.from_ebnf(text)
 
 
 def _make(vocabulary: Any, asked: Compile, pipe: int) -> None:

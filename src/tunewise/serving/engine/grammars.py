@@ -5,6 +5,7 @@ every other request, and one that fails would end them all.
 """
 
 import asyncio
+import contextlib
 import itertools
 import json
 from collections import OrderedDict
@@ -87,11 +88,12 @@ class Grammars:
         return self._writer
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
-        while line := await reader.readline():
-            compiled = COMPILED.validate_json(line)
-            asked = self._asked.get(compiled.number)
-            if asked is not None and not asked.done():
-                asked.set_result(compiled)
+        with contextlib.suppress(OSError, ValueError):  # reset, or cut off within a line
+            while line := await reader.readline():
+                compiled = COMPILED.validate_json(line)
+                asked = self._asked.get(compiled.number)
+                if asked is not None and not asked.done():
+                    asked.set_result(compiled)
         self._end()
 
     def _end(self) -> None:

@@ -4,6 +4,7 @@ A schema may say only what a grammar holds to the letter, and no more than compi
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TypeGuard, cast
 
@@ -42,8 +43,14 @@ _OF_TYPE: Mapping[str, frozenset[str]] = {
     "boolean": frozenset(),
     "null": frozenset(),
 }
-_CAPS = {"minItems": MAX_ITEMS, "maxItems": MAX_ITEMS}
-_CAPS |= {"minLength": MAX_LENGTH, "maxLength": MAX_LENGTH}
+_CAPS = {
+    "minItems": MAX_ITEMS,
+    "maxItems": MAX_ITEMS,
+    "minLength": MAX_LENGTH,
+    "maxLength": MAX_LENGTH,
+}
+
+_UNQUOTABLE = re.compile(r'["\\\x00-\x1f\x7f]')
 
 Schema = Mapping[str, JsonValue]
 
@@ -143,12 +150,16 @@ class _Check:
         for name, value in properties.items():
             if len(name) > MAX_NAME:
                 _refuse(f"{path}.properties", f"has a name of more than {MAX_NAME} characters")
+            if _UNQUOTABLE.search(name):  # xgrammar would take them for a part of the grammar
+                _refuse(f"{path}.properties", 'has a name with ", \\ or a control character')
             self._schema_at(value, f"{path}.properties.{name}", depth + 1)
         required = schema.get("required", [])
         if not _is_list(required) or any(name not in properties for name in required):
             _refuse(f"{path}.required", "requires something that is no property")
-        more = schema.get("additionalProperties")
-        if more is not None and not isinstance(more, bool):
+        more = schema.get("additionalProperties", False)
+        if more is not False and properties:  # A grammar would let them have the others' names.
+            _refuse(f"{path}.additionalProperties", "allows more properties beside those it names")
+        if not isinstance(more, bool):
             self._schema_at(more, f"{path}.additionalProperties", depth + 1)
 
     def _array(self, schema: Schema, path: str, depth: int) -> None:
