@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from tunewise.cli_eval import evaluate
+from tunewise.cli_export import export
 from tunewise.cli_options import AsJson, Settings, Source, print_json, progress_bars, project_of
 from tunewise.errors import UserError
 from tunewise.interrupts import INTERRUPTED, TERMINATED, ends_in_time, leave
@@ -192,6 +193,7 @@ def train(
 
 
 app.command("eval")(evaluate)
+app.command()(export)
 
 
 @app.command()

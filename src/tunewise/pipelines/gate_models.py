@@ -157,14 +157,14 @@ class EntrantOpener:
         race = Race(splits.dev, metric=self.metric, margin=1.0)
         if found.name == CONSTANT:
             one = Constant(metric=self.metric, labels=project.task.labels)
-            return one.fit(self._train_of(run), race)
+            return one.fit(self.train_of(run), race)
         strength = found.fit.settings.get("C")
         return Classifier(
             metric=self.metric,
             labels=project.task.labels,
             sets=project.task.kind == "multilabel",
             strengths=(float(cast("float", strength)),),
-        ).fit(self._train_of(run), race)
+        ).fit(self.train_of(run), race)
 
     def _strategy(
         self, run: Path, verdict: VerdictFile, found: ContenderResult, engine: Engine
@@ -172,7 +172,7 @@ class EntrantOpener:
         settings = found.fit.settings
 
         def index() -> ExampleIndex:
-            train = self._train_of(run)
+            train = self.train_of(run)
             embedder = readable(self._embedder(), train, self.progress)
             by = embedder.name if embedder else WORDS
             if settings.get("by", by) != by:
@@ -195,13 +195,13 @@ class EntrantOpener:
                 f"{run}: what {found.name} chose cannot be read ({error}). Run decide again."
             ) from None
 
-    def _train_of(self, run: Path) -> list[Example]:
+    def train_of(self, run: Path) -> list[Example]:
         """The rows that a run learned from, as they are in the project now.
 
         Raises:
             UserError: some are not there any more.
         """
-        rows = self._rows_of(run)
+        rows = self.rows_of(run, "train")
         there = [row for row in rows if row is not None]
         if len(there) < len(rows):
             raise UserError(
@@ -211,11 +211,12 @@ class EntrantOpener:
             )
         return there
 
-    def _rows_of(self, run: Path) -> list[Example | None]:
-        """The same, None for a row that is not there, whichever side the others are on now."""
+    def rows_of(self, run: Path, part: str) -> list[Example | None]:
+        """Rows of a run's train, dev or test, None for one that is not in the project any more,
+        whichever side the others are on now."""
         try:
             written = cast("dict[str, Any]", parse_json((run / "splits.json").read_text("utf-8")))
-            hashes = cast("list[str]", written["contents"]["train"])
+            hashes = cast("list[str]", written["contents"][part])
         except (OSError, ValueError, KeyError, TypeError):
             raise UserError(f"{run}: its splits.json cannot be read. Run decide again.") from None
         every = rows_by_part(self.prepared.splits).values()
@@ -224,7 +225,7 @@ class EntrantOpener:
 
     def _limit_of(self, run: Path, engine: Engine) -> int:
         """Tokens that an answer of a run's contender may have."""
-        known = [row for row in self._rows_of(run) if row is not None]
+        known = [row for row in self.rows_of(run, "train") if row is not None]
         return answer_limit(engine, known or self.prepared.splits.train)
 
     def _library(self) -> Library:
