@@ -5,8 +5,9 @@ import pytest
 
 from exports import adapter_source
 from tunewise.errors import UserError
+from tunewise.exporting.materials import Materials
 from tunewise.exporting.ollama import modelfile, system_of
-from tunewise.exporting.source import Materials, Source
+from tunewise.exporting.source import Source
 from tunewise.models.catalog import LocalModel
 from tunewise.types import JsonValue
 

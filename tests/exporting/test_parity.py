@@ -119,11 +119,9 @@ def test_an_adapter_whose_scale_is_lost_is_no_copy(
     settings = json.loads((lost / "adapter_config.json").read_text())
     (lost / "adapter_config.json").write_text(json.dumps({**settings, "lora_alpha": settings["r"]}))
     found = comparison.through(TransformersReader(small_llama, lost))
-    assert len(found.faults) == 2
-    assert "log-probabilities differ by up to" in found.faults[0]
-    assert "exact_match is" in found.faults[1]
-    assert "more is lost than the margin of 3.0%" in found.faults[1]
-    assert found.answers_differ
+    (fault,) = found.faults
+    assert fault.startswith("transformers: log-probabilities differ by up to")
+    assert found.artefact == 1.0  # by its answers alone nobody would have noticed
     again = comparison.through(TransformersReader(small_llama, trained))
     assert again.faults == ()
     assert again.answers_differ == ()
@@ -195,9 +193,9 @@ def test_personal_data_in_answers_is_masked(
     comparison = Comparison(source, Silent())
     for hidden in (True, False):
         comparison._source = replace(source, show_personal=not hidden)
-        comparison._said[0] = replace(comparison._said[0], text="write to ann.lee@example.com")
+        comparison._said[0] = replace(comparison._said[0], text="write to ann.lee@gmail.com")
         found = comparison.through(TransformersReader(small_llama, trained))
-        assert ("ann.lee@example.com" in found.answers_differ[0].said[0]) is not hidden
+        assert ("ann.lee@gmail.com" in found.answers_differ[0].said[0]) is not hidden
 
 
 def test_prompts_that_all_are_too_long_are_an_error(small_llama: LocalModel, trained: Path) -> None:

@@ -29,7 +29,7 @@ from tunewise.training.rows import example_rows
 from tunewise.types import Example, Message
 
 TRIAGE = ROOT / "examples" / "support_triage" / "examples.jsonl"
-TRAINED, ASKED = 50, 50
+TRAINED, ASKED = 40, 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ def triage(starter: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> Tri
 
 
 def holds(found: EngineParity, record_property: Callable[[str, object], None], what: str) -> None:
-    """It is a copy: no fault, quality as before, and few answers in other words."""
+    """It is a copy: no fault, quality as before, and hardly a score another."""
     record_property(
         what,
         {
@@ -86,7 +86,7 @@ def holds(found: EngineParity, record_property: Callable[[str, object], None], w
     assert found.source is not None
     assert found.source > 0.2  # it learnt something: equal nonsense would prove nothing
     assert found.artefact == pytest.approx(found.source, abs=0.03)
-    assert len(found.answers_differ) <= ASKED // 5
+    assert sum(a.source != a.artefact for a in found.answers_differ) <= 2
 
 
 def same_tokens_for_the_fixed_set(reader: Reader, source: Source) -> None:

@@ -64,7 +64,7 @@ def small_converter(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, small_llama: LocalModel) -> Path:
     """A finished run of a small project, which a scripted model answered."""
-    project = write_project(tmp_path_factory.mktemp("export") / "project", labelled(60), TOML)
+    project = write_project(tmp_path_factory.mktemp("export") / "project", labelled(90), TOML)
     (project / "docs").mkdir()
     text = "Of parcels it is written here at some length. " * 10
     (project / "docs" / "parcels.md").write_text(f"# Parcels\n\n{text}")
@@ -201,7 +201,7 @@ def test_a_base_behind_an_endpoint_has_no_weights(run: Path, tmp_path: Path) -> 
 
 
 def test_a_folder_alone_is_compared_by_the_fixed_set(adapter: Path, exported: Export) -> None:
-    done = exported(adapter, "adapter")
+    done = exported(adapter, "adapter", margin=1.0)  # what chance made answers to chance
     parity = read_json(done.folder / "parity.json")
     assert parity["of"] == "the fixed set of Tunewise"
     assert parity["prompts"] + parity["too_long"] == 50
@@ -296,7 +296,7 @@ def test_what_is_no_copy_leaves_the_export_before_as_it_was(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    exported(adapter, "adapter")
+    exported(adapter, "adapter", margin=1.0)
     before = {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
     write = export.write_adapter
 
@@ -308,7 +308,7 @@ def test_what_is_no_copy_leaves_the_export_before_as_it_was(
 
     monkeypatch.setattr(export, "write_adapter", without_scale)
     with pytest.raises(DiffersError, match="it is not what it was, and was not kept") as caught:
-        exported(adapter, "adapter")
+        exported(adapter, "adapter", margin=1.0)
     assert caught.value.exit_code == 1
     assert {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()} == before
     assert names(tmp_path) == ["my adapter", "out"]
@@ -325,7 +325,7 @@ def test_without_xllamacpp_its_half_is_said_to_be_left_out(
     adapter: Path, exported: Export, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "has_llamacpp", lambda: False)
-    done = exported(adapter, "gguf")
+    done = exported(adapter, "gguf", margin=1.0)
     left_out = {one.engine: one.left_out for one in done.parity.engines}
     assert left_out["openvino"] == ""
     assert "pip install 'tunewise[llamacpp]'" in left_out["xllamacpp"]

@@ -8,7 +8,8 @@ from small_models import user
 from small_trainings import PAIRS, RECIPE, rows_of
 from tunewise.contenders.answering import PromptStrategy
 from tunewise.contenders.fine_tune import input_alone
-from tunewise.exporting.source import FIXED_TOKENS, HeldOut, Materials, Source, fixed_set
+from tunewise.exporting.materials import Materials
+from tunewise.exporting.source import FIXED_TOKENS, HeldOut, Source, fixed_set
 from tunewise.metrics.by_name import metric_named
 from tunewise.models.catalog import LocalModel
 from tunewise.training.loop import Training

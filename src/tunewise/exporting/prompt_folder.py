@@ -18,7 +18,7 @@ from tunewise.contenders.rag import Library
 from tunewise.contenders.rebuild import strategy_of
 from tunewise.data.documents.blocks import Block
 from tunewise.data.documents.document import Document
-from tunewise.exporting.source import Materials
+from tunewise.exporting.materials import Materials
 from tunewise.models.engines.openai import api_turns
 from tunewise.retrieval.chunk import chunk
 from tunewise.retrieval.embed import Embedder, load_embedder

@@ -1,21 +1,20 @@
 """What is exported: weights, the way in which they are asked, and prompts to compare by."""
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from tunewise.chat.template import ChatTokenizer
 from tunewise.contenders.answering import PromptStrategy
 from tunewise.errors import UserError
+from tunewise.exporting.materials import Materials
 from tunewise.metrics.metric import Metric
 from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
-from tunewise.retrieval.embed import Embedder
-from tunewise.types import Example, JsonValue, Message
+from tunewise.types import Example, Message
 
 COMPARED = 50
 """Prompts that source and artefact both answer."""
@@ -52,22 +51,6 @@ def fixed_set() -> HeldOut:
         of="the fixed set of Tunewise",
         metric=None,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Materials:
-    """What a prompt is made from beside the input."""
-
-    settings: Mapping[str, JsonValue]
-    """What the contender chose on dev."""
-    instruction: str = ""
-    """Of the task."""
-    train: tuple[Example, ...] = ()
-    """Rows that examples are taken from."""
-    documents: Sequence[Any] = ()
-    """Documents that passages are taken from."""
-    embedder: Embedder | None = None
-    """Finds examples or passages by meaning; None: by words."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,8 @@ from tunewise.contenders.few_shot import readable
 from tunewise.contenders.fine_tune import input_alone
 from tunewise.data.prepare import Prepared, prepare, prepare_for_training
 from tunewise.errors import UserError
-from tunewise.exporting.source import FIXED_TOKENS, HeldOut, Materials, Source, fixed_set
+from tunewise.exporting.materials import Materials
+from tunewise.exporting.source import FIXED_TOKENS, HeldOut, Source, fixed_set
 from tunewise.metrics.by_name import metric_named
 from tunewise.metrics.metric import Metric
 from tunewise.models.adapters import ADAPTER_SETTINGS, BASE_FILE, check_adapter, is_whole_model
