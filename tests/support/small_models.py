@@ -82,9 +82,9 @@ def build(folder: Path, *, family: str = "llama", spm: bool = False, **config: A
     return folder
 
 
-def write_small_gguf(folder: Path, out: Path) -> str | None:
-    """`write_gguf` in this process, for a tokenizer that the converter does not know."""
-    command = ["convert", str(folder), "--outtype", "q8_0", "--outfile", str(out)]
+def write_small_gguf(folder: Path, out: Path, *, precision: str = "q8_0") -> str | None:
+    """`convert_to_gguf` in this process, for a tokenizer that the converter does not know."""
+    command = ["convert", str(folder), "--outtype", precision, "--outfile", str(out)]
     with (
         patch.object(TextModel, "get_vocab_base_pre", lambda self, tokenizer: "gpt-2"),
         patch.object(sys, "argv", command),

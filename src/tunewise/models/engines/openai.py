@@ -266,7 +266,7 @@ class OpenAIEngine:
         switches = {"enable_thinking": self._thinking, "thinking": self._thinking}
         return self._client.chat.completions.create(
             model=self.model,
-            messages=_turns(request.messages),
+            messages=api_turns(request.messages),
             tools=cast("list[ChatCompletionToolUnionParam]", list(request.tools)) or omit,
             max_tokens=limit if form.limit == "max_tokens" else omit,
             max_completion_tokens=limit if form.limit != "max_tokens" else omit,
@@ -362,7 +362,8 @@ def _only_thoughts(text: str | None) -> bool:
     return not (split_thoughts(text or "").answer or "").strip()
 
 
-def _turns(messages: Sequence[Message]) -> "list[ChatCompletionMessageParam]":
+def api_turns(messages: Sequence[Message]) -> "list[ChatCompletionMessageParam]":
+    """A conversation as the API has it; calls are numbered from `call_0`."""
     turns: list[ChatCompletionMessageParam] = []
     answers = answered_calls(messages)
     made = 0

@@ -1,0 +1,75 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from exports import adapter_source
+from tunewise.errors import UserError
+from tunewise.exporting.materials import Materials
+from tunewise.exporting.ollama import modelfile, system_of
+from tunewise.exporting.source import Source
+from tunewise.models.catalog import LocalModel
+from tunewise.types import JsonValue
+
+
+def asked(base: LocalModel, adapter: Path | None = None, **settings: JsonValue) -> Source:
+    return replace(adapter_source(base, adapter), materials=Materials(settings=settings))
+
+
+def test_a_modelfile_leaves_the_template_to_the_file_and_stops_at_every_end() -> None:
+    assert modelfile(
+        "fine_tune-q8_0.gguf",
+        ends=["<|im_end|>", "<|endoftext|>"],
+        context_tokens=8192,
+        system="Which label?",
+    ) == (
+        "FROM ./fine_tune-q8_0.gguf\n"
+        "PARAMETER temperature 0\n"
+        "PARAMETER repeat_penalty 1\n"
+        "PARAMETER num_ctx 8192\n"
+        'PARAMETER stop "<|im_end|>"\n'
+        'PARAMETER stop "<|endoftext|>"\n'
+        'SYSTEM "Which label?"\n'
+    )
+
+
+def test_an_instruction_of_several_lines_stands_between_three_quotes() -> None:
+    text = modelfile("m.gguf", ends=["</s>"], context_tokens=64, system='Say "yes"\nor no.')
+    assert text.endswith('SYSTEM """Say "yes"\nor no."""\n')
+
+
+def test_an_instruction_that_a_modelfile_cannot_hold_is_refused() -> None:
+    with pytest.raises(UserError, match="--to prompt, or word it in another way"):
+        modelfile("m.gguf", ends=["</s>"], context_tokens=64, system='End with """.')
+
+
+def test_what_was_trained_needs_no_instruction(small_llama: LocalModel, tmp_path: Path) -> None:
+    assert system_of(asked(small_llama, tmp_path, learning_rate=1e-3)) == ""
+
+
+def test_the_instruction_of_a_contender_is_its_system_turn(small_llama: LocalModel) -> None:
+    assert system_of(asked(small_llama, instruction="Which label?")) == "Which label?"
+    assert system_of(asked(small_llama, variant="role", system="You are one.")) == "You are one."
+
+
+@pytest.mark.parametrize(
+    ("settings", "instead"),
+    [
+        ({"k": 4, "selection": "nearest"}, "Use --to prompt"),
+        ({"chunk_words": 60, "k": 2, "search": "bm25"}, "Use --to prompt"),
+        ({"variant": "in the user turn", "system": "", "before": "Which?"}, "Use --to prompt"),
+        ({"variant": "step by step", "system": "Think.", "marked": True}, "Use --to prompt"),
+    ],
+)
+def test_what_a_system_turn_does_not_make_up_says_what_to_use(
+    settings: dict[str, JsonValue], instead: str, small_llama: LocalModel
+) -> None:
+    with pytest.raises(UserError, match=instead):
+        system_of(asked(small_llama, **settings))
+
+
+def test_a_trained_model_that_reads_passages_goes_without_ollama(
+    small_llama: LocalModel, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="Use --to gguf"):
+        system_of(asked(small_llama, tmp_path, chunk_words=60, k=2, search="bm25"))
