@@ -4,7 +4,7 @@ The HTTP side knows no model library; the engine knows no wire format; a served 
 only how the contender that won asks.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -166,9 +166,13 @@ class Prompted:
     """What the language model is to be asked for one input."""
 
     messages: tuple[Message, ...]
-    max_tokens: int
-    """Of the answer, as `decide` judged it; a request may ask for fewer or more."""
+    max_tokens: int | None
+    """Of the answer, as `decide` judged it; a request may ask for fewer or more. None: what the
+    context leaves, as for a base model."""
     passages: tuple[Passage, ...] = ()
+    read: Callable[[str], str] | None = None
+    """The model's whole text -> the answer in it, of a wording that asks for steps first; None: the
+    text is the answer, and can be passed on as it comes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
