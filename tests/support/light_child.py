@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from tunewise.interrupts import end_with_parent
+from tunewise.models.stored import ADAPTER_SETTINGS, ADAPTER_WEIGHTS
 from tunewise.serving.jobs.outcome import Outcome, read_outcome, write_outcome
 from tunewise.storage import append_lines, read_lines
 
@@ -43,6 +44,8 @@ def main() -> None:
             file.write(f"{run}\n")
     training = run / "training"
     (training / "adapter").mkdir(parents=True, exist_ok=True)
+    for name in (ADAPTER_SETTINGS, ADAPTER_WEIGHTS):
+        (training / "adapter" / name).write_text("{}")
     events = training / "events.jsonl"
     done = len(read_lines(events)) if events.exists() else 0
     for step in range(done + 1, STEPS + 1):

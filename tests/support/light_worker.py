@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 import light_child
+from tunewise.runs.registry import Registry
 from tunewise.serving.jobs import worker as workers
+from tunewise.serving.jobs.publish import RegistryPublisher
 from tunewise.serving.jobs.service import open_jobs
 from tunewise.serving.jobs.worker import Worker
 
@@ -20,7 +22,7 @@ def main() -> None:
         database=jobs.database,
         places=jobs.places,
         files=jobs.files,
-        publisher=jobs.models,
+        publisher=RegistryPublisher(Registry(home)),
         device=device,
         lease_seconds=LEASE_SECONDS,
         command=(sys.executable, light_child.__file__),

@@ -20,6 +20,7 @@ from sqlalchemy import select
 import light_child
 import light_worker
 from served_jobs import alive, end, wait_for
+from tunewise.runs.registry import Registry, Version
 from tunewise.serving.jobs import database as tables
 from tunewise.serving.jobs.paging import Cursor
 from tunewise.serving.jobs.project_files import make_project
@@ -43,7 +44,9 @@ class Storm:
         words = [light_worker.__file__, str(self.jobs.home), self.jobs.url, device]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         with (self.jobs.home / "workers.err").open("ab") as log:
-            return subprocess.Popen([sys.executable, *words], env=environment, stdout=log, stderr=log)
+            return subprocess.Popen(
+                [sys.executable, *words], env=environment, stdout=log, stderr=log
+            )
 
     def add(self, count: int) -> None:
         for _ in range(count):
@@ -79,6 +82,9 @@ class Storm:
         file = self.jobs.home / light_child.PROCESSES
         return {int(line) for line in file.read_text().split()} if file.exists() else set()
 
+    def versions(self) -> tuple[Version, ...]:
+        return Registry(self.jobs.home).content().versions
+
     def close(self) -> None:
         for worker in self.workers:
             end(worker)
@@ -91,7 +97,7 @@ class Storm:
         assert set(counted) <= {"succeeded", "cancelled"}, self.faults()
         assert not (self.jobs.home / light_child.OVERLAPS).exists()
         succeeded = {job for job, status in states.items() if status == "succeeded"}
-        models = [model.job for model in self.jobs.models.all()]
+        models = [version.lineage.token for version in self.versions()]
         assert len(models) == len(set(models))
         assert succeeded <= set(models)
         for job in succeeded:
@@ -182,13 +188,11 @@ def test_a_frozen_worker_that_wakes_up_publishes_nothing(sqlite_jobs: Jobs) -> N
         storm.devices = ("cpu", "cuda:0")
         storm.workers.append(storm._start("cuda:0"))
         wait_for(lambda: storm.status()[job] == "succeeded", seconds=TAKEOVER_SECONDS)
-        tokens = sorted(path.name for path in sqlite_jobs.places.job(job).glob("run-*"))
         frozen.send_signal(signal.SIGCONT)
         wait_for(lambda: b"job dropped" in (sqlite_jobs.home / "workers.err").read_bytes())
         events = sqlite_jobs.queue.events(job, EVERYTHING).rows
         assert sum(e.message == "The job has successfully completed" for e in events) == 1
-        (model,) = sqlite_jobs.models.all()
-        assert model.folder.parent.parent.name in tokens
+        assert [version.lineage.token for version in storm.versions()] == [job]
     finally:
         storm.close()
 

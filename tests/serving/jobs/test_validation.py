@@ -75,7 +75,16 @@ def test_a_fault_of_the_validation_file_is_told_as_its_own(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "content",
-    [b"a,b\n1,2\n", b"PK\x03\x04", b"\x1f\x8b\x08", b"%PDF-1.7", b"<html>", b"\x00\x01", b"[1]", b""],
+    [
+        b"a,b\n1,2\n",
+        b"PK\x03\x04",
+        b"\x1f\x8b\x08",
+        b"%PDF-1.7",
+        b"<html>",
+        b"\x00\x01",
+        b"[1]",
+        b"",
+    ],
 )
 def test_what_is_no_jsonl_is_told(tmp_path: Path, content: bytes) -> None:
     assert "training.jsonl:1: is no JSONL" in fault(checked(tmp_path, content))
