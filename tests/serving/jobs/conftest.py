@@ -43,3 +43,10 @@ def jobs(tmp_path: Path) -> Generator[Jobs]:
     found = open_jobs(home=tmp_path / "home", max_file_bytes=2_000_000)
     yield found
     found.close()
+
+
+@pytest.fixture
+def own_postgres_url() -> Generator[str]:
+    """Of a data base that no other test has seen."""
+    with postgres() as url:
+        yield url

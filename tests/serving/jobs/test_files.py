@@ -77,9 +77,7 @@ def test_another_purpose_is_refused(client: OpenAI) -> None:
     assert refused.value.code == "invalid_purpose"
 
 
-def test_a_form_that_lacks_something_or_has_too_much_names_it(
-    client: OpenAI, jobs: Jobs
-) -> None:
+def test_a_form_that_lacks_something_or_has_too_much_names_it(client: OpenAI, jobs: Jobs) -> None:
     file, purpose = {"file": ("a.jsonl", ROWS)}, {"purpose": "fine-tune"}
     assert refusal(client, files=file)["param"] == "purpose"
     assert refusal(client, data=purpose, files={"other": ("a", ROWS)})["param"] == "file"

@@ -134,9 +134,7 @@ def test_who_lost_a_job_can_write_nothing_of_it(jobs: Jobs, clock: object) -> No
     assert jobs.status(job) == "succeeded"
 
 
-def test_a_worker_that_is_late_goes_on_where_nobody_took_its_job(
-    jobs: Jobs, clock: object
-) -> None:
+def test_a_worker_that_is_late_goes_on_where_nobody_took_its_job(jobs: Jobs, clock: object) -> None:
     job = jobs.add()
     held = taken(jobs.one)
     clock.now += 10 * LEASE_SECONDS  # type: ignore[attr-defined]
@@ -183,7 +181,9 @@ def test_the_same_thing_is_told_once_however_often_it_is_done(jobs: Jobs) -> Non
     job = jobs.add()
     held = taken(jobs.one)
     for _ in range(3):
-        jobs.one.tell(held, [NewEvent(key="step:1", message="Step 1"), NewEvent(key="b", message="b")])
+        jobs.one.tell(
+            held, [NewEvent(key="step:1", message="Step 1"), NewEvent(key="b", message="b")]
+        )
     assert jobs.told(job).count("Step 1") == 1
 
 

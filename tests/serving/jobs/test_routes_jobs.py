@@ -36,9 +36,7 @@ def worker(jobs: Jobs) -> Leases:
 
 
 def create(client: OpenAI, file: str, **more: Any) -> FineTuningJob:
-    return client.fine_tuning.jobs.create(
-        **{"model": "small", "training_file": file, **more}
-    )
+    return client.fine_tuning.jobs.create(**{"model": "small", "training_file": file, **more})
 
 
 def refusal(client: OpenAI, file: str, **more: Any) -> BadRequestError:
@@ -117,9 +115,7 @@ def test_a_job_that_is_not_there_is_a_404(client: OpenAI) -> None:
 
 
 def test_jobs_are_listed_newest_first_paged_and_by_metadata(client: OpenAI, file: str) -> None:
-    made = [
-        create(client, file, metadata={"n": str(n), "odd": str(n % 2)}).id for n in range(5)
-    ]
+    made = [create(client, file, metadata={"n": str(n), "odd": str(n % 2)}).id for n in range(5)]
     assert [job.id for job in client.fine_tuning.jobs.list(limit=2)] == made[::-1]
     odd = client.fine_tuning.jobs.list(metadata={"odd": "1"})
     assert [job.id for job in odd] == [made[3], made[1]]

@@ -14,10 +14,10 @@ from tunewise.errors import UserError
 from tunewise.interrupts import INTERRUPTED, TERMINATED, end_with_parent, ends_in_time, leave
 from tunewise.serving.jobs.messages import Messages
 from tunewise.serving.jobs.outcome import Outcome, read_outcome, write_outcome
+from tunewise.serving.jobs.places import VALIDATE
 from tunewise.serving.jobs.project_files import ASKED
 from tunewise.serving.jobs.validation import fault_of, validate
 
-VALIDATE, TRAIN = "validate", "train"
 TRAINING_FAILED = "training_failed"
 
 

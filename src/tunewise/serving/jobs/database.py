@@ -116,18 +116,6 @@ checkpoints = Table(
     UniqueConstraint("job", "step"),
 )
 
-models = Table(
-    "tunewise_job_model",
-    _META,
-    Column("number", _NUMBER, primary_key=True, autoincrement=True),
-    Column("id", Text, nullable=False, unique=True),  # the name that is asked
-    Column("created_at", BigInteger, nullable=False),
-    Column("job", Text, nullable=False),
-    Column("base", Text),
-    Column("folder", Text, nullable=False),  # below the home of jobs: an adapter, or a run
-    Column("contender", Text),  # of that run
-)
-
 
 class Database:
     """Where the tables lie. Threads may share it; a fork may not.

@@ -65,9 +65,9 @@ def finish(
             publisher.publish(
                 DecidedModel(
                     name=model_name(job),
+                    title=job.suffix or job.model,
                     job=job.id,
                     contender=outcome.contender,
-                    project=places.project(job.id),
                     run=run / TRAINING,
                 )
             )
@@ -105,28 +105,28 @@ def finish(
 def _publish_trained(
     job: Job, run: Path, outcome: Outcome, places: Places, publisher: Publisher
 ) -> list[NewCheckpoint]:
-    project = places.project(job.id)
-    base, *_ = load_project(project).model.bases
+    base, *_ = load_project(places.project(job.id)).model.bases
 
-    def publish(name: str, adapter: str) -> None:
+    def publish(name: str, adapter: str, step: int | None) -> None:
         publisher.publish(
             TrainedModel(
                 name=name,
+                title=job.suffix or job.model,
+                step=step,
                 job=job.id,
                 base=base,
                 adapter=run / adapter,
-                project=project,
-                run=run / TRAINING,
+                training=run / TRAINING,
                 verdict=outcome.verdict,
             )
         )
 
-    publish(model_name(job), str(outcome.adapter))
     kept: list[NewCheckpoint] = []
     for epoch in outcome.epochs:
         name = f"{model_name(job)}:ckpt-step-{epoch.step}"
-        publish(name, epoch.adapter)
+        publish(name, epoch.adapter, epoch.step)
         kept.append(NewCheckpoint(step=epoch.step, model=name, metrics=epoch.metrics))
+    publish(model_name(job), str(outcome.adapter), None)
     return kept
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+VALIDATE, TRAIN = "validate", "train"
+"""What a job's child may be there for."""
 PROJECT = "project"
 RUN = "run-"
 TRAINING_FILE, VALIDATION_FILE = "training.jsonl", "validation.jsonl"

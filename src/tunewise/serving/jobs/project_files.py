@@ -51,9 +51,8 @@ def project_tables(job: Job, source: str) -> dict[str, Any]:
     chosen = hyperparameters(job)
     training = {key: chosen[name] for name, key in keys.items() if name in chosen}
     if job.kind == "dpo":
-        data = {"preferences": TRAINING_FILE}
         training["method"] = "dpo"
-    elif job.validation_file is None:
+    if job.kind == "dpo" or job.validation_file is None:  # pairs are judged by likelihood, apart
         data = {"examples": TRAINING_FILE}
     else:
         data = {"train": TRAINING_FILE, "test": VALIDATION_FILE}

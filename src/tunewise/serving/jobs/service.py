@@ -8,12 +8,12 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from tunewise.errors import UserError
+from tunewise.runs.registry import Registry
 from tunewise.serving.jobs.database import Database, sqlite_url
 from tunewise.serving.jobs.devices import default_device
 from tunewise.serving.jobs.files import FileStore
-from tunewise.serving.jobs.model_table import ModelTable
 from tunewise.serving.jobs.places import Places
-from tunewise.serving.jobs.publish import Publisher
+from tunewise.serving.jobs.publish import Publisher, RegistryPublisher
 from tunewise.serving.jobs.queue import JobQueue
 from tunewise.serving.jobs.worker import Worker
 from tunewise.storage import home_folder
@@ -38,8 +38,6 @@ class Jobs:
     places: Places
     files: FileStore
     queue: JobQueue
-    models: ModelTable
-    """What jobs have trained."""
 
     def routers(self, bases: Callable[[], Mapping[str, str]]) -> "list[APIRouter]":
         """Its routes, with their whole paths.
@@ -95,7 +93,6 @@ def open_jobs(
         places=places,
         files=files,
         queue=JobQueue(opened),
-        models=ModelTable(opened, folder),
     )
 
 
@@ -112,7 +109,7 @@ def run_worker(
         home: as `open_jobs`.
         database: as `open_jobs`.
         device: on which to train; None: `default_device`.
-        publisher: takes finished models; None: `Jobs.models`.
+        publisher: takes finished models; None: the registry in the data home.
 
     Raises:
         UserError: as `open_jobs`, or there is no such device.
@@ -129,7 +126,7 @@ def run_worker(
         database=jobs.database,
         places=jobs.places,
         files=jobs.files,
-        publisher=publisher or jobs.models,
+        publisher=publisher or RegistryPublisher(Registry()),
         device=chosen,
     )
 

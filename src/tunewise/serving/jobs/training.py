@@ -82,7 +82,7 @@ def _with_pairs(project: Project) -> Project:
         return project
     learnt, held = project.root / _LEARNT, project.root / _HELD
     set_aside(project.root / TRAINING_FILE, project.data.seed, learnt=learnt, held=held)
-    return replace(project, data=replace(project.data, preferences=(learnt,)))
+    return replace(project, data=replace(project.data, examples=(learnt,)))
 
 
 def _held_pairs(project: Project) -> Any:

@@ -84,9 +84,7 @@ def _parts(project: Project, files: list[str], kind: Method) -> list[Project]:
     if kind != "dpo":
         return [project]
     return [
-        replace(
-            project, data=replace(project.data, examples=(project.root / file,), preferences=None)
-        )
+        replace(project, data=replace(project.data, examples=(project.root / file,)))
         for file in files
     ]
 

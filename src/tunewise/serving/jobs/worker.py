@@ -15,7 +15,6 @@ from pathlib import Path
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from tunewise.serving.jobs.child import TRAIN, VALIDATE
 from tunewise.serving.jobs.children import COMMAND, Child, how_it_died
 from tunewise.serving.jobs.database import Database
 from tunewise.serving.jobs.devices import DeviceLock, device_environment
@@ -24,7 +23,7 @@ from tunewise.serving.jobs.finishing import finish
 from tunewise.serving.jobs.following import Follower, message_event, progress_of
 from tunewise.serving.jobs.leases import LEASE_SECONDS, LeaseLostError, Leases
 from tunewise.serving.jobs.outcome import read_outcome
-from tunewise.serving.jobs.places import Places
+from tunewise.serving.jobs.places import TRAIN, VALIDATE, Places
 from tunewise.serving.jobs.publish import Publisher
 from tunewise.serving.jobs.records import Job, JobFault, Wish
 
