@@ -18,8 +18,8 @@ from typer.core import TyperGroup
 
 from tunewise.cli_data import data_app
 from tunewise.cli_eval import evaluate
-from tunewise.cli_models import models_app
 from tunewise.cli_export import export
+from tunewise.cli_models import models_app
 from tunewise.cli_options import AsJson, Settings, Source, print_json, progress_bars, project_of
 from tunewise.cli_serve import keys_app, serve
 from tunewise.cli_worker import worker

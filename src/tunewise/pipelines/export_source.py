@@ -26,6 +26,7 @@ from tunewise.models.engines.open import EngineOpener, Opened
 from tunewise.pipelines.gate_models import VERDICT_FILE, EntrantOpener
 from tunewise.pipelines.rating import project_of
 from tunewise.pipelines.reading import documents_of
+from tunewise.pipelines.run_rows import every_row, rows_of, train_of
 from tunewise.progress import Progress
 from tunewise.project.contenders import CONSTANT
 from tunewise.project.settings import DecisionSettings, Model
@@ -91,7 +92,7 @@ class SourceOpener:
                 stack=stack,
             )
             part = "dev" if verdict.first_opinion else "test"
-            rows = tuple(row for row in entrants.rows_of(run, part) if row is not None)
+            rows = tuple(row for row in rows_of(run, part, every_row(prepared)) if row is not None)
             if not rows:
                 raise UserError(
                     f"{run}: none of its {part} rows is in the project's data any more, so that "
@@ -150,7 +151,7 @@ class SourceOpener:
                 embedder=None if by_words else embedder_or_note()[0],
             )
         if "k" in settings:
-            train = tuple(entrants.train_of(run))
+            train = tuple(train_of(run, entrants.prepared))
             embedder = readable(embedder_or_note()[0], train, self.progress)
             return Materials(
                 settings=settings, instruction=instruction, train=train, embedder=embedder
