@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from decide_projects import decide, read_jsonl
+from decide_projects import decide, read_jsonl, write_project
 from served_models import as_request
 from tunewise.data.prepare import prepare
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.open import open_engine
 from tunewise.pipelines.publish import publish
 from tunewise.progress import Silent
-from tunewise.project.load import demo_folder, load_project
+from tunewise.project.load import load_project
 from tunewise.project.settings import Model
 from tunewise.retrieval.embed import load_embedder
 from tunewise.runs.registry import Registry
@@ -19,28 +19,36 @@ from tunewise.serving.protocol import Prompted
 from tunewise.serving.served import Loaded, VersionServed
 from tunewise.types import Generation
 
-SETTINGS = (
-    "contenders.use=['prompt', 'few_shot', 'fine_tune']",
-    "contenders.limit=120",
-    "contenders.budget_tokens=40000",
-    "contenders.finish=true",
-    "training.epochs=1",
-    "training.seeds=1",
-    "decision.measure=[]",
-)
+TOPICS = {"billing": ["refund", "card", "invoice"], "delivery": ["parcel", "courier", "box"]}
+ROWS = [
+    {"text": f"Where is the {TOPICS[label][n % 3]} of order {n}?", "label": label}
+    for n in range(45)
+    for label in TOPICS
+]
+TOML = """[training]
+epochs = 1
+seeds = 1
+[contenders]
+use = ["few_shot", "fine_tune"]
+budget_tokens = 12000
+finish = true
+[decision]
+measure = []
+"""
 
 
 @pytest.mark.slow
 def test_published_models_of_the_starter_answer_as_they_did_on_test(
     starter: LocalModel, tmp_path: Path
 ) -> None:
-    run = decide(demo_folder(), *SETTINGS, out=tmp_path / "run")
-    tests = prepare(load_project(demo_folder(), SETTINGS)).splits.test
+    project = write_project(tmp_path / "mail", ROWS, TOML)
+    run = decide(project, out=tmp_path / "run")
+    tests = prepare(load_project(project)).splits.test
     registry, embedder = Registry(), load_embedder()
     with open_engine(Model(base=starter.name), progress=Silent()) as opened:
-        for number, name in enumerate(("prompt", "few_shot", "fine_tune"), 1):
+        for number, name in enumerate(("few_shot", "fine_tune"), 1):
             version = publish(run, contender=name, registry=registry, progress=Silent())
-            assert version.id == f"support_triage@{number}"
+            assert version.id == f"mail@{number}"
             model = VersionServed(name="triage", loaded=Loaded(version, lambda: embedder))
             prompts = [model.prepare(row.messages) for row in tests]
             asked = [p for p in prompts if isinstance(p, Prompted)]
