@@ -9,7 +9,7 @@ import typer
 from tunewise.cli_options import AsJson, print_json
 
 keys_app = typer.Typer(
-    help="API keys of `tunewise serve`. Only their hashes are kept.", no_args_is_help=True
+    help="API keys of a server. Only their hashes are kept.", no_args_is_help=True
 )
 
 KeyName = Annotated[str, typer.Argument(metavar="NAME", help="What lists and logs call it.")]
