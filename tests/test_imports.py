@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from example_run import write_run
+from served_models import write_versions
 from tunewise.models.plain_tokenizer import kept_tokenizer
 from tunewise.models.tokenizers import find_tokenizer
 from tunewise.project.settings import Model
+from tunewise.runs.registry import Registry
 
 HEAVY = (
     "torch",
@@ -164,6 +166,17 @@ def test_rating_pairs_of_answers(tmp_path: Path) -> None:
 
 def test_listing_models(model: Path) -> None:
     assert "No model is prepared yet" in command("models", "list")
+
+
+def test_models_with_a_name_are_shown_compared_and_moved() -> None:
+    write_versions(Registry())
+    assert "triage@2  zero_shot on base" in command("models", "list")
+    assert "triage@1" in command("models", "show", "triage@1")
+    assert "settings.instruction" in command("models", "diff", "triage@1", "triage@2")
+    for number in (1, 2):
+        command("models", "alias", "triage@production", f"triage@{number}")
+    assert "points to triage@1" in command("models", "rollback", "triage@production")
+    assert "Deleted triage@2" in command("models", "rm", "triage@2")
 
 
 @pytest.mark.parametrize("job", ["train", "decide", "check"])

@@ -114,13 +114,13 @@ def commands_page() -> Iterator[str]:
     yield "130 and 143 stopped by Ctrl-C or by a request to end."
     group: Any = typer.main.get_command(app)
     context = group.make_context("tunewise", [], resilient_parsing=True)
-    for name, command in group.commands.items():
-        if command.hidden:
-            continue
+    for name, command in commands_of(group):
         inner = command.make_context(name, [], parent=context, resilient_parsing=True)
         usage = " ".join(command.collect_usage_pieces(inner))
         yield from ("", f"## {name}", "", f"`tunewise {name} {usage}`", "")
         yield " ".join((command.help or "").split())
+        if hasattr(command, "commands"):
+            continue
         yield from ("", "| argument or option | default | what it says |", "|---|---|---|")
         for one in command.get_params(inner):
             if getattr(one, "hidden", False) or one.name == "help":
@@ -132,6 +132,16 @@ def commands_page() -> Iterator[str]:
             default = "" if unset else f"`{one.default}`"
             said = " ".join((getattr(one, "help", None) or "").split())
             yield f"| {named} | {default} | {said} |".replace("  ", " ")
+
+
+def commands_of(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command with its name, those of a group after it: `models`, `models list`."""
+    for name, command in group.commands.items():
+        if command.hidden:
+            continue
+        yield f"{before}{name}", command
+        if hasattr(command, "commands"):
+            yield from commands_of(command, f"{before}{name} ")
 
 
 def main() -> int:

@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from tunewise.cli_eval import evaluate
+from tunewise.cli_models import models_app
 from tunewise.cli_options import AsJson, Settings, Source, print_json, progress_bars, project_of
 from tunewise.cli_serve import keys_app
 from tunewise.errors import UserError
@@ -48,7 +49,6 @@ class _Folders(TyperGroup):
 runs_app = typer.Typer(
     cls=_Folders, help="Finished and interrupted runs, and trainings.", no_args_is_help=True
 )
-models_app = typer.Typer(help="Base models on this machine.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
@@ -334,51 +334,6 @@ def runs_rm(run: Annotated[Path, typer.Argument(metavar="RUN")]) -> None:
 
     remove_run(run)
     typer.echo(f"Deleted {run}.")
-
-
-@models_app.command("list")
-def models_list(as_json: AsJson = False) -> None:
-    """Lists the models that were prepared on this machine."""
-    from tunewise.models.prepared import list_models
-
-    models = list_models()
-    if as_json:
-        print_json([{"name": model.name, "path": str(model.folder)} for model in models])
-        return
-    for model in models:
-        typer.echo(f"{model.name}  {model.megabytes:.0f} MB  {model.folder}")
-    if not models:
-        typer.echo("No model is prepared yet: `tunewise models pull NAME` does it.")
-
-
-@models_app.command("pull")
-def models_pull(name: Annotated[str, typer.Argument(help="Catalog name, hub id or path.")]) -> None:
-    """Fetches and prepares a model now rather than at its first use."""
-    from tunewise.models.catalog import open_model
-
-    model = open_model(name, progress=progress_bars())
-    typer.echo(f"{model.name}: {model.folder}")
-
-
-@models_app.command("show")
-def models_show(name: Annotated[str, typer.Argument(help="Catalog name, hub id or path.")]) -> None:
-    """Shows what is known of a model, preparing it if need be."""
-    from tunewise.models.catalog import open_model
-
-    model = open_model(name, progress=progress_bars())
-    typer.echo(f"{model.name}\n  family   {model.family}\n  context  {model.context_tokens} tokens")
-    typer.echo(f"  folder   {model.folder}\n  gguf     {model.gguf or model.no_gguf}")
-
-
-@models_app.command("rm")
-def models_rm(
-    name: Annotated[str, typer.Argument(help="A name that `models list` shows.")],
-) -> None:
-    """Deletes a prepared model; it can be prepared again."""
-    from tunewise.models.prepared import remove_model
-
-    remove_model(name)
-    typer.echo(f"Deleted {name}.")
 
 
 def main() -> None:

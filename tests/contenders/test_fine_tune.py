@@ -15,12 +15,13 @@ from tunewise.contenders.rag import Library
 from tunewise.data.documents.read import Block, Document
 from tunewise.errors import UserError
 from tunewise.metrics.by_name import Judgement, Metric
-from tunewise.models.adapters import adapter_hash, attach_adapter, check_adapter
+from tunewise.models.adapters import attach_adapter, check_adapter
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.protocol import Engine, Request, Sampling
 from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.models.engines.transformers import TransformersEngine
 from tunewise.models.loading import load_model, load_tokenizer
+from tunewise.models.stored import adapter_hash
 from tunewise.project.settings import TrainingSettings
 from tunewise.training.reference import row_log_probabilities
 from tunewise.training.rows import Row, pair_rows

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tunewise.errors import UserError
-from tunewise.exporting.bundle import Bundle, read_bundle, write_bundle
+from tunewise.exporting.bundle import Bundle, read_bundle, seal_bundle, write_files
 from tunewise.retrieval.chunk import Passage
 from tunewise.runs.model_file import BaseUsed, ModelFile, Origin
 from tunewise.types import Example, Message, ToolCall
@@ -41,13 +41,9 @@ def bundle(tmp_path: Path) -> Bundle:
     (adapter / "adapter_model.safetensors").write_bytes(b"\0" * 64)
     folder = tmp_path / "model"
     folder.mkdir()
-    return write_bundle(
-        folder,
-        model(settings={"k": 2, "selection": "nearest", "by": "BM25"}, max_tokens=33),
-        examples=[CALLING],
-        passages=[PASSAGE],
-        adapter=adapter,
-    )
+    write_files(folder, examples=[CALLING], passages=[PASSAGE], adapter=adapter)
+    settings = {"k": 2, "selection": "nearest", "by": "BM25"}
+    return seal_bundle(folder, model(settings=settings, max_tokens=33))
 
 
 def test_what_was_written_is_read(bundle: Bundle) -> None:

@@ -7,15 +7,10 @@ import pytest
 from small_models import adapter, merged_folder, tensors, write_small_gguf
 from tunewise.errors import UserError
 from tunewise.models import loading
-from tunewise.models.adapters import (
-    adapter_hash,
-    can_scale,
-    check_adapter,
-    merge_into_gguf,
-    scale_adapter,
-)
+from tunewise.models.adapters import can_scale, check_adapter, merge_into_gguf, scale_adapter
 from tunewise.models.catalog import LocalModel
 from tunewise.models.gguf import write_gguf
+from tunewise.models.stored import adapter_hash
 
 KINDS = {
     "lora with alpha / r = 3": {},

@@ -28,19 +28,23 @@ from decide_projects import (
 )
 from tunewise.data.prepare import prepare
 from tunewise.errors import UserError
+from tunewise.exporting.bundle import read_bundle
 from tunewise.models.adapters import check_adapter
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.open import Opened
 from tunewise.models.engines.protocol import Request
 from tunewise.models.stored import parameters
 from tunewise.pipelines.dry_run import dry_run
+from tunewise.pipelines.publish import publish
 from tunewise.pipelines.quick import first_opinion, take_answers
-from tunewise.progress import Progress
+from tunewise.progress import Progress, Silent
 from tunewise.project.load import load_project
 from tunewise.project.settings import Model
 from tunewise.report.html import render_html
 from tunewise.report.terminal import render_verdict
+from tunewise.runs.model_file import BaseUsed
 from tunewise.runs.read import read_run
+from tunewise.runs.registry import Registry
 from tunewise.types import Failure
 
 SETTINGS = """
@@ -167,8 +171,16 @@ def test_every_base_has_its_adapters_its_card_and_its_journal(
     check_adapter(run / "models" / "fine_tune@small", models["org/small"])
     with pytest.raises(UserError):
         check_adapter(run / "models" / "fine_tune@small", models["org/large"])
-    assert 'base_model: "org/small"' in (run / "models/fine_tune@small/README.md").read_text()
-    assert 'base_model: "org/large"' in (run / "models/fine_tune/README.md").read_text()
+    assert "base_model: org/small\n" in (run / "models/fine_tune@small/README.md").read_text()
+    assert "base_model: org/large\n" in (run / "models/fine_tune/README.md").read_text()
+    for contender, base in (
+        ("fine_tune@small", "org/small"),
+        ("prompt@small", "org/small"),
+        ("fine_tune", "org/large"),
+    ):
+        version = publish(run, contender=contender, registry=Registry(), progress=Silent())
+        used = read_bundle(version.folder).model.base
+        assert used == BaseUsed(name=base, sha256=models[base].sha256)
     assert read_jsonl(run / "fit-answers.jsonl")
     assert read_jsonl(run / "fit-answers@small.jsonl")
 

@@ -12,6 +12,15 @@ import pytest
 
 from command_line import tunewise
 from decide_projects import LABELS, by_name, contract_faults, labelled, read_json, write_project
+from tunewise.exporting.bundle import read_bundle
+from tunewise.pipelines.publish import publish
+from tunewise.progress import Silent
+from tunewise.retrieval.embed import load_embedder
+from tunewise.runs.model_file import EndpointUsed
+from tunewise.runs.registry import Registry
+from tunewise.serving.protocol import RefusedError
+from tunewise.serving.served import Loaded, VersionServed
+from tunewise.types import Message
 
 KEY = "sk-nobody-may-see-this"
 
@@ -111,7 +120,16 @@ def test_an_endpoint_is_shown_as_a_ceiling_and_not_recommended(
 def test_an_endpoint_marked_as_a_candidate_may_be_recommended(
     tmp_path: Path, endpoint: Endpoint
 ) -> None:
+    """And published, for whoever asks it there: a server of ours does not."""
     verdict = verdict_of(project(tmp_path, endpoint, "candidate = true"))
+    version = publish(tmp_path / "run", registry=Registry(), progress=Silent())
+    model = read_bundle(version.folder).model
+    assert model.endpoint == EndpointUsed(name="big", model="large", base_url=endpoint.url)
+    assert model.base is None
+    assert KEY not in (version.folder / "model.json").read_text()
+    served = VersionServed(name="m", loaded=Loaded(version, load_embedder))
+    with pytest.raises(RefusedError, match="which this server does not ask"):
+        served.prepare((Message(role="user", content="message 3"),))
     assert by_name(verdict)["big"]["ceiling"] is False
     assert verdict["plan"]["incumbent"] == "big"
     assert verdict["recommended"] == "big"

@@ -9,72 +9,25 @@ import pytest
 
 import small_models
 from decide_projects import (
-    decide,
-    labelled,
-    number_of,
     opened,
     read_json,
-    read_jsonl,
     scripted,
-    target_of,
-    write_project,
 )
+from every_kind import NAMES, EveryKind, script
 from tunewise.contenders.answering import texts
 from tunewise.data.prepare import Prepared, prepare
 from tunewise.errors import UserError
 from tunewise.metrics.by_name import metric_named
 from tunewise.models.catalog import LocalModel
-from tunewise.models.engines.protocol import Request
 from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.pipelines.gate_models import EntrantOpener
 from tunewise.progress import Silent
 from tunewise.project.load import load_project
 
-TOML = """documents = "docs/"
-[training]
-rank = 2
-epochs = 1
-learning_rate = 1e-3
-seeds = 1
-[contenders]
-use = ["constant", "zero_shot", "prompt", "few_shot", "classifier", "rag", "internalised",
-       "fine_tune", "fine_tune_rag"]
-finish = true
-[decision]
-measure = []
-"""
-
-
-def script(request: Request) -> str:
-    """Right most often with steps, and says where the answer is; else by how it was asked."""
-    number, label = number_of(request), target_of(request)
-    said = "".join(turn.content for turn in request.messages)
-    if request.adapter is not None:
-        return f"Hm. Answer: {label}" if number % 7 else "nonsense"
-    if "Think step by step" in said:
-        return f"It says {number}.\nAnswer: {label}"
-    return label if (number + len(said)) % 3 else "nonsense"
-
-
-@pytest.fixture(scope="module")
-def made(
-    tmp_path_factory: pytest.TempPathFactory, small_llama: LocalModel
-) -> tuple[Path, ScriptedEngine]:
-    """A project with a finished run, and the engine that it asked."""
-    folder = tmp_path_factory.mktemp("gate") / "project"
-    project = write_project(folder, labelled(90), TOML)
-    (project / "docs").mkdir()
-    for name in ("returns", "parcels"):
-        text = f"# {name}\n\n" + f"Of {name} it is written here at some length. " * 30
-        (project / "docs" / f"{name}.md").write_text(text)
-    engine = scripted(script)
-    decide(project, out=project / "run", opener=opened(engine, small_llama))
-    return project, engine
-
 
 @pytest.fixture
-def project(made: tuple[Path, ScriptedEngine]) -> Path:
-    return made[0]
+def project(every_kind: EveryKind) -> Path:
+    return every_kind.project
 
 
 @pytest.fixture
@@ -112,33 +65,14 @@ def asked(engine: ScriptedEngine) -> set[object]:
     }
 
 
-NAMES = [
-    "constant", "zero_shot", "prompt", "few_shot", "classifier", "rag", "internalised", "fine_tune",
-    "fine_tune_rag",
-]  # fmt: skip
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_runs_contender_answers_as_it_did_on_test(
-    name: str,
-    made: tuple[Path, ScriptedEngine],
-    now: ScriptedEngine,
-    entrants: EntrantOpener,
+    name: str, every_kind: EveryKind, now: ScriptedEngine, entrants: EntrantOpener
 ) -> None:
-    project, then = made
-    run = project / "run"
-    kept = {
-        row["example_id"]: row["text"]
-        for row in read_jsonl(run / "answers.jsonl")
-        if row["contender"] == name
-    }
-    if not kept:
-        reasons = [one for one in read_json(run / "verdict.json")["contenders"] if "skipped" in one]
-        pytest.skip(f"{name} did not run: {reasons}")
-    test = entrants.prepared.splits.test
-    answers = entrants.open(f"{run}:{name}").answering.answer([row.input for row in test], seed=0)
-    assert dict(zip([row.id for row in test], texts(answers), strict=True)) == kept
-    assert asked(now) <= asked(then)
+    entrant = entrants.open(f"{every_kind.run}:{name}")
+    answers = entrant.answering.answer(every_kind.inputs, seed=0)
+    assert list(texts(answers)) == every_kind.answers(name)
+    assert asked(now) <= asked(every_kind.engine)
 
 
 def test_a_prompt_that_asks_for_steps_is_read_as_then(
@@ -146,23 +80,23 @@ def test_a_prompt_that_asks_for_steps_is_read_as_then(
 ) -> None:
     settings = {
         one["name"]: one.get("fit", {}).get("settings")
-        for one in read_json(project / "run" / "verdict.json")["contenders"]
+        for one in read_json(project / "runs" / "first" / "verdict.json")["contenders"]
     }
     assert settings["prompt"]["variant"] == "step by step"
     assert settings["prompt"]["marked"] is True
     row = entrants.prepared.splits.test[0]
-    (answer,) = entrants.open(f"{project}/run:prompt").answering.answer([row.input], seed=0)
+    (answer,) = entrants.open(f"{project}/runs/first:prompt").answering.answer([row.input], seed=0)
     assert answer.text == row.target
 
 
 def test_a_run_alone_is_what_it_recommends(
     project: Path, tmp_path: Path, entrants: EntrantOpener
 ) -> None:
-    verdict = read_json(project / "run" / "verdict.json")
+    verdict = read_json(project / "runs" / "first" / "verdict.json")
     assert verdict["recommended"] is not None
     rows = [row.input for row in entrants.prepared.splits.test]
     alone, named = (
-        texts(entrants.open(f"{project}/run{name}").answering.answer(rows, seed=0))
+        texts(entrants.open(f"{project}/runs/first{name}").answering.answer(rows, seed=0))
         for name in ("", f":{verdict['recommended']}")
     )
     assert alone == named
@@ -208,8 +142,8 @@ def test_an_engine_without_weights_runs_no_adapter(
 def test_a_contender_that_the_run_lacks_is_told_with_those_it_has(
     project: Path, entrants: EntrantOpener
 ) -> None:
-    with pytest.raises(UserError, match=r"no contender nobody with answers.*run:few_shot"):
-        entrants.open(f"{project}/run:nobody")
+    with pytest.raises(UserError, match=r"no contender nobody with answers.*first:few_shot"):
+        entrants.open(f"{project}/runs/first:nobody")
 
 
 def test_a_folder_of_something_else_is_refused(entrants: EntrantOpener, tmp_path: Path) -> None:
@@ -225,7 +159,7 @@ def test_a_prompt_whose_examples_are_gone_is_refused(
         splits=replace(entrants.prepared.splits, train=entrants.prepared.splits.train[:-3]),
     )
     with pytest.raises(UserError, match=r"3 of the \d+ rows that it learned from"):
-        replace(entrants, prepared=fewer).open(f"{project}/run:few_shot")
+        replace(entrants, prepared=fewer).open(f"{project}/runs/first:few_shot")
 
 
 def test_rows_that_moved_to_another_side_since_are_found_again(
@@ -237,7 +171,7 @@ def test_rows_that_moved_to_another_side_since_are_found_again(
     row = entrants.prepared.splits.test[0]
     moved = replace(entrants, prepared=prepared)
     then, after = (
-        texts(one.open(f"{project}/run:few_shot").answering.answer([row.input], seed=0))
+        texts(one.open(f"{project}/runs/first:few_shot").answering.answer([row.input], seed=0))
         for one in (entrants, moved)
     )
     assert then == after

@@ -14,7 +14,7 @@ import pytest
 
 import small_models
 from decide_projects import labelled, write_project
-from tunewise.models.adapters import adapter_hash
+from tunewise.models.stored import adapter_hash
 from tunewise.training.checkpoint import read_checkpoint
 from tunewise.training.state import CHECKPOINTS
 

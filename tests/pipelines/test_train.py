@@ -15,7 +15,8 @@ import small_models
 from command_line import tunewise
 from decide_projects import labelled, write_jsonl, write_project
 from tunewise.errors import UserError
-from tunewise.models.adapters import BASE_FILE, adapter_hash
+from tunewise.models.adapters import BASE_FILE
+from tunewise.models.stored import adapter_hash
 from tunewise.pipelines.train import run_train
 from tunewise.progress import Silent
 from tunewise.project.load import load_project

@@ -18,6 +18,11 @@ class Prompt:
     """What the answer may call."""
 
 
+def input_alone(inputs: Sequence[Input]) -> list[Prompt]:
+    """The inputs as they are, without an instruction."""
+    return [Prompt(messages=item.messages, tools=item.tools) for item in inputs]
+
+
 def instructed(instruction: str, item: Input) -> tuple[Message, ...]:
     """The input with the instruction as its system turn; a system turn of its own is kept."""
     own = [turn.content for turn in item.messages if turn.role == "system"]

@@ -77,7 +77,7 @@ class PromptStrategy:
             example_id=item.id,
             contender=contender,
             seed=seed,
-            text=None if failed else self._said(result.text, prompt.tools),
+            text=None if failed else self.said(result.text, prompt.tools),
             error=result.message if failed else None,
             usage=Usage() if failed else result.usage,
             seconds=result.seconds,
@@ -85,8 +85,8 @@ class PromptStrategy:
             passages=prompt.passages,
         )
 
-    def _said(self, text: str, tools: Sequence[Tool]) -> str:
-        """The answer as it is kept: its thoughts stay, but for those before a call."""
+    def said(self, text: str, tools: Sequence[Tool]) -> str:
+        """The model's text as an answer is kept: its thoughts stay, but for those before a call."""
         answer = split_thoughts(text).answer
         if answer is None:
             return text.strip()

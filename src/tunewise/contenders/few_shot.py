@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from tunewise.chat.prompts import Prompt, example_turns, shown_examples
 from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
@@ -34,6 +34,7 @@ WORDS = "BM25"
 """What finds nearest examples where no embedder does."""
 
 Selection = Literal["fixed", "nearest"]
+FIXED: Selection = "fixed"
 _IN_WORDS: Mapping[Selection, str] = {"fixed": "fixed, diverse", "nearest": "nearest"}
 """As the settings of a fit name them."""
 
@@ -128,8 +129,20 @@ def readable(
     return None if script else embedder
 
 
+class Searched(Protocol):
+    """Examples that can be chosen among, as an `ExampleIndex` does."""
+
+    def nearest_many(self, texts: Sequence[str], k: int) -> list[list[Example]]:
+        """The k examples nearest to each text, best first."""
+        ...
+
+    def diverse(self, k: int) -> list[Example]:
+        """A fixed set of k examples."""
+        ...
+
+
 def with_examples(
-    shots: Shots, index: ExampleIndex, instruction: str, max_tokens: int
+    shots: Shots, index: Searched, instruction: str, max_tokens: int
 ) -> PromptStrategy:
     """Asks with examples in the prompt.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tunewise.chat.prompts import Prompt
+from tunewise.chat.prompts import Prompt, input_alone
 from tunewise.chat.tokenize import ChatTokenizer, answer_tokens
 from tunewise.contenders.answering import (
     FittedPrompt,
@@ -454,11 +454,6 @@ class _Run:
     points: list[_Point]
     tokens: int
     """Trained on in all stages."""
-
-
-def input_alone(inputs: Sequence[Input]) -> list[Prompt]:
-    """The inputs as they are, without an instruction."""
-    return [Prompt(messages=item.messages, tools=item.tools) for item in inputs]
 
 
 def _tokens(rows: Sequence[Row]) -> int:

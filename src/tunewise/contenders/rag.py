@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import get_args
+from typing import Protocol, get_args
 
 from tunewise.chat.prompts import Prompt, instructed, reworded
 from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
@@ -14,7 +14,7 @@ from tunewise.contenders.search import Candidate, search_and_fit
 from tunewise.data.documents.document import Document
 from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
-from tunewise.retrieval.chunk import SIZES, chunk
+from tunewise.retrieval.chunk import SIZES, Passage, chunk
 from tunewise.retrieval.embed import Embedder, unread_script
 from tunewise.retrieval.index import Index, Mode, recall_at_k
 from tunewise.text.words import search_terms
@@ -35,6 +35,14 @@ class Lookup:
     def settings(self) -> dict[str, JsonValue]:
         """What it is, for a reader."""
         return {"k": self.k, "chunk_words": self.words, "search": self.mode}
+
+
+class Searched(Protocol):
+    """What passages come from: a `Library`, or the passages of one size."""
+
+    def prompts(self, lookup: Lookup, instruction: str, inputs: Sequence[Input]) -> list[Prompt]:
+        """The instruction, the passages found and the input."""
+        ...
 
 
 class Library:
@@ -58,19 +66,18 @@ class Library:
         """The ways of search there are, the plainest first."""
         return self._index(SIZES[0][0]).modes
 
+    @property
+    def embedder(self) -> Embedder | None:
+        """What searches by meaning."""
+        return self._embedder
+
+    def passages(self, words: int) -> tuple[Passage, ...]:
+        """All passages of about so many words, in the order of the documents."""
+        return self._index(words).passages
+
     def prompts(self, lookup: Lookup, instruction: str, inputs: Sequence[Input]) -> list[Prompt]:
-        """The instruction, the passages found and the input."""
-        found = self._index(lookup.words).search_many(
-            [item.text for item in inputs], lookup.k, lookup.mode
-        )
-        return [
-            Prompt(
-                messages=_with_passages(instruction, [hit.passage.text for hit in hits], item),
-                passages=tuple(hit.passage.id for hit in hits),
-                tools=item.tools,
-            )
-            for item, hits in zip(inputs, found, strict=True)
-        ]
+        """See `Searched.prompts`."""
+        return passage_prompts(self._index(lookup.words), lookup, instruction, inputs)
 
     def answer_share(self, lookup: Lookup, examples: Sequence[Example]) -> float:
         """Mean share of a target's words that stand in the passages found for its input."""
@@ -145,8 +152,23 @@ class Rag:
         )
 
 
+def passage_prompts(
+    index: Index, lookup: Lookup, instruction: str, inputs: Sequence[Input]
+) -> list[Prompt]:
+    """The instruction, the passages that an index finds, and the input."""
+    found = index.search_many([item.text for item in inputs], lookup.k, lookup.mode)
+    return [
+        Prompt(
+            messages=_with_passages(instruction, [hit.passage.text for hit in hits], item),
+            passages=tuple(hit.passage.id for hit in hits),
+            tools=item.tools,
+        )
+        for item, hits in zip(inputs, found, strict=True)
+    ]
+
+
 def with_passages(
-    lookup: Lookup, library: Library, instruction: str, max_tokens: int
+    lookup: Lookup, library: Searched, instruction: str, max_tokens: int
 ) -> PromptStrategy:
     """Asks with the passages that a look-up brings."""
     return PromptStrategy(

@@ -17,9 +17,10 @@ from torch.nn.functional import kl_div, log_softmax
 
 from tunewise.chat.tokenize import ChatTokenizer, Span, TokenisedExample, prompt_tokens
 from tunewise.evaluation.suite.questions import Question
-from tunewise.models.adapters import attach_adapter, check_adapter, is_whole_model
+from tunewise.models.adapters import attach_adapter, check_adapter
 from tunewise.models.catalog import LocalModel
 from tunewise.models.loading import load_model, load_tokenizer
+from tunewise.models.stored import is_whole_model
 from tunewise.statistics.intervals import FloatArray
 from tunewise.training.attention import try_packing
 from tunewise.training.distributed import default_device

@@ -17,11 +17,11 @@ from tunewise.decision.retention import judge_kept, near_floor
 from tunewise.evaluation.likelihood import LikelihoodPair, Which, Written, right_share
 from tunewise.evaluation.suite.items import Asked, Suite, answer_tokens, request_text
 from tunewise.evaluation.suite.questions import Question
-from tunewise.models.adapters import adapter_hash
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.cached import JournalEngine
 from tunewise.models.engines.protocol import Engine, Request, Sampling
 from tunewise.models.prepared import cache_folder
+from tunewise.models.stored import adapter_hash
 from tunewise.progress import Progress
 from tunewise.runs.retention import AbilityKept, Drift, Estimate, KindKept, RetentionResult
 from tunewise.statistics.flips import flips, mean_change, mean_interval, share

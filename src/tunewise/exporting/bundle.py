@@ -5,7 +5,7 @@ fitted again from its rows.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from tunewise.runs.model_file import (
     PassageRow,
 )
 from tunewise.runs.records import damaged, dump, parse_json, read_records, validate
-from tunewise.storage import file_sha256, write_json, write_lines
+from tunewise.runs.registry import Version
+from tunewise.storage import file_sha256, replaced_folder, write_json, write_lines
 from tunewise.types import Example
 
 EXAMPLES, PASSAGES, ADAPTER, CARD = "examples.jsonl", "passages.jsonl", "adapter", "README.md"
@@ -88,20 +89,18 @@ class Bundle:
             raise damaged(self.folder, faults, _ANEW)
 
 
-def write_bundle(
+def write_files(
     folder: Path,
-    model: ModelFile,
     *,
     examples: Sequence[Example] = (),
     passages: Sequence[Passage] = (),
     adapter: Path | None = None,
-) -> Bundle:
-    """Fills an empty folder with a model; the card is written by whoever names it.
+) -> None:
+    """Writes what lies beside model.json, in place of what was written before.
 
     Args:
-        folder: empty.
-        model: its `files` are filled in.
-        examples: rows of train that it needs.
+        folder: to be filled.
+        examples: rows of train that the model needs.
         passages: pieces of documents that it searches.
         adapter: folder of what was trained.
 
@@ -121,11 +120,22 @@ def write_bundle(
         ]
         write_lines(folder / PASSAGES, [dump(PASSAGE_ROW, piece) for piece in pieces])
     if adapter is not None:
-        shutil.copytree(adapter, folder / ADAPTER)
+        with replaced_folder(folder / ADAPTER) as new:
+            shutil.copytree(adapter, new, dirs_exist_ok=True)
+            (new / CARD).unlink(missing_ok=True)  # the run's own: the model gets another
+
+
+def seal_bundle(folder: Path, model: ModelFile) -> Bundle:
+    """Writes model.json, with the hashes of all that lies beside it; the card is left to whoever
+    names the model.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     files = {
         file.relative_to(folder).as_posix(): file_sha256(file)
         for file in sorted(folder.rglob("*"))
-        if file.is_file()
+        if file.is_file() and file.name not in (MODEL_FILE, CARD)
     }
     written = replace(model, files=files)
     write_json(folder / MODEL_FILE, dump(MODEL, written))
@@ -156,3 +166,14 @@ def read_bundle(folder: Path) -> Bundle:
     if model is None:
         raise damaged(folder, faults, _ANEW)
     return Bundle(folder=folder, model=model)
+
+
+def models_of(versions: Iterable[Version]) -> dict[str, ModelFile | None]:
+    """Id of each version -> what it is; None where its folder is damaged."""
+    found: dict[str, ModelFile | None] = {}
+    for version in versions:
+        try:
+            found[version.id] = read_bundle(version.folder).model
+        except UserError:
+            found[version.id] = None
+    return found

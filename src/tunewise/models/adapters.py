@@ -6,7 +6,6 @@ quantised as the converter quantises. Merging before quantising leaves no scale 
 forget.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -25,30 +24,16 @@ from tunewise.errors import UserError, first_line
 from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
 from tunewise.models.gguf import write_gguf
+from tunewise.models.stored import (
+    ADAPTER_SETTINGS,
+    ADAPTER_WEIGHTS,
+    is_whole_model,
+)
 from tunewise.storage import replaced_folder
 
 BASE_FILE = "tunewise-base.json"
 """Beside an adapter: which base it was trained for."""
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
-ADAPTER_SETTINGS = "adapter_config.json"
 _LOW_RANK = re.compile(r"\.(lora_[AB]\.weight|lora_magnitude_vector)$")
-
-
-def is_whole_model(folder: Path) -> bool:
-    """Whether a training of every weight wrote it: a model in the hub's layout, no adapter."""
-    return (folder / "config.json").is_file() and not (folder / ADAPTER_SETTINGS).is_file()
-
-
-def adapter_hash(adapter: Path) -> str:
-    """sha256 (hex) of the weights and settings of an adapter, or of a whole model."""
-    names = (ADAPTER_WEIGHTS, ADAPTER_SETTINGS)
-    if is_whole_model(adapter):
-        names = ("config.json", *sorted(file.name for file in adapter.glob("*.safetensors")))
-    digest = hashlib.sha256()
-    for name in names:
-        with (adapter / name).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 def sign_adapter(adapter: Path, base: LocalModel) -> None:

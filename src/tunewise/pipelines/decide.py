@@ -29,6 +29,7 @@ from tunewise.models.engines.cached import JournalEngine
 from tunewise.models.engines.open import EngineOpener, Opened, open_ceiling, open_engine
 from tunewise.models.engines.protocol import Engine
 from tunewise.pipelines.bases import engines_in_words, open_bases, sizes_of
+from tunewise.pipelines.bundling import is_conversation, model_record
 from tunewise.pipelines.costs import weigh_costs, with_tornado
 from tunewise.pipelines.estimate import forecast, usual
 from tunewise.pipelines.fitting import Fits, Job, fit_all, measured
@@ -38,6 +39,7 @@ from tunewise.pipelines.quick import first_opinion, take_answers
 from tunewise.pipelines.reading import Read, read_for_decide
 from tunewise.pipelines.remaining import Remaining
 from tunewise.pipelines.repairing import repair
+from tunewise.pipelines.run_rows import measured_contender
 from tunewise.pipelines.timing import time_loads, time_requests
 from tunewise.progress import Progress
 from tunewise.project.derived import budget_tokens, labelled_bases
@@ -45,14 +47,14 @@ from tunewise.project.price_units import price_warnings
 from tunewise.project.settings import Project
 from tunewise.report.findings import warnings_summary
 from tunewise.report.html import write_html
-from tunewise.report.verdict_json import Entry, Finished, shipped_quality, verdict_file
+from tunewise.report.verdict_json import Entry, Finished, verdict_file
 from tunewise.runs.data_changes import about_earlier_runs
 from tunewise.runs.folder import QUICK, RUNS, RunFolder, open_run
 from tunewise.runs.ledger import NONE, Uses, check_ledger, note_use
 from tunewise.runs.made_from import BASE, MadeFrom
 from tunewise.runs.read import read_run
 from tunewise.runs.records import dump
-from tunewise.runs.schema import SCORE, VERDICT, Latency
+from tunewise.runs.schema import SCORE, VERDICT, Latency, VerdictFile
 from tunewise.statistics.spending import look_confidence
 from tunewise.storage import file_sha256, read_lines, shortened, write_json, write_lines
 from tunewise.types import Answer
@@ -343,10 +345,6 @@ def conclude(
         sizes=sizes_of(bases),
     )
     parts = measure_parts(job, fits, entries, verdict)
-    for entry in entries:
-        if entry.trained:
-            quality = shipped_quality(entry, metric, prepared.splits)
-            ship(entry, run, project, quality)
     engine, why = engines_in_words(bases)
     budget = f"Each contender could spend {budget_tokens(project):,} tokens on fitting."
     finished = Finished(
@@ -374,10 +372,24 @@ def conclude(
         retention_missing=forgetting.missing,
         parts=parts,
     )
-    write_json(run.file("verdict.json"), dump(VERDICT, verdict_file(finished)))
+    written = verdict_file(finished)
+    _ship_adapters(job, entries, written)
+    write_json(run.file("verdict.json"), dump(VERDICT, written))
     write_html(read_run(run.path))
     run.event("decided", outcome=verdict.outcome)
     return run.path
+
+
+def _ship_adapters(job: Job, entries: Sequence[Entry], verdict: VerdictFile) -> None:
+    """Puts every adapter that was judged into the run's `models/`, with its card."""
+    run, splits = job.run, job.prepared.splits
+    talks = any(is_conversation(row) for row in (*splits.train, *splits.test))
+    for entry in entries:
+        if entry.trained:
+            found = measured_contender(run.path, verdict, entry.name)
+            seed, project = entry.shipped_seed, job.prepared.project
+            record = model_record(run.path, verdict, found, project, conversations=talks, seed=seed)
+            ship(record, Path(entry.fit.artifact[seed]), run)
 
 
 def _shown_again(run: RunFolder, progress: Progress) -> Path:

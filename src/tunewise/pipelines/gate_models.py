@@ -7,40 +7,41 @@ trained with the input alone, any other model and an endpoint with the task's in
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
 
+from tunewise.chat.prompts import input_alone
 from tunewise.contenders.answering import FittedPrompt, PromptStrategy, answer_limit
-from tunewise.contenders.classifier import Classifier
-from tunewise.contenders.constant import Constant
+from tunewise.contenders.constant import FittedConstant
 from tunewise.contenders.few_shot import WORDS, readable
-from tunewise.contenders.fine_tune import input_alone
-from tunewise.contenders.prompt import in_words_of, variant_of
-from tunewise.contenders.race import Race
 from tunewise.contenders.rag import Library
-from tunewise.contenders.rebuild import strategy_of
+from tunewise.contenders.rebuild import classifier_of, strategy_of, trained_strategy
 from tunewise.contenders.zero_shot import with_instruction
-from tunewise.data.fingerprints import content_hash
 from tunewise.data.prepare import Prepared
 from tunewise.errors import UserError
 from tunewise.evaluation.collect import Answering
 from tunewise.metrics.metric import Metric
-from tunewise.models.adapters import ADAPTER_SETTINGS, BASE_FILE, check_adapter, is_whole_model
+from tunewise.models.adapters import BASE_FILE, check_adapter
 from tunewise.models.engines.open import EngineOpener, Opened, open_ceiling
 from tunewise.models.engines.protocol import Engine
+from tunewise.models.stored import ADAPTER_SETTINGS, is_whole_model
 from tunewise.pipelines.reading import documents_of
+from tunewise.pipelines.run_rows import (
+    base_of_contender,
+    every_row,
+    measured_contender,
+    rows_of,
+    teacher_of,
+    train_of,
+)
 from tunewise.progress import Progress
-from tunewise.project.contenders import CONSTANT, INTERNALISED, built_in, label_of, way_of
-from tunewise.project.derived import labelled_bases
+from tunewise.project.contenders import CONSTANT, built_in
 from tunewise.project.settings import Model
 from tunewise.retrieval.embed import Embedder, embedder_or_note
 from tunewise.retrieval.index import ExampleIndex
-from tunewise.runs.folder import TRAINED, rows_by_part
+from tunewise.runs.folder import TRAINED
 from tunewise.runs.read import read_verdict
-from tunewise.runs.records import parse_json
 from tunewise.runs.schema import ContenderResult, VerdictFile
 from tunewise.runs.trained import read_training
-from tunewise.types import Example, Fit
-from tunewise.wording import count
+from tunewise.types import Fit
 
 VERDICT_FILE = "verdict.json"
 
@@ -118,15 +119,7 @@ class EntrantOpener:
 
     def _of_run(self, named: str, run: Path, contender: str | None) -> Entrant:
         verdict = read_verdict(run)
-        name = contender or verdict.recommended
-        measured = [one for one in verdict.contenders if isinstance(one, ContenderResult)]
-        found = next((one for one in measured if one.name == name), None)
-        if found is None:
-            what = f"has no contender {name} with answers" if name else "recommends none"
-            raise UserError(
-                f"{run}: this run {what}. Name one of its own: "
-                f"{', '.join(f'{run}:{one.name}' for one in measured)}."
-            )
+        found = measured_contender(run, verdict, contender)
         return Entrant(name=named, answering=self._chosen(named, run, verdict, found))
 
     def _chosen(
@@ -140,31 +133,34 @@ class EntrantOpener:
             return self._asking(named, engine, self._strategy(run, verdict, found, engine))
         adapter = run / "models" / found.name
         engine = self._for_adapter(adapter)
-        strategy = PromptStrategy(prompts=input_alone, max_tokens=self._limit_of(run, engine))
-        if way_of(found.name) == INTERNALISED:
-            teacher = str(found.fit.settings.get("teacher"))
-            taught = next((c for c in verdict.contenders if c.name == teacher), None)
-            if isinstance(taught, ContenderResult) and "variant" in taught.fit.settings:
-                wording = in_words_of(variant_of(taught.fit.settings), strategy.max_tokens)
-                strategy = replace(wording, prompts=input_alone)  # it answers as it was taught
-        elif "chunk_words" in found.fit.settings:
-            strategy = self._strategy(run, verdict, found, engine)
+        try:
+            strategy = trained_strategy(
+                found.fit.settings,
+                teacher=teacher_of(verdict, found),
+                max_tokens=self._limit_of(run, engine),
+                library=self._library,
+            )
+        except ValueError as error:
+            raise _unread(run, found, error) from None
         return self._asking(named, engine, strategy, adapter)
 
     def _fitted_again(self, run: Path, found: ContenderResult) -> Answering:
         """What is fitted in a second, with what was chosen then."""
-        project, splits = self.prepared.project, self.prepared.splits
-        race = Race(splits.dev, metric=self.metric, margin=1.0)
+        task = self.prepared.project.task
+        settings = found.fit.settings
         if found.name == CONSTANT:
-            one = Constant(metric=self.metric, labels=project.task.labels)
-            return one.fit(self._train_of(run), race)
-        strength = found.fit.settings.get("C")
-        return Classifier(
-            metric=self.metric,
-            labels=project.task.labels,
-            sets=project.task.kind == "multilabel",
-            strengths=(float(cast("float", strength)),),
-        ).fit(self._train_of(run), race)
+            fit = Fit(contender=CONSTANT, settings=settings, seconds=0.0, tokens={}, dev_answers={})
+            return FittedConstant(text=str(settings["answer"]), fit=fit)
+        try:
+            return classifier_of(
+                settings,
+                train_of(run, self.prepared),
+                metric=self.metric,
+                labels=task.labels,
+                sets=task.kind == "multilabel",
+            )
+        except ValueError as error:
+            raise _unread(run, found, error) from None
 
     def _strategy(
         self, run: Path, verdict: VerdictFile, found: ContenderResult, engine: Engine
@@ -172,7 +168,7 @@ class EntrantOpener:
         settings = found.fit.settings
 
         def index() -> ExampleIndex:
-            train = self._train_of(run)
+            train = train_of(run, self.prepared)
             embedder = readable(self._embedder(), train, self.progress)
             by = embedder.name if embedder else WORDS
             if settings.get("by", by) != by:
@@ -185,46 +181,18 @@ class EntrantOpener:
         try:
             return strategy_of(
                 settings,
-                instruction="" if found.trained else verdict.task.instruction or "",
+                instruction=verdict.task.instruction or "",
                 max_tokens=self._limit_of(run, engine),
                 index=index,
                 library=self._library,
             )
         except ValueError as error:
-            raise UserError(
-                f"{run}: what {found.name} chose cannot be read ({error}). Run decide again."
-            ) from None
-
-    def _train_of(self, run: Path) -> list[Example]:
-        """The rows that a run learned from, as they are in the project now.
-
-        Raises:
-            UserError: some are not there any more.
-        """
-        rows = self._rows_of(run)
-        there = [row for row in rows if row is not None]
-        if len(there) < len(rows):
-            raise UserError(
-                f"{run}: {count(len(rows) - len(there))} of the {count(len(rows))} rows that it "
-                "learned from are not in the project's data any more. Put them back, or run "
-                "decide again."
-            )
-        return there
-
-    def _rows_of(self, run: Path) -> list[Example | None]:
-        """The same, None for a row that is not there, whichever side the others are on now."""
-        try:
-            written = cast("dict[str, Any]", parse_json((run / "splits.json").read_text("utf-8")))
-            hashes = cast("list[str]", written["contents"]["train"])
-        except (OSError, ValueError, KeyError, TypeError):
-            raise UserError(f"{run}: its splits.json cannot be read. Run decide again.") from None
-        every = rows_by_part(self.prepared.splits).values()
-        there = {content_hash(row): row for rows in every for row in rows}
-        return [there.get(one) for one in hashes]
+            raise _unread(run, found, error) from None
 
     def _limit_of(self, run: Path, engine: Engine) -> int:
         """Tokens that an answer of a run's contender may have."""
-        known = [row for row in self._rows_of(run) if row is not None]
+        rows = rows_of(run, "train", every_row(self.prepared))
+        known = [row for row in rows if row is not None]
         return answer_limit(engine, known or self.prepared.splits.train)
 
     def _library(self) -> Library:
@@ -250,9 +218,7 @@ class EntrantOpener:
                 f"{run}: {contender} is an endpoint that the project does not name any more. "
                 f"Write its [contenders.{contender}] table again."
             )
-        first, *_ = (verdict.model.base or project.model.bases[0]).split(", ")
-        label = label_of(contender)
-        base = labelled_bases(project.model).get(label) if label else first
+        base = base_of_contender(verdict, contender, project.model)
         if base is None:
             raise UserError(
                 f"{run}: {contender} runs on a base model that the project does not name any more. "
@@ -313,3 +279,7 @@ class EntrantOpener:
             (one,) = (endpoint for endpoint in endpoints if endpoint.name == name)
             self._endpoints[name] = self.stack.enter_context(closing(open_ceiling(one)))
         return self._endpoints[name]
+
+
+def _unread(run: Path, found: ContenderResult, error: ValueError) -> UserError:
+    return UserError(f"{run}: what {found.name} chose cannot be read ({error}). Run decide again.")

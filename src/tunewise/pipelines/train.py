@@ -15,9 +15,9 @@ from typing import Any, cast
 from tunewise.data.prepare import Prepared, prepare_for_training
 from tunewise.errors import UserError
 from tunewise.evaluation.validation import Validation, Validator, validator_for
-from tunewise.models.adapters import is_whole_model
 from tunewise.models.catalog import LocalModel, open_model
 from tunewise.models.loading import load_tokenizer
+from tunewise.models.stored import is_whole_model
 from tunewise.progress import Progress, Silent
 from tunewise.project.settings import Project
 from tunewise.runs.asked import asked_rows

@@ -106,11 +106,16 @@ def same_model(folder: Path, other: Path, base: str) -> bool:
         return False
 
 
-def base_of(folder: Path) -> str | None:
-    """The hash of the base model that a run asked; None where it was not written down."""
+def base_of(folder: Path, label: str = "") -> str | None:
+    """The hash of a base model that a run asked; None where it was not written down.
+
+    Args:
+        folder: of the run.
+        label: short name of another base than the first.
+    """
     try:
         kept = cast("dict[str, Any]", json.loads((folder / MADE_FROM).read_text("utf-8")))
-        return str(kept["files"][BASE])
+        return str(kept["files"][f"{BASE} {label}" if label else BASE])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -124,6 +124,8 @@ class ModelFile:
     max_tokens: int | None = None
     """Of an answer, thoughts included; steps that a wording asks for come on top. None: there is
     no limit but the context."""
+    seed: int | None = None
+    """Which replica ships, where it was trained."""
     thinking: bool = False
     """Whether the model is asked to think first."""
     embedder: str | None = None

@@ -21,8 +21,8 @@ from tunewise.data.sources import find_parts
 from tunewise.data.splitting.units import normalised_input, own_unit
 from tunewise.errors import UserError
 from tunewise.metrics.custom import own_metric_file
-from tunewise.models.adapters import adapter_hash
 from tunewise.models.catalog import LocalModel
+from tunewise.models.stored import adapter_hash
 from tunewise.project.settings import Data, Project, Sources
 from tunewise.retrieval.embed import Embedder, embedder_or_note
 from tunewise.retrieval.index import ExampleIndex

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from tunewise.errors import UserError
-from tunewise.models.adapters import adapter_hash
 from tunewise.models.catalog import LocalModel
+from tunewise.models.stored import adapter_hash
 from tunewise.runs.events import Events, Watcher
 from tunewise.training.attention import plain_model, try_packing
 from tunewise.training.diagnostics import not_finite_error, report_step, rows_not_finite

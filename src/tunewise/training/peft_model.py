@@ -18,13 +18,9 @@ from safetensors import torch as safetensors_torch
 
 from tunewise.errors import UserError
 from tunewise.models import loading
-from tunewise.models.adapters import (
-    ADAPTER_WEIGHTS,
-    check_adapter,
-    is_whole_model,
-    sign_adapter,
-)
+from tunewise.models.adapters import check_adapter, sign_adapter
 from tunewise.models.catalog import LocalModel
+from tunewise.models.stored import ADAPTER_WEIGHTS, is_whole_model
 from tunewise.storage import replaced_folder
 from tunewise.training.fused_layers import fuse_adapters, fuse_norms
 from tunewise.training.hardware import Precision

@@ -12,8 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-from tunewise.models.adapters import adapter_hash
 from tunewise.models.engines.protocol import Engine, Request
+from tunewise.models.stored import adapter_hash
 from tunewise.storage import append_lines, read_lines
 from tunewise.types import Failure, Generation, Message, Usage
 
@@ -39,7 +39,7 @@ class JournalEngine:
         """See `Engine.generate`. While `serving`, nothing is remembered: times are the point."""
         if self._prefix_caching:
             return self._engine.generate(requests)
-        keys = [_key(request) for request in requests]
+        keys = [request_key(request) for request in requests]
         new = [i for i, key in enumerate(keys) if key not in self._known]
         if new:
             results = self._engine.generate([requests[i] for i in new])
@@ -75,11 +75,26 @@ class JournalEngine:
         self._engine.close()
 
 
-def _key(request: Request) -> str:
+def answered_keys(file: Path) -> frozenset[str]:
+    """The keys of all requests that a journal has answers to; nothing is written to the file."""
+    raw = file.read_bytes() if file.is_file() else b""
+    lines = raw[: raw.rfind(b"\n") + 1].split(b"\n")
+    return frozenset(str(json.loads(line)["key"]) for line in lines if line)
+
+
+def request_key(request: Request, *, adapter: str | None = None) -> str:
+    """What a journal knows a request by: a hash of everything that decides its answer.
+
+    Args:
+        request: of which the adapter's folder is read, too.
+        adapter: `adapter_hash` of it, where it is known already.
+    """
+    if request.adapter is not None and adapter is None:
+        adapter = adapter_hash(request.adapter)
     parts = {
         "messages": [_turn(turn) for turn in request.messages],
         **({"tools": request.tools} if request.tools else {}),
-        "adapter": adapter_hash(request.adapter) if request.adapter else None,
+        "adapter": adapter,
         "sampling": asdict(request.sampling),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

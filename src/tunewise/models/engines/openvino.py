@@ -16,12 +16,13 @@ from pathlib import Path
 
 from tunewise.chat.tokenize import prompt_tokens, said_after
 from tunewise.models import loading
-from tunewise.models.adapters import adapter_hash, merge_into_gguf
+from tunewise.models.adapters import merge_into_gguf
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.openvino_pipeline import Output, Pipeline, Vocabulary
 from tunewise.models.engines.prefixes import BLOCK
 from tunewise.models.engines.protocol import Request
 from tunewise.models.engines.signals import keep_signals
+from tunewise.models.stored import adapter_hash
 from tunewise.types import Failure, Generation, Message, Usage
 
 CACHE_BYTES = 2**30

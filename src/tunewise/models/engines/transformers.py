@@ -15,15 +15,11 @@ import transformers
 
 from tunewise.chat.tokenize import prompt_tokens, said_after
 from tunewise.models import loading
-from tunewise.models.adapters import (
-    adapter_hash,
-    attach_adapter,
-    check_adapter,
-    is_whole_model,
-)
+from tunewise.models.adapters import attach_adapter, check_adapter
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.protocol import Request, Sampling
 from tunewise.models.engines.signals import keep_signals
+from tunewise.models.stored import adapter_hash, is_whole_model
 from tunewise.types import Failure, Generation, Message, Usage
 
 BATCH_ROWS = 16
