@@ -6,6 +6,8 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from html_pages import Page, chromium, requests_made_by
+from http_serving import serving
 from places import ROOT
 from tunewise.cli import app
 from tunewise.project.load import load_project
@@ -124,14 +127,35 @@ def test_documents_parse() -> None:
         assert json.loads(snippet.text), snippet
 
 
+@contextmanager
+def with_server(text: str) -> Iterator[str]:
+    """The text, with a server at the address that it asks, if it asks one."""
+    if "127.0.0.1:8642" not in text:
+        yield text
+        return
+    with serving() as running:
+        yield text.replace("127.0.0.1:8642", f"127.0.0.1:{running.port}")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("snippet", of("python"), ids=str)
 def test_programs_run(snippet: Snippet, tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    done = subprocess.run(
-        [sys.executable, "-c", snippet.text], cwd=tmp_path, capture_output=True, text=True
-    )
+    with with_server(snippet.text) as text:
+        done = subprocess.run(
+            [sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True
+        )
     assert done.returncode == 0, done.stderr
+
+
+def test_requests_of_the_pages_are_answered() -> None:
+    asked = [words for one in of("bash") for words in commands(one) if words[0] == "curl"]
+    assert asked
+    for words in asked:
+        with with_server(shlex.join(words)) as text:
+            done = subprocess.run(shlex.split(text), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["object"] == "chat.completion"
 
 
 @pytest.mark.parametrize("snippet", of("python"), ids=str)

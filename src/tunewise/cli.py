@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 from tunewise.cli_eval import evaluate
 from tunewise.cli_models import models_app
 from tunewise.cli_options import AsJson, Settings, Source, print_json, progress_bars, project_of
-from tunewise.cli_serve import keys_app
+from tunewise.cli_serve import keys_app, serve
 from tunewise.errors import UserError
 from tunewise.interrupts import INTERRUPTED, TERMINATED, ends_in_time, leave
 
@@ -194,6 +194,7 @@ def train(
 
 
 app.command("eval")(evaluate)
+app.command("serve")(serve)
 
 
 @app.command()

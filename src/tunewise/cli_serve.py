@@ -1,12 +1,14 @@
-"""`tunewise keys`: parses and calls, as `cli` does for the other commands."""
+"""`tunewise serve` and `tunewise keys`: parse and call, as `cli` does for the other commands."""
 
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tunewise.cli_options import AsJson, print_json
+from tunewise.cli_options import AsJson, print_json, progress_bars
 
 keys_app = typer.Typer(
     help="API keys of a server. Only their hashes are kept.", no_args_is_help=True
@@ -21,6 +23,60 @@ class ScopeName(StrEnum):
     CHAT = "chat"
     JOBS = "jobs"
     ADMIN = "admin"
+
+
+def serve(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PROJECT|MODEL",
+            help="What is served; default: the base model and all registered models.",
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="The address listened at. Any but loopback needs a key.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8642,
+    require_key: Annotated[
+        bool, typer.Option("--require-key", help="Ask for a key on loopback too.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A further name by which the server is called."),
+    ] = None,
+    running: Annotated[int, typer.Option(min=1, help="Requests that are worked on at once.")] = 32,
+    queue: Annotated[
+        int, typer.Option(min=0, help="Requests that wait beside them; more get a 429.")
+    ] = 64,
+    rate: Annotated[
+        str | None, typer.Option(help="Requests of one key, as 60/minute; default: any number.")
+    ] = None,
+    log_contents: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keeps requests and answers; default: nowhere."),
+    ] = None,
+) -> None:
+    """Serves models through the API that OpenAI's client speaks."""
+    from tunewise.serving.extra import require_serve
+
+    require_serve()
+    from tunewise.serving.http.limits import Limits
+    from tunewise.serving.start import Serving, serve_until_stopped
+
+    asked = Serving(
+        sources=tuple(sources or ()),
+        host=host,
+        port=port,
+        require_key=require_key,
+        names=tuple(allow_host or ()),
+        limits=Limits(running=running, queue=queue, rate=rate),
+        log_contents=log_contents,
+    )
+    raise typer.Exit(
+        serve_until_stopped(
+            asked, say=typer.echo, note=partial(typer.echo, err=True), progress=progress_bars()
+        )
+    )
 
 
 @keys_app.command("list")
