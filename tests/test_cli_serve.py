@@ -1,6 +1,7 @@
-"""`tunewise keys`: secrets are shown once, and only their hashes stay."""
+"""`tunewise keys` and what `tunewise serve` says before it loads anything."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,25 @@ def test_a_key_that_is_not_there_is_an_error() -> None:
 
 def test_a_scope_that_is_none_is_wrong_usage() -> None:
     assert run("keys", "new", "shop", "--scope", "root").exit_code == 2
+
+
+def test_a_port_in_use_is_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        failed = run("serve", "--port", str(port)).exception
+    assert isinstance(failed, UserError)
+    assert failed.exit_code == 1
+    assert str(failed).startswith(f"Port {port} of 127.0.0.1 is in use.")
+
+
+def test_other_addresses_need_a_key_first() -> None:
+    failed = run("serve", "--host", "0.0.0.0", "--port", "0").exception
+    assert isinstance(failed, UserError)
+    assert "tunewise keys new" in str(failed)
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunewise.serving.extra.PACKAGES", ("json", "no_such_package"))
+    failed = run("serve").exception
+    assert isinstance(failed, UserError)
+    assert "pip install 'tunewise[serve]'" in str(failed)

@@ -2,22 +2,23 @@
 
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tunewise.cli_options import AsJson, print_json
+from tunewise.cli_options import AsJson, print_json, progress_bars
 
 keys_app = typer.Typer(
-    help="API keys of `tunewise serve`. Only their hashes are kept.", no_args_is_help=True
+    help="API keys of a server. Only their hashes are kept.", no_args_is_help=True
 )
 
 KeyName = Annotated[str, typer.Argument(metavar="NAME", help="What lists and logs call it.")]
 
 
 class ScopeName(StrEnum):
-    """Scopes of keys; a list of Literals is nothing that Typer knows."""
+    """`tunewise.serving.keys.Scope`, as the command line needs it."""
 
     CHAT = "chat"
     JOBS = "jobs"
@@ -56,23 +57,26 @@ def serve(
     ] = None,
 ) -> None:
     """Serves models through the API that OpenAI's client speaks."""
+    from tunewise.serving.extra import require_serve
+
+    require_serve()
+    from tunewise.serving.http.limits import Limits
     from tunewise.serving.start import Serving, serve_until_stopped
 
-    code = serve_until_stopped(
-        Serving(
-            sources=tuple(sources or ()),
-            host=host,
-            port=port,
-            require_key=require_key,
-            names=tuple(allow_host or ()),
-            running=running,
-            queue=queue,
-            rate=rate,
-            log_contents=log_contents,
-        ),
-        say=typer.echo,
+    asked = Serving(
+        sources=tuple(sources or ()),
+        host=host,
+        port=port,
+        require_key=require_key,
+        names=tuple(allow_host or ()),
+        limits=Limits(running=running, queue=queue, rate=rate),
+        log_contents=log_contents,
     )
-    raise typer.Exit(code)
+    raise typer.Exit(
+        serve_until_stopped(
+            asked, say=typer.echo, note=partial(typer.echo, err=True), progress=progress_bars()
+        )
+    )
 
 
 @keys_app.command("list")

@@ -36,8 +36,11 @@ class Holding:
 
     moved: list[Next]
     happened: list[str]
+    faults: list[UserError] = field(default_factory=list)
 
     def waiting(self) -> list[Next]:
+        if self.faults:
+            raise self.faults.pop()
         return list(self.moved)
 
     def flip(self, served: Next) -> None:
@@ -91,6 +94,16 @@ def test_what_cannot_be_made_ready_is_told_once_and_tried_again(fault: Exception
     assert happened == ["load a@2", "load a@2", "load a@2", "warm b", "flip a@live"]
     assert [line["event"] for line in logs] == ["alias_not_moved", "alias_moved"]
     assert str(fault) in logs[0]["why"]
+
+
+def test_a_registry_that_cannot_be_read_is_told_once_and_read_again() -> None:
+    happened: list[str] = []
+    catalogue = Holding([Next("a@live", "a@2", happened)], happened)
+    catalogue.faults = [UserError("damaged"), UserError("damaged")]
+    with structlog.testing.capture_logs() as logs:
+        asyncio.run(followed(catalogue, Warming(happened)))
+    assert happened == ["load a@2", "warm b", "flip a@live"]
+    assert [line["event"] for line in logs] == ["aliases_not_read", "alias_moved"]
 
 
 def test_an_engine_that_refuses_leaves_the_alias_as_it_was() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
@@ -223,10 +224,11 @@ def serving(
     assert not thread.is_alive()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Waits until something is so; fails where it is not for half a minute."""
+def until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
+    """Waits until something is so; fails where it is not for so long."""
     pause = threading.Event()
-    for _ in range(3000):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
         if condition():
             return
         pause.wait(0.01)

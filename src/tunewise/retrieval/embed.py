@@ -65,7 +65,6 @@ class SentenceEmbedder:
         )
         return np.asarray(cast(object, vectors), dtype=np.float32)
 
-
     @property
     def max_tokens(self) -> int:
         """The longest text that is read whole; what goes beyond is not read."""

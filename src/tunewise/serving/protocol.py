@@ -186,12 +186,20 @@ class Answered:
 class ServedModel(Protocol):
     """A name that can be asked."""
 
-    name: str
-    """As it was asked for: `triage`, `triage@production`, `smollm2-135m-instruct`."""
-    resolved: str
-    """The immutable version behind it: `triage@3`."""
-    weights: Weights | None
-    """None: it asks no language model (classifier, constant)."""
+    @property
+    def name(self) -> str:
+        """As it was asked for: `triage`, `triage@production`, `smollm2-135m-instruct`."""
+        ...
+
+    @property
+    def resolved(self) -> str:
+        """The immutable version behind it: `triage@3`."""
+        ...
+
+    @property
+    def weights(self) -> Weights | None:
+        """None: it asks no language model (classifier, constant)."""
+        ...
 
     def prepare(self, messages: Sequence[Message]) -> Prompted | Answered:
         """Applies the contender's prompt, examples, passages or classifier. Blocks: call it in a

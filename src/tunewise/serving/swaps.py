@@ -67,7 +67,13 @@ async def follow_aliases(
     log = structlog.get_logger()
     failed: dict[str, str] = {}
     while True:
-        waiting = await to_thread.run_sync(catalogue.waiting)
+        try:
+            waiting = await to_thread.run_sync(catalogue.waiting)
+        except UserError as error:
+            waiting = ()
+            if failed.get("") != str(error):
+                log.error("aliases_not_read", why=str(error))
+            failed[""] = str(error)
         for served in waiting:
             try:
                 await to_thread.run_sync(served.load)

@@ -11,9 +11,10 @@ from pathlib import Path
 from tunewise.chat.tokenize import ChatTokenizer
 from tunewise.errors import UserError
 from tunewise.models import loading
-from tunewise.models.adapters import adapter_hash, check_adapter, merge_into_gguf
+from tunewise.models.adapters import check_adapter, merge_into_gguf
 from tunewise.models.catalog import LocalModel, open_model
 from tunewise.models.engines.prefixes import BLOCK
+from tunewise.models.stored import adapter_hash
 from tunewise.progress import Silent
 from tunewise.serving.protocol import Weights
 

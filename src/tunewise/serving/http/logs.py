@@ -53,11 +53,11 @@ def _shared() -> list[Processor]:
     ]
 
 
-def _where(error: ExcInfo) -> list[dict[str, Any]]:
+def _where(exc_info: ExcInfo) -> list[dict[str, Any]]:
     """The kind of an exception and its way, and those behind it. Not what it says: that may quote
     a request."""
     told: list[dict[str, Any]] = []
-    behind: BaseException | None = error[1]
+    behind: BaseException | None = exc_info[1]
     while behind is not None and len(told) < MAX_CAUSES:
         frames = traceback.extract_tb(behind.__traceback__)
         way = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]

@@ -1,0 +1,132 @@
+"""What the words of `tunewise serve` mean, and the whole server as a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+from openai import OpenAI
+
+from chat_engines import cache_of
+from every_kind import EveryKind
+from http_serving import until
+from served_models import write_versions
+from tunewise.errors import UserError
+from tunewise.exporting.bundle import seal_bundle
+from tunewise.models.catalog import LocalModel
+from tunewise.progress import Silent
+from tunewise.project.settings import STARTER_MODEL
+from tunewise.runs.model_file import BaseUsed, ModelFile, Origin
+from tunewise.runs.registry import Registry
+from tunewise.runs.registry_file import Lineage
+from tunewise.serving.catalogue import RegistryCatalogue
+from tunewise.serving.protocol import Weights
+from tunewise.serving.start import Chosen, choose, first_weights
+
+SERVE = "from tunewise.cli import main; main()"
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """triage@1 and triage@2, on the model `base`."""
+    registry = Registry(tmp_path / "home")
+    write_versions(registry)
+    return registry
+
+
+def test_without_a_word_all_that_is_registered_is_served(registry: Registry) -> None:
+    assert choose((), registry, Silent()) == Chosen(bases=(STARTER_MODEL,), names=None)
+
+
+def test_a_word_is_a_registered_model_or_else_a_base(registry: Registry) -> None:
+    asked = ("triage@2", "org/other", "./a-folder")
+    found = Chosen(bases=("org/other", "./a-folder"), names=("triage",))
+    assert choose(asked, registry, Silent()) == found
+
+
+def test_a_project_is_what_its_newest_run_recommends(every_kind: EveryKind) -> None:
+    registry = Registry()
+    project = every_kind.run.parents[1]
+    (name,) = choose((str(project),), registry, Silent()).names or ()
+    assert [version.name for version in registry.content().versions] == [name]
+    assert choose((str(project / "tunewise.toml"),), registry, Silent()).names == (name,)
+    assert len(registry.content().versions) == 1  # published once
+
+
+def test_a_project_without_a_run_says_what_to_do(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "tunewise.toml").write_text('[data]\nexamples = "rows.jsonl"\n')
+    with pytest.raises(UserError, match="tunewise decide"):
+        choose((str(tmp_path),), registry, Silent())
+
+
+def test_bases_and_what_aliases_mean_are_loaded_first(registry: Registry) -> None:
+    registry.point("triage@production", "1")
+    catalogue = RegistryCatalogue(registry, bases=("other",))
+    chosen = Chosen(bases=("other",), names=None)
+    assert first_weights(chosen, catalogue) == [Weights(base="other"), Weights(base="base")]
+    catalogue.close()
+
+
+@pytest.mark.slow
+def test_the_command_serves_and_follows_an_alias_and_drains(
+    small_llama: LocalModel, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    registry = Registry(home)
+    for number, instruction in enumerate(("Sort.", "Sort it."), 1):
+        with registry.staging() as folder:
+            model = ModelFile(
+                contender="zero_shot",
+                kind="zero_shot",
+                base=BaseUsed(name=small_llama.name),
+                settings={"instruction": instruction},
+                max_tokens=8,
+                origin=Origin(project="shop", run=f"run-{number}", token=f"t{number}"),
+            )
+            seal_bundle(folder, model)
+            lineage = Lineage(token=f"t{number}", contender="zero_shot", run=f"run-{number}")
+            registry.add("triage", folder, lineage=lineage, card=lambda title: f"# {title}")
+    registry.point("triage@production", "1")
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, "serve", "triage", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=(log := tmp_path / "log").open("w"),
+        text=True,
+        env={
+            **os.environ,
+            "TUNEWISE_HOME": str(home),
+            "TUNEWISE_CACHE": str(cache_of(small_llama)),
+        },
+    )
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[2].removesuffix("/v1;")
+        until(lambda: process.poll() is not None or _ready(url), seconds=180)
+        client = OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0)
+
+        def answers() -> str:
+            turn = {"role": "user", "content": "a b"}
+            got = client.chat.completions.create(model="triage@production", messages=[turn])  # type: ignore[list-item]
+            assert got.usage is not None
+            assert 0 < got.usage.completion_tokens <= 8
+            return got.model
+
+        assert answers() == "triage@1"
+        registry.point("triage@production", "2")
+        until(lambda: answers() == "triage@2", seconds=60)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 143
+    finally:
+        process.kill()
+        process.wait()
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    moved = [line for line in lines if line["event"] == "alias_moved"]
+    assert ("triage@production", "triage@2") in [(line["alias"], line["to"]) for line in moved]
+
+
+def _ready(url: str) -> bool:
+    return httpx2.get(f"{url}/ready").status_code == 200
