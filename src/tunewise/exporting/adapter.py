@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tunewise.errors import UserError
 from tunewise.exporting.source import Source
-from tunewise.models.adapters import BASE_FILE, adapter_hash, check_adapter, is_whole_model
+from tunewise.models.adapters import BASE_FILE, check_adapter, is_whole_model
+from tunewise.models.stored import adapter_hash
 
 CARD = "README.md"
 
