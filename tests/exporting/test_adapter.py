@@ -8,8 +8,9 @@ from exports import adapter_source
 from tunewise.errors import UserError
 from tunewise.exporting.adapter import write_adapter
 from tunewise.models import loading
-from tunewise.models.adapters import adapter_hash, sign_adapter
+from tunewise.models.adapters import sign_adapter
 from tunewise.models.catalog import LocalModel
+from tunewise.models.stored import adapter_hash
 
 
 def test_peft_opens_the_folder_and_the_card_lies_beside(
