@@ -55,6 +55,17 @@ def serve(
         Path | None,
         typer.Option(metavar="FILE", help="Keeps requests and answers; default: nowhere."),
     ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="postgresql://USER@HOST/NAME, for jobs of several machines; default: SQLite.",
+            envvar="TUNEWISE_DATABASE",
+        ),
+    ] = None,
+    worker: Annotated[
+        bool, typer.Option(help="Train what fine-tuning jobs ask for, beside the server.")
+    ] = True,
 ) -> None:
     """Serves models through the API that OpenAI's client speaks."""
     from tunewise.serving.extra import require_serve
@@ -71,6 +82,8 @@ def serve(
         names=tuple(allow_host or ()),
         limits=Limits(running=running, queue=queue, rate=rate),
         log_contents=log_contents,
+        database=database,
+        worker=worker,
     )
     raise typer.Exit(
         serve_until_stopped(

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -14,6 +16,7 @@ from openai import OpenAI
 from chat_engines import cache_of
 from every_kind import EveryKind
 from http_serving import until
+from job_rows import chat_rows, jsonl
 from served_models import write_versions
 from tunewise.errors import UserError
 from tunewise.exporting.bundle import seal_bundle
@@ -91,22 +94,11 @@ def test_the_command_serves_and_follows_an_alias_and_drains(
             lineage = Lineage(token=f"t{number}", contender="zero_shot", run=f"run-{number}")
             registry.add("triage", folder, lineage=lineage, card=lambda title: f"# {title}")
     registry.point("triage@production", "1")
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVE, "serve", "triage", "--port", "0"],
-        stdout=subprocess.PIPE,
-        stderr=(log := tmp_path / "log").open("w"),
-        text=True,
-        env={
-            **os.environ,
-            "TUNEWISE_HOME": str(home),
-            "TUNEWISE_CACHE": str(cache_of(small_llama)),
-        },
-    )
-    try:
-        assert process.stdout is not None
-        url = process.stdout.readline().split()[2].removesuffix("/v1;")
-        until(lambda: process.poll() is not None or _ready(url), seconds=180)
-        client = OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0)
+    log = tmp_path / "log"
+    with started("triage", "--no-worker", home=home, model=small_llama, log=log) as (
+        process,
+        client,
+    ):
 
         def answers() -> str:
             turn = {"role": "user", "content": "a b"}
@@ -120,12 +112,64 @@ def test_the_command_serves_and_follows_an_alias_and_drains(
         until(lambda: answers() == "triage@2", seconds=60)
         process.send_signal(signal.SIGTERM)
         assert process.wait(40) == 143
-    finally:
-        process.kill()
-        process.wait()
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     moved = [line for line in lines if line["event"] == "alias_moved"]
     assert ("triage@production", "triage@2") in [(line["alias"], line["to"]) for line in moved]
+
+
+@pytest.mark.slow
+def test_a_fine_tuning_job_at_the_server_brings_a_model_that_it_serves(
+    small_llama: LocalModel, tmp_path: Path
+) -> None:
+    home, log = tmp_path / "home", tmp_path / "log"
+    with started(small_llama.name, home=home, model=small_llama, log=log) as (_, client):
+        file = client.files.create(file=("rows.jsonl", jsonl(chat_rows(60))), purpose="fine-tune")
+        job = client.fine_tuning.jobs.create(
+            model=Path(small_llama.name).name,
+            training_file=file.id,
+            suffix="mail",
+            hyperparameters={"n_epochs": 1, "batch_size": 8},
+        )
+
+        def over() -> bool:
+            return client.fine_tuning.jobs.retrieve(job.id).finished_at is not None
+
+        until(over, seconds=240)
+        done = client.fine_tuning.jobs.retrieve(job.id)
+        assert done.status == "succeeded", done.error
+        assert done.fine_tuned_model is not None
+        turn = {"role": "user", "content": "a b"}
+        got = client.chat.completions.create(
+            model=done.fine_tuned_model,
+            messages=[turn],  # type: ignore[list-item]
+            max_completion_tokens=4,
+        )
+        assert got.model == "mail@1"
+        assert done.fine_tuned_model in [model.id for model in client.models.list()]
+    worker = (home / "jobs" / "worker.log").read_text()
+    assert "Traceback" not in worker
+
+
+@contextmanager
+def started(
+    *words: str, home: Path, model: LocalModel, log: Path
+) -> Iterator[tuple[subprocess.Popen[str], OpenAI]]:
+    """`tunewise serve` as a process of its own, ready, and a client of it."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, "serve", *words, "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=log.open("w"),
+        text=True,
+        env={**os.environ, "TUNEWISE_HOME": str(home), "TUNEWISE_CACHE": str(cache_of(model))},
+    )
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[2].removesuffix("/v1;")
+        until(lambda: process.poll() is not None or _ready(url), seconds=180)
+        yield process, OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _ready(url: str) -> bool:

@@ -32,7 +32,7 @@ class RegistryCatalogue:
         registry: of the models with a name.
         bases: further base models to serve, as `open_model` takes them; those that versions run
             on are served anyway.
-        names: of the models to serve; None: all.
+        names: of the models to serve, beside what fine-tuning jobs made; None: all.
         held: whether an alias that is moved waits for `flip`.
         load: gives the sentence model, once.
         note: told of versions that cannot be served.
@@ -136,7 +136,11 @@ class RegistryCatalogue:
             if self._names is not None:
                 wanted = set(self._names)
                 content = Content(
-                    versions=tuple(one for one in content.versions if one.name in wanted),
+                    versions=tuple(
+                        one
+                        for one in content.versions
+                        if one.name in wanted or one.lineage.known_as  # a job's client asks for it
+                    ),
                     aliases=tuple(one for one in content.aliases if one.name in wanted),
                 )
             self._content, self._seen = content, seen

@@ -1,9 +1,13 @@
 """`tunewise serve`, from its arguments to a running server: the one place that wires the parts."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import structlog
 
 from tunewise.errors import UserError
 from tunewise.pipelines.publish import publish_newest
@@ -21,11 +25,16 @@ from tunewise.serving.http.limits import Limits
 from tunewise.serving.http.logs import write_json_logs
 from tunewise.serving.http.server import Server, address_of, listen
 from tunewise.serving.http.service import EmbeddingModel
+from tunewise.serving.jobs.launch import start_worker
+from tunewise.serving.jobs.service import Jobs, open_jobs
 from tunewise.serving.keys import KeyFile, keys_file
 from tunewise.serving.protocol import EngineLostError, RefusedError, Weights
 from tunewise.serving.swaps import follow_aliases
 
 PROJECT_FILE = "tunewise.toml"
+UPLOADS = "/v1/files"
+WORKER_PAUSE = 5.0
+"""Seconds after which a worker that ended is started again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +51,10 @@ class Serving:
     """Further names by which the server is called."""
     limits: Limits
     log_contents: Path | None = None
+    database: str | None = None
+    """URL of the tables of jobs; None: SQLite in the data home."""
+    worker: bool = True
+    """Whether a worker for fine-tuning jobs is started beside it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,8 +85,10 @@ def serve_until_stopped(
     """
     keys = KeyFile(keys_file())
     access = access_for(asked.host, keys=keys, require_key=asked.require_key, names=asked.names)
-    with listen(asked.host, asked.port) as listening:
+    with ExitStack() as stack:
+        listening = stack.enter_context(listen(asked.host, asked.port))
         contents = None if asked.log_contents is None else ContentLog(asked.log_contents)
+        jobs = stack.enter_context(closing(open_jobs(database=asked.database)))
         registry = Registry(note=note)
         chosen = choose(asked.sources, registry, progress)
         catalogue = RegistryCatalogue(
@@ -87,7 +102,12 @@ def serve_until_stopped(
             limits=asked.limits,
             embedding=EmbeddingModel(id=EMBEDDING, load=load_embedder),
             contents=contents,
-            beside=[partial(follow_aliases, catalogue, engine)],
+            routers=jobs.routers(partial(tunable, catalogue)),
+            upload_paths=[UPLOADS],
+            beside=[
+                partial(follow_aliases, catalogue, engine),
+                *([partial(keep_worker, jobs)] if asked.worker else []),
+            ],
         )
         write_json_logs()
         where = f"Serving at {address_of(listening)}/v1; /ready says when models are loaded."
@@ -97,6 +117,34 @@ def serve_until_stopped(
             raise UserError(f"The models cannot be served: {error}") from error
         finally:
             catalogue.close()
+
+
+def tunable(catalogue: RegistryCatalogue) -> Mapping[str, str]:
+    """The base models that jobs may train: name -> what it opens as."""
+    bases = (model.id for model in catalogue.models() if model.kind == "base")
+    found = ((name, catalogue.find(name)) for name in bases)
+    return {name: one.weights.base for name, one in found if one is not None and one.weights}
+
+
+async def keep_worker(jobs: Jobs, *, every: float = 1.0, pause: float = WORKER_PAUSE) -> None:
+    """Has a worker run beside the server until that ends; one that ended is started again.
+
+    Args:
+        jobs: what it works on.
+        every: seconds between looks at it.
+        pause: seconds before the next one is started.
+    """
+    worker = start_worker(home=jobs.home, database=jobs.url)
+    try:
+        while True:
+            await asyncio.sleep(every)
+            if worker.code is not None:
+                structlog.get_logger().warning("worker_ended", code=worker.code)
+                await asyncio.sleep(pause)
+                worker = start_worker(home=jobs.home, database=jobs.url)
+    finally:
+        if worker.code is None:
+            worker.stop()
 
 
 def choose(sources: Sequence[str], registry: Registry, progress: Progress) -> Chosen:
