@@ -22,7 +22,7 @@ from tunewise.serving.http.access import Access, Guard
 from tunewise.serving.http.errors import install_handlers
 from tunewise.serving.jobs.service import Jobs, open_jobs
 
-PATIENCE = 300.0
+PATIENCE = 900.0
 """Seconds that a test waits for a job at most."""
 
 
