@@ -43,6 +43,7 @@ def test_every_route_is_described(served: Served) -> None:
         document = http.get("/openapi.json").json()
     assert set(document["paths"]) == {
         "/v1/chat/completions",
+        "/v1/chat/completions/{id}/feedback",
         "/v1/embeddings",
         "/v1/models",
         "/v1/models/{id}",
