@@ -196,7 +196,7 @@ def test_a_child_that_is_killed_is_started_again(sqlite_jobs: Jobs) -> None:
     try:
         storm.add(1)
         (job,) = storm.added
-        wait_for(lambda: any(map(alive, storm.processes())))
+        wait_for(lambda: storm.status()[job] == "running" and any(map(alive, storm.processes())))
         (child,) = (pid for pid in storm.processes() if alive(pid))
         os.kill(child, signal.SIGKILL)
         wait_for(lambda: storm.over(), seconds=TAKEOVER_SECONDS)
