@@ -124,6 +124,8 @@ def test_hostile_schemas_harm_no_other_request(served: Served) -> None:
     assert sum(a == b for a, b in zip(alone, beside, strict=True)) >= 15  # but for rounding
     assert all(beside)
     assert ends[: len(REFUSED)] == [None] * len(REFUSED)
+    assert ends[-1] is None  # It takes too long to compile; the others of `HEAVY` do not.
+    assert None not in ends[len(REFUSED) : -1]
     assert served.engine.state().restarts == 0
 
 
@@ -144,7 +146,7 @@ def test_answers_keep_to_a_schema_of_some_size(served: Served) -> None:
 
 
 def test_throughput_beside_bare_generation_is_told(served: Served) -> None:
-    model, tokens, requests = served.model, 64, 32
+    model, tokens, requests = served.model, 32, 32
     assert model.gguf is not None
     tokenizer = loading.load_tokenizer(model.folder)
     ends = loading.end_token_ids(model.folder, tokenizer)
@@ -171,7 +173,7 @@ def test_throughput_beside_bare_generation_is_told(served: Served) -> None:
 
 def test_the_event_loop_stays_free_while_prompts_are_read(served: Served) -> None:
     async def run() -> list[float]:
-        asked = [ask(served.base, order(500 + n, 30), max_tokens=8) for n in range(32)]
+        asked = [ask(served.base, order(500 + n, 12), max_tokens=4) for n in range(32)]
         load = asyncio.gather(*(pieces(served.engine, one) for one in asked))
         lags: list[float] = []
         while not load.done():

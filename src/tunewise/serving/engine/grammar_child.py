@@ -137,20 +137,16 @@ def _make(vocabulary: Any, asked: Compile, pipe: int) -> None:
     status = 1
     try:
         die_with_parent()
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-        with open("/proc/self/statm", encoding="ascii") as file:
-            size = int(file.read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
+        _limit()
         xgr = cast("Any", xgrammar)
         try:
             grammar = grammar_of(asked.schema)
+            text = str(grammar)
+            if len(text) > LONGEST:
+                raise RuntimeError(f"its grammar has more than {LONGEST} characters")
             compiler = xgr.GrammarCompiler(vocabulary, max_threads=1, cache_enabled=False)
             compiler.compile_grammar(grammar)
-            text = str(grammar)
-            fault = f"its grammar has more than {LONGEST} characters"
             made = Compiled(number=asked.number, grammar=text)
-            if len(text) > LONGEST:
-                made = Compiled(number=asked.number, fault=fault)
         except RuntimeError as error:
             made = Compiled(number=asked.number, fault=first_line(error))
         view = memoryview(COMPILED.dump_json(made))
@@ -159,6 +155,15 @@ def _make(vocabulary: Any, asked: Compile, pipe: int) -> None:
         status = 0
     finally:
         os._exit(status)
+
+
+def _limit() -> None:
+    """Has the system end this process when it takes too much; of memory, on Linux alone."""
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    if sys.platform == "linux":
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+        most = pages * resource.getpagesize() + MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def main() -> None:

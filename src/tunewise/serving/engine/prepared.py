@@ -4,6 +4,7 @@ It takes seconds, in which no pipeline is touched: it has a thread of its own.
 """
 
 import functools
+import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from tunewise.models.engines.prefixes import BLOCK
 from tunewise.models.stored import adapter_hash
 from tunewise.progress import Silent
 from tunewise.serving.protocol import Weights
+
+MERGED_KEPT = 8
+"""Merged files on disk, so that an adapter that was closed opens again at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,10 +50,11 @@ class Preparer:
 
     Args:
         merged: folder that keeps merged files; what it holds from before is used again.
+        kept: how many; each is as large as the base's.
     """
 
-    def __init__(self, merged: Path) -> None:
-        self._merged = merged
+    def __init__(self, merged: Path, *, kept: int = MERGED_KEPT) -> None:
+        self._merged, self._kept = merged, kept
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="prepare")
 
     def submit(self, weights: Weights) -> "Future[Prepared]":
@@ -70,7 +75,15 @@ class Preparer:
         merged = self._merged / name
         if not merged.exists():
             merge_into_gguf(base.model, weights.adapter, merged)
+        os.utime(merged)
+        self._forget_oldest()
         return Prepared(base=base, gguf=merged)
+
+    def _forget_oldest(self) -> None:
+        """Deletes the merged files used longest ago; one that is open needs its file no more."""
+        files = sorted(self._merged.glob("[!.]*.gguf"), key=lambda file: file.stat().st_mtime_ns)
+        for file in files[: -self._kept]:
+            file.unlink()
 
     @functools.lru_cache(maxsize=8)  # noqa: B019 - the preparer lives as long as its process
     def _base(self, name: str) -> Base:

@@ -118,7 +118,9 @@ class ProcessEngine:
         """
         await self._start()
         for weights in self._wanted:
+            self._opening = weights
             await self._warm(weights)
+        self._opening = None
         self._ready = True
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
@@ -129,6 +131,8 @@ class ProcessEngine:
         sent = over = False
         try:
             choice = await self._choice(request)
+            if number not in self._asked:
+                raise EngineLostError("The engine was lost while the schema was read.")
             self._send(
                 Ask(
                     number=number,

@@ -18,8 +18,8 @@ _MADV_POPULATE_WRITE = 23
 """Linux 5.14: pages become writable ones, and keep what they hold."""
 _SMALLEST = 2**20
 """Bytes of a region that is worth it."""
-_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw.p 0+ 00:00 0\s*$")
-"""A line of /proc/self/maps: memory of no file, without a name."""
+_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw.p 0+ 00:00 0\s*(?:\[heap\])?$")
+"""A line of /proc/self/maps: memory of no file, the heap included."""
 
 
 class Region(NamedTuple):
