@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +23,9 @@ from http_serving import serving
 from places import ROOT
 from tunewise.cli import app
 from tunewise.project.load import load_project
+from tunewise.project.settings import STARTER_MODEL
 from tunewise.serving.http.contents import ContentLog
+from tunewise.serving.jobs.service import open_jobs
 
 PAGES = sorted(
     [
@@ -131,13 +133,21 @@ def test_documents_parse() -> None:
 
 @contextmanager
 def with_server(text: str) -> Iterator[str]:
-    """The text, with a server at the address that it asks, if it asks one. It logs contents."""
+    """The text, with a server at the address that it asks, if it asks one.
+
+    It logs contents, and takes jobs that no worker looks at.
+    """
     if "127.0.0.1:8642" not in text:
         yield text
         return
     with (
         TemporaryDirectory() as folder,
-        serving(contents=ContentLog(Path(folder) / "log")) as running,
+        closing(open_jobs(home=Path(folder) / "jobs")) as jobs,
+        serving(
+            contents=ContentLog(Path(folder) / "log"),
+            routers=jobs.routers(lambda: {STARTER_MODEL: STARTER_MODEL}),
+            upload_paths=["/v1/files"],
+        ) as running,
     ):
         yield text.replace("127.0.0.1:8642", f"127.0.0.1:{running.port}")
 

@@ -161,7 +161,7 @@ def postgres_jobs(tmp_path: Path, own_postgres_url: str):
 
 
 def test_a_few_kills(sqlite_jobs: Jobs) -> None:
-    counted = storm_of(Storm(sqlite_jobs), jobs=4, kills=6, seed=1)
+    counted = storm_of(Storm(sqlite_jobs), jobs=3, kills=3, seed=1)
     assert counted["succeeded"] >= 1
 
 
@@ -177,6 +177,33 @@ def test_sixty_kills_on_postgres(postgres_jobs: Jobs) -> None:
     assert counted["succeeded"] >= 10
 
 
+@pytest.mark.slow
+def test_a_frozen_machine_that_wakes_up_publishes_nothing(sqlite_jobs: Jobs) -> None:
+    storm = Storm(sqlite_jobs, devices=("cpu",))
+    try:
+        storm.add(1)
+        (job,) = storm.added
+        training = sqlite_jobs.places.run(job, 2) / "training"
+        wait_for((training / "events.jsonl").exists)
+        frozen, (child,) = storm.workers[0], [pid for pid in storm.processes() if alive(pid)]
+        frozen.send_signal(signal.SIGSTOP)
+        os.kill(child, signal.SIGSTOP)
+        storm.workers.append(storm._start("cuda:0"))
+        wait_for(lambda: storm.status()[job] == "succeeded", seconds=TAKEOVER_SECONDS)
+        told = sqlite_jobs.queue.events(job, EVERYTHING).rows
+        held = sqlite_jobs.places.runs(job)
+        os.kill(child, signal.SIGCONT)
+        frozen.send_signal(signal.SIGCONT)
+        wait_for(lambda: b"job dropped" in (sqlite_jobs.home / "workers.err").read_bytes())
+        wait_for(lambda: not alive(child))
+        assert sqlite_jobs.queue.events(job, EVERYTHING).rows == told
+        assert sqlite_jobs.places.runs(job) == held
+        assert [version.lineage.token for version in storm.versions()] == [job]
+    finally:
+        storm.close()
+
+
+@pytest.mark.slow
 def test_a_worker_that_is_asked_to_end_gives_its_job_back(sqlite_jobs: Jobs) -> None:
     storm = Storm(sqlite_jobs, devices=("cpu",))
     try:

@@ -107,9 +107,6 @@ def test_a_job_trains_a_model_and_proves_what_that_brought(
         suffix="Mail 2",
         hyperparameters={"n_epochs": 2, "batch_size": 8, "learning_rate_multiplier": 0.5},
     )
-    wait_for(lambda: len(service.steps(job)) >= 2)
-    end(service.worker)  # SIGKILL, in the middle of a training
-    service.start()
     done = service.finished(job)
 
     name = done.fine_tuned_model
@@ -149,6 +146,20 @@ def test_a_job_trains_a_model_and_proves_what_that_brought(
         assert one.metrics.valid_loss is None
 
 
+@pytest.mark.slow
+def test_a_training_whose_worker_is_killed_is_taken_up_by_the_next(service: Service) -> None:
+    job = service.create(chat_rows(90), hyperparameters={"n_epochs": 3, "batch_size": 4})
+    wait_for(lambda: len(service.steps(job)) >= 3)
+    end(service.worker)  # SIGKILL
+    service.start()
+    service.finished(job)
+    steps = service.steps(job)
+    assert sorted(steps) == list(range(1, max(steps) + 1))
+    assert service.told(job).count("The job has successfully completed") == 1
+    assert len(service.client.fine_tuning.jobs.checkpoints.list(job.id).data) == 3
+
+
+@pytest.mark.slow
 def test_a_job_learns_from_pairs_and_proves_it_on_others(service: Service) -> None:
     job = service.create(
         pair_rows(100),

@@ -23,12 +23,12 @@ def start_worker(
         device: on which it trains; None: `default_device`.
         log: what it writes goes here; None: `home`/worker.log.
     """
-    words = ["worker", "--home", str(home), "--database", database]
+    words = ["worker", "--home", str(home)]
     if device is not None:
         words += ["--device", device]
     return Child.start(
         [*words, "--end-with"],
         command=COMMAND,
         log=log or home / "worker.log",
-        environment={},
+        environment={"TUNEWISE_DATABASE": database},  # where no list of processes shows it
     )

@@ -50,7 +50,8 @@ def set_aside(file: Path, seed: int, *, learnt: Path, held: Path) -> None:
 
 def _pieces(file: Path, found: ReadRows[Preference]) -> list[str]:
     """The lines of each pair: from its first one to the next pair's."""
-    lines = [f"{line}\n" for line in file.read_text("utf-8-sig").split("\n")]
+    text = file.read_text("utf-8-sig").removesuffix("\n")
+    lines = [f"{line}\n" for line in text.split("\n")]
     starts = [int(found.places[pair.id].rpartition(":")[2]) - 1 for pair in found.rows]
     ends = [*starts[1:], len(lines)]
     return ["".join(lines[a:b]) for a, b in zip(starts, ends, strict=True)]

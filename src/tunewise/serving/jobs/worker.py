@@ -100,11 +100,11 @@ class Worker:
             try:
                 self._go_on(what, held)
             except LeaseLostError:
-                self._drop(what, "lost its lease")
+                self._drop(what, held, "lost its lease")
             except SQLAlchemyError as error:
                 self._log.warning("data base cannot be reached", why=str(error.__cause__ or error))
                 if self.clock() - held.renewed > self.lease_seconds * 0.7:
-                    self._drop(what, "could not renew its lease")
+                    self._drop(what, held, "could not renew its lease")
         try:
             self._take()
         except SQLAlchemyError as error:
@@ -190,11 +190,9 @@ class Worker:
             told = f"The model cannot be kept: {error.strerror or error}. Free some space."
             self._leases.fail(held.job, JobFault(code="not_published", message=told))
 
-    def _drop(self, what: str, why: str) -> None:
+    def _drop(self, what: str, held: _Held, why: str) -> None:
         """Lets go of a job that is somebody else's by now, or will be."""
-        held = self._held.pop(what, None)
-        if held is None:
-            return
+        self._held.pop(what, None)
         held.child.kill()
         if what == TRAIN:
             self._lock.release()
