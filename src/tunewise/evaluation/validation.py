@@ -16,7 +16,7 @@ from tunewise.contenders.answering import PromptStrategy, answer_limit
 from tunewise.contenders.constant import Constant
 from tunewise.contenders.race import Race
 from tunewise.data.prepare import Prepared
-from tunewise.metrics.by_name import Metric, metric_named, quality
+from tunewise.metrics.by_name import Metric, metric_of, quality
 from tunewise.models.engines.open import open_engine
 from tunewise.models.engines.protocol import Engine
 from tunewise.progress import Progress
@@ -118,13 +118,7 @@ def validator_for(
 def _by_answers(
     prepared: Prepared, engine: Engine, start: Path | None, progress: Progress
 ) -> Validator:
-    task, splits = prepared.project.task, prepared.splits
-    metric = metric_named(
-        str(task.metric),
-        task.labels,
-        folder=prepared.project.root,
-        instruction=task.instruction,
-    )
+    splits, metric = prepared.splits, metric_of(prepared.project)
     dev = Race(splits.dev, metric=metric, margin=prepared.project.decision.minimum_gain)
     targets = [example.target for example in splits.dev]
 

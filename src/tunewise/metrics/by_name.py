@@ -18,7 +18,7 @@ from tunewise.metrics.label_metrics import label_metric
 from tunewise.metrics.metric import Aggregate, Judgement, Metric
 from tunewise.metrics.set_metrics import set_metric
 from tunewise.metrics.text_metrics import chrf, rouge_l, token_f1
-from tunewise.project.settings import METRICS
+from tunewise.project.settings import METRICS, Project
 from tunewise.text.answer_text import Pair, answer_proper, asks_for_mark, closes_with_mark
 from tunewise.types import Answer, Kind, Score
 
@@ -28,6 +28,21 @@ if TYPE_CHECKING:
 
 CRASHED = ""
 """What an answer that crashed reads as where a metric needs a text: never right by itself."""
+
+
+def metric_of(project: Project) -> Metric:
+    """The metric of a project's task.
+
+    Args:
+        project: complete: its metric is inferred.
+
+    Raises:
+        UserError: as `metric_named`.
+    """
+    task = project.task
+    return metric_named(
+        str(task.metric), task.labels, folder=project.root, instruction=task.instruction
+    )
 
 
 def metric_named(

@@ -23,7 +23,7 @@ from tunewise.errors import UserError
 from tunewise.evaluation.collect import AnswerFile, collect
 from tunewise.evaluation.suite.items import suite_of
 from tunewise.exporting.model_card import ship
-from tunewise.metrics.by_name import metric_named, score_answers, side_metrics
+from tunewise.metrics.by_name import metric_of, score_answers, side_metrics
 from tunewise.metrics.custom import own_metric_file
 from tunewise.models.engines.cached import JournalEngine
 from tunewise.models.engines.open import EngineOpener, Opened, open_ceiling, open_engine
@@ -103,12 +103,7 @@ def run_decide(
     if quick and (later := forecast(whole)):
         prepared = replace(prepared, notes=(*prepared.notes, later.of_the_whole))
     shares = estimate or usual(project)
-    metric = metric_named(
-        str(project.task.metric),
-        project.task.labels,
-        folder=project.root,
-        instruction=project.task.instruction,
-    )
+    metric = metric_of(project)
     with ExitStack() as stack:
         ceilings = {
             one.name: stack.enter_context(closing(open_ceiling(one)))

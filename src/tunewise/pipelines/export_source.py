@@ -18,7 +18,7 @@ from tunewise.data.prepare import Prepared, prepare, prepare_for_training
 from tunewise.errors import UserError
 from tunewise.exporting.materials import Materials
 from tunewise.exporting.source import FIXED_TOKENS, HeldOut, Source, fixed_set
-from tunewise.metrics.by_name import metric_named
+from tunewise.metrics.by_name import metric_of
 from tunewise.metrics.metric import Metric
 from tunewise.models.adapters import ADAPTER_SETTINGS, BASE_FILE, check_adapter, is_whole_model
 from tunewise.models.catalog import open_model
@@ -26,7 +26,7 @@ from tunewise.models.engines.open import EngineOpener, Opened
 from tunewise.pipelines.gate_models import VERDICT_FILE, EntrantOpener
 from tunewise.pipelines.rating import project_of
 from tunewise.pipelines.reading import documents_of
-from tunewise.pipelines.run_rows import every_row, rows_of, train_of
+from tunewise.pipelines.run_rows import every_row, measured_contender, rows_of, train_of
 from tunewise.progress import Progress
 from tunewise.project.contenders import CONSTANT
 from tunewise.project.settings import DecisionSettings, Model
@@ -79,18 +79,12 @@ class SourceOpener:
 
     def _of_run(self, named: str, run: Path, contender: str | None) -> Source:
         verdict = read_verdict(run)
-        found = _contender(run, verdict, contender or verdict.recommended)
+        found = measured_contender(run, verdict, contender)
         prepared = prepare(project_of(run))
         project = prepared.project
-        metric = _metric(prepared)
+        metric = metric_of(prepared.project)
         with ExitStack() as stack:
-            entrants = EntrantOpener(
-                prepared=prepared,
-                metric=metric,
-                progress=self.progress,
-                opener=self._remembered,
-                stack=stack,
-            )
+            entrants = self._entrants(prepared, metric, stack)
             part = "dev" if verdict.first_opinion else "test"
             rows = tuple(row for row in rows_of(run, part, every_row(prepared)) if row is not None)
             if not rows:
@@ -164,16 +158,10 @@ class SourceOpener:
         prepared = prepare_for_training(project)
         if prepared is None or not prepared.splits.test:
             return self._of_folder(named, folder / result.model)
-        metric = _metric(prepared)
+        metric = metric_of(prepared.project)
         project = prepared.project
         with ExitStack() as stack:
-            entrants = EntrantOpener(
-                prepared=prepared,
-                metric=metric,
-                progress=self.progress,
-                opener=self._remembered,
-                stack=stack,
-            )
+            entrants = self._entrants(prepared, metric, stack)
             answering = cast("FittedPrompt", entrants.open(str(folder)).answering)
         model = self._opened[-1].model
         return Source(
@@ -207,34 +195,22 @@ class SourceOpener:
             margin=margin,
         )
 
+    def _entrants(self, prepared: Prepared, metric: Metric, stack: ExitStack) -> EntrantOpener:
+        """What asks models of the project as a gate does."""
+        return EntrantOpener(
+            prepared=prepared,
+            metric=metric,
+            progress=self.progress,
+            opener=self._remembered,
+            stack=stack,
+        )
+
     @contextmanager
     def _remembered(self, settings: Model, *, progress: Progress) -> Generator[Opened]:
         """The opener's, noted: its model is what is exported."""
         with self.opener(settings, progress=progress) as opened:
             self._opened.append(opened)
             yield opened
-
-
-def _contender(run: Path, verdict: VerdictFile, name: str | None) -> ContenderResult:
-    measured = [one for one in verdict.contenders if isinstance(one, ContenderResult)]
-    found = next((one for one in measured if one.name == name), None)
-    if found is None:
-        what = f"has no contender {name} with answers" if name else "recommends none"
-        raise UserError(
-            f"{run}: this run {what}. Name one of its own: "
-            f"{', '.join(f'{run}:{one.name}' for one in measured)}."
-        )
-    return found
-
-
-def _metric(prepared: Prepared) -> Metric:
-    task = prepared.project.task
-    return metric_named(
-        str(task.metric),
-        task.labels,
-        folder=prepared.project.root,
-        instruction=task.instruction,
-    )
 
 
 def _thinking(model: Model) -> int:

@@ -17,7 +17,7 @@ from tunewise.decision.plan import Measured
 from tunewise.errors import UserError
 from tunewise.evaluation.collect import GROUP
 from tunewise.evaluation.measure import measure
-from tunewise.metrics.by_name import Metric, metric_named
+from tunewise.metrics.by_name import Metric, metric_of
 from tunewise.models.engines.open import EngineOpener, open_engine
 from tunewise.pipelines.gate_models import Entrant, EntrantOpener
 from tunewise.pipelines.gate_reading import GateAsked, demands_of
@@ -67,10 +67,7 @@ def run_gate(
     project = prepared.project
     demands = demands_of(project, asked)
     rows = prepared.gate.examples if prepared.gate else ()
-    task = project.task
-    metric = metric_named(
-        str(task.metric), task.labels, folder=project.root, instruction=task.instruction
-    )
+    metric = metric_of(project)
     binary = metric.binary and metric.aggregate is None
     frame = gate_rows(len(rows), binary=binary, units=gate_units(rows))
     if frame.shortage:

@@ -19,7 +19,7 @@ from tunewise.decision.plan import Measured, Plan
 from tunewise.errors import UserError
 from tunewise.evaluation.likelihood import LikelihoodPair, Which
 from tunewise.evaluation.measure import measure
-from tunewise.metrics.by_name import metric_named
+from tunewise.metrics.by_name import metric_of
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.open import EngineOpener, open_engine
 from tunewise.models.loading import load_tokenizer
@@ -83,10 +83,8 @@ def prove(
     Raises:
         UserError: the engine cannot be opened, or not one answer came back.
     """
-    task, splits = prepared.project.task, prepared.splits
-    metric = metric_named(
-        str(task.metric), task.labels, folder=prepared.project.root, instruction=task.instruction
-    )
+    splits = prepared.splits
+    metric = metric_of(prepared.project)
     inputs = [example.input for example in splits.test]
     targets = [example.target for example in splits.test]
     measured: list[Measured] = []
