@@ -1,6 +1,5 @@
 """Processes of the server: started with a socket to talk through, and ended with the server."""
 
-import ctypes
 import os
 import signal
 import socket
@@ -9,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import NamedTuple
 
-_PR_SET_PDEATHSIG = 1
+from tunewise.interrupts import end_with_parent
 
 
 class Child(NamedTuple):
@@ -44,17 +43,8 @@ def start_child(module: str, *arguments: str, environment: Mapping[str, str]) ->
 def joined() -> socket.socket:
     """In a child: its socket. From here on it ends with its parent, and answers no Ctrl-C itself.
 
-    Where the system cannot tie the two together, a child ends when it finds its socket closed.
+    If that died before, the child finds its socket closed, and ends.
     """
-    die_with_parent()
+    end_with_parent(os.getppid())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Meant for the server, which ends its children.
     return socket.socket(fileno=int(sys.argv[1]))
-
-
-def die_with_parent() -> None:
-    """Has the system kill this process when its parent dies (Linux)."""
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # It died meanwhile. If it did before, the socket is closed.
-        os._exit(1)

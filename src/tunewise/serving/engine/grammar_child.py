@@ -18,8 +18,9 @@ from typing import Any, cast
 import xgrammar
 
 from tunewise.errors import first_line
+from tunewise.interrupts import end_with_parent
 from tunewise.models import loading
-from tunewise.serving.engine.children import die_with_parent, joined
+from tunewise.serving.engine.children import joined
 from tunewise.serving.engine.wire import COMPILE, COMPILED, Compile, Compiled
 
 CPU_SECONDS, WALL_SECONDS = 1, 5
@@ -136,7 +137,7 @@ def _make(vocabulary: Any, asked: Compile, pipe: int) -> None:
     """In a fork: writes the grammar, or why there is none, and ends."""
     status = 1
     try:
-        die_with_parent()
+        end_with_parent(os.getppid())
         _limit()
         xgr = cast("Any", xgrammar)
         try:
