@@ -61,6 +61,26 @@ def write_text(file: Path, text: str) -> None:
     beside.rename(file)
 
 
+def write_private(file: Path, content: bytes) -> Path:
+    """Writes a new file beside `file`, synced, that at no moment anybody but its owner can read.
+
+    Returns:
+        The new file: whoever calls puts it in place.
+    """
+    beside = file.with_name(f".{file.name}.new")
+    beside.unlink(missing_ok=True)
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+    except BaseException:
+        beside.unlink()
+        raise
+    return beside
+
+
 def write_json(file: Path, value: object) -> None:
     """Replaces `file` atomically with indented JSON; numbers that JSON lacks are refused."""
     write_text(file, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

@@ -7,7 +7,6 @@ Memory holds those alone.
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
@@ -19,7 +18,7 @@ from tunewise.data.layouts.request_logs import logged
 from tunewise.data.read_log import FileError, Reading, RowError
 from tunewise.data.splitting.units import normalised_input
 from tunewise.errors import UserError
-from tunewise.storage import sync
+from tunewise.storage import sync, write_private
 from tunewise.types import Example, JsonValue, Message
 from tunewise.wording import plural
 
@@ -214,16 +213,10 @@ def write_examples(file: Path, lines: Sequence[str]) -> None:
     Raises:
         UserError: it is there already, or cannot be written.
     """
-    beside = file.with_name(f".{file.name}.new")
+    content = "".join(line + "\n" for line in lines).encode("utf-8", errors="replace")
     try:
-        with suppress(FileNotFoundError):
-            beside.unlink()
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        beside = write_private(file, content)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as out:
-                out.writelines(line + "\n" for line in lines)
-                out.flush()
-                os.fsync(out.fileno())
             os.link(beside, file)  # which does not replace
         finally:
             beside.unlink()

@@ -6,10 +6,8 @@ it changed, so that a key that is removed is worth nothing at its next use.
 
 import hashlib
 import hmac
-import os
 import secrets
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +17,7 @@ from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from tunewise.errors import UserError
-from tunewise.storage import home_folder, sync
+from tunewise.storage import home_folder, sync, write_private
 
 Scope: TypeAlias = Literal["chat", "jobs", "admin"]
 """`chat`: chat and embeddings. `jobs`: files and fine-tuning. `admin`: these, and what changes
@@ -209,16 +207,9 @@ class KeyFile:
 
     def _write(self, keys: Sequence[Key]) -> None:
         """Replaces the file, which is never readable for others, not for a moment."""
-        beside = self.path.with_name(f".{self.path.name}.new")
+        content = _FILE.dump_json(_File(keys=tuple(keys)), indent=1) + b"\n"
         try:
-            with suppress(FileNotFoundError):
-                beside.unlink()
-            handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(_FILE.dump_json(_File(keys=tuple(keys)), indent=1) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            beside.rename(self.path)
+            write_private(self.path, content).rename(self.path)
             sync(self.path.parent)
         except OSError as error:
             raise UserError(f"{self.path} cannot be written: {error.strerror}.") from error
