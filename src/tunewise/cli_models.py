@@ -26,22 +26,28 @@ AliasId = Annotated[str, typer.Argument(metavar="NAME@ALIAS", help="As in triage
 @models_app.command("list")
 def models_list(as_json: AsJson = False) -> None:
     """Lists the base models that are prepared on this machine, and all versions."""
-    from tunewise.exporting.bundle import models_of
     from tunewise.models.prepared import list_models
-    from tunewise.report.models import version_lines, version_objects
 
     bases, content = list_models(), _registry().content()
-    models = models_of(content.versions)
     if as_json:
         known = [{"name": one.name, "path": str(one.folder), "kind": "base"} for one in bases]
-        print_json([*known, *version_objects(content)])
+        versions: list[dict[str, object]] = []
+        if content.versions:
+            from tunewise.report.models import version_objects
+
+            versions = version_objects(content)
+        print_json([*known, *versions])
         return
     for base in bases:
         typer.echo(f"{base.name}  {base.megabytes:.0f} MB  {base.folder}")
     if not bases:
         typer.echo("No model is prepared yet: `tunewise models pull NAME` does it.")
-    for line in version_lines(content, models):
-        typer.echo(line)
+    if content.versions:
+        from tunewise.exporting.bundle import models_of
+        from tunewise.report.models import version_lines
+
+        for line in version_lines(content, models_of(content.versions)):
+            typer.echo(line)
 
 
 @models_app.command("add")

@@ -13,10 +13,11 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from tunewise.errors import UserError
-from tunewise.runs.schema import RAN, SKIPPED
 from tunewise.types import JsonValue
 
 Record = TypeVar("Record")
+RAN, SKIPPED, STOPPED = "<ran>", "<skipped>", "<stopped>"
+"""Tags of the kinds of contenders, which pydantic puts into the paths of faults."""
 MAX_FAULTS = 20
 """Faults of one folder that are shown."""
 _WANTED = {

@@ -27,6 +27,7 @@ from tunewise.runs.dependability import Dependability
 from tunewise.runs.internalised import Internalised
 from tunewise.runs.judged import JudgeResult
 from tunewise.runs.learning_curve import LearningCurves
+from tunewise.runs.records import RAN, SKIPPED, STOPPED
 from tunewise.runs.retention import RetentionResult
 from tunewise.runs.segments import LabelNoise, Segments
 from tunewise.types import (
@@ -240,8 +241,6 @@ def _ran_or_not(value: object) -> str:
     return SKIPPED if isinstance(value, SkippedContender) or "skipped" in keys else RAN
 
 
-RAN, SKIPPED, STOPPED = "<ran>", "<skipped>", "<stopped>"
-"""Tags, which faults must not show."""
 AnyContender: TypeAlias = Annotated[
     Annotated[ContenderResult, Tag(RAN)]
     | Annotated[StoppedContender, Tag(STOPPED)]
