@@ -15,6 +15,7 @@ from tunewise.storage import (
     shortened,
     write_json,
     write_lines,
+    write_private,
     write_text,
 )
 
@@ -164,3 +165,12 @@ def test_paths_are_told_from_the_folders_that_a_person_knows() -> None:
 def test_a_path_inside_another_one_and_the_root_of_the_disk_stay() -> None:
     assert shortened("/mnt/srv/law/rows.csv", Path("/srv/law")) == "/mnt/srv/law/rows.csv"
     assert shortened("/srv/law/rows.csv", Path("/")) == "/srv/law/rows.csv"
+
+
+def test_a_private_file_is_its_owners_alone_and_replaces_nothing_by_itself(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text("before")
+    (tmp_path / ".keys.json.new").write_text("left by a kill")
+    beside = write_private(file, b"now")
+    assert (beside.read_bytes(), file.read_text()) == (b"now", "before")
+    assert beside.stat().st_mode & 0o777 == 0o600
