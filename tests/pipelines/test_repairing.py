@@ -17,7 +17,7 @@ from decide_projects import (
     write_project,
 )
 from retentions import estimate
-from tunewise.evaluation.suite.items import request_text, screening
+from tunewise.evaluation.suite.items import Suite, request_text, screening
 from tunewise.evaluation.suite.questions import Question
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.protocol import Request
@@ -32,6 +32,10 @@ ANSWERS = {
     for one in screening().by_generation
     if isinstance(one, Question)
 }
+# A fifth of the screening, as a repair asks it many times.
+SUITE = Suite(
+    by_likelihood=screening().by_likelihood[::5], by_generation=screening().by_generation[::2]
+)
 
 
 def taken(
@@ -90,20 +94,30 @@ def test_dev_is_asked_no_further_once_it_falls_below_what_needs_no_training() ->
     assert [point.change for point in frontier] == [None, None]
 
 
+def of_project(request: Request) -> bool:
+    return re.search(r"message \d", request.messages[-1].content) is not None
+
+
 def scale_of(request: Request) -> float:
     found = re.search(r"-scale([\d.]+)$", request.adapter.name if request.adapter else "")
     return float(found[1]) if found else 1.0
 
 
-def model_that_forgets_above(scale: float) -> ScriptedEngine:
-    """Tuned, it knows the project, and general questions only where its adapter is weak enough."""
+def model_that_forgets_above(scale: float, *, unless: str = "never") -> ScriptedEngine:
+    """Tuned, it knows the project, and general questions only where its adapter is weak enough.
+
+    Args:
+        scale: of the adapter, above which it forgets.
+        unless: a folder that its training lies in: it forgets nothing then.
+    """
     of_the_project = right_when(lambda request: 0.97 if request.adapter else 0.3)
 
     def script(request: Request) -> str | Failure:
         told = request.messages[-1].content
-        if "message " in told:
+        if of_project(request):
             return of_the_project(request)
-        lost = request.adapter is not None and scale_of(request) > scale
+        forgets = request.adapter is not None and unless not in request.adapter.parts
+        lost = forgets and scale_of(request) > scale
         return "refund" if lost else ANSWERS.get(told, "Yes.")
 
     engine = scripted(script)
@@ -114,6 +128,7 @@ def model_that_forgets_above(scale: float) -> ScriptedEngine:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TUNEWISE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("tunewise.pipelines.decide.suite_of", lambda _: SUITE)
     return write_project(tmp_path / "project", labelled(150), MORE)
 
 
@@ -134,12 +149,12 @@ def test_a_training_that_forgets_is_weakened_and_judged_on_what_the_choice_did_n
     assert [one["scale"] for one in repair["frontier"]] == [1.0, 0.75, 0.5, 0.35, 0.2]
     assert repair["before"]["value"] < -0.06
     assert found["lost"] == 0
-    assert found["items"] + found["left_out"] < 643
+    assert found["items"] + found["left_out"] < SUITE.size
     events = [event["event"] for event in read_jsonl(run / "events.jsonl")]
     assert events.index("repaired") < events.index("test opened")
     # Test was answered by the weaker adapter, and it is the one that ships.
     of_test = {r["example_id"] for r in read_jsonl(run / "answers.jsonl")}
-    asked = [r for r in engine.requests if r.adapter and "message " in r.messages[-1].content]
+    asked = [r for r in engine.requests if r.adapter and of_project(r)]
     assert {scale_of(r) for r in asked[-len(of_test) :]} == {0.5}
     assert by_name(verdict)["fine_tune"]["fit"]["settings"]["scale"] == 0.5
     shipped = read_json(run / "models" / "fine_tune" / "adapter_config.json")
@@ -157,10 +172,40 @@ def test_where_no_weaker_form_keeps_it_the_adapter_stays_and_is_not_recommended(
     verdict = read_json(run / "verdict.json")
     found = verdict["retention"]["fine_tune"]
     assert found["repair"]["taken"] is None
-    assert found["items"] + found["left_out"] == 643
+    tried = [one["way"] for one in found["repair"]["frontier"] if one["way"]]
+    assert tried == [
+        "beside a replay of what the base says to general requests",
+        "at rank 8 with a learning rate of 3.33333e-08",
+        "at rank 8 with a learning rate of 1e-08",
+    ]
+    assert found["items"] + found["left_out"] == SUITE.size
     assert "scale" not in by_name(verdict)["fine_tune"]["fit"]["settings"]
     assert found["state"] == "broken"
     assert verdict["outcome"] == "undecided"
+
+
+@pytest.mark.parametrize("way", ["replay", "gentler-0.1"])
+def test_where_no_weaker_form_keeps_it_the_first_training_that_does_is_taken(
+    way: str, project: Path, small_llama: LocalModel
+) -> None:
+    engine = model_that_forgets_above(0.0, unless=way)
+    run = ran(project, engine, small_llama)
+    verdict = read_json(run / "verdict.json")
+    found = verdict["retention"]["fine_tune"]
+    repair = found["repair"]
+    *_, last = repair["frontier"]
+    assert (repair["taken"], repair["way"]) == (1.0, last["way"])
+    assert len([one for one in repair["frontier"] if one["way"]]) == (1 if way == "replay" else 3)
+    assert found["lost"] == 0
+    assert found["items"] + found["left_out"] < SUITE.size
+    # Test was answered by it, and it is the one that ships.
+    of_test = {r["example_id"] for r in read_jsonl(run / "answers.jsonl")}
+    asked = [r for r in engine.requests if r.adapter and of_project(r)]
+    assert all(r.adapter and way in r.adapter.parts for r in asked[-len(of_test) :])
+    shipped = read_json(run / "models" / "fine_tune" / "adapter_config.json")
+    assert shipped["r"] == (16 if way == "replay" else 8)
+    assert shipped["lora_alpha"] == 2 * shipped["r"]
+    assert f"the adapter trained again {last['way']}" in (run / "report.html").read_text("utf-8")
 
 
 def test_a_training_that_keeps_its_ability_is_left_alone(

@@ -65,6 +65,7 @@ class FineTune:
         documents: to be read before.
         preferences: to be learnt from afterwards, none of whose inputs is in dev or test.
         teacher: whose answers are learned, of the way `prompt`; None: there is none.
+        replay: general rows that go into every step beside the others.
         base_seed: the first replica's; the others follow it.
         dev_times: that dev is answered while the first seed trains.
     """
@@ -82,6 +83,7 @@ class FineTune:
     documents: Sequence[Text] = ()
     preferences: Sequence[Preference] = ()
     teacher: FittedPrompt | None = None
+    replay: Sequence[Row] = ()
     base_seed: int = 0
     dev_times: int = DEV_POINTS
     places: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -353,6 +355,7 @@ class FineTune:
             stage.rows,
             recipe,
             folder,
+            replay=self.replay if last else (),
             start=start,
             warn=self.progress.note,
             watchers=[show_steps(self.progress, self.places)],

@@ -1,16 +1,19 @@
-"""Weakens an adapter that forgot too much until it keeps general ability, before test is opened.
+"""Repairs an adapter that forgot too much, before test is opened.
 
-An update that counts less keeps more of the base (a point on the line between the two sets of
-weights; Wortsman et al. 2022, arXiv:2109.01903). The scale is chosen on dev and on one half of the
-general suite; what came of it is measured on the other half, and on test.
+It is weakened first: an update that counts less keeps more of the base (a point on the line between
+the two sets of weights; Wortsman et al. 2022, arXiv:2109.01903). Where that does not help it is
+trained again in other ways. What is taken is chosen on dev and on one half of the general suite;
+what came of it is measured on the other half, and on test.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 from tunewise.contenders.answering import FittedPrompt, texts
+from tunewise.contenders.fine_tune import FineTune
 from tunewise.evaluation.retention import measure_retention
 from tunewise.evaluation.suite.items import Suite
 from tunewise.models.adapters import can_scale, scale_adapter
@@ -18,6 +21,7 @@ from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.open import Opened
 from tunewise.pipelines.fitting import Fits, Job, measured
 from tunewise.pipelines.forgetting import Forgetting
+from tunewise.pipelines.retraining import train_again, ways_of
 from tunewise.runs.records import dump
 from tunewise.runs.retention import Estimate, Repair, RepairPoint, RetentionResult
 from tunewise.runs.schema import PLAN, WrittenPlan
@@ -85,7 +89,7 @@ def choose_scale(frontier: Sequence[RepairPoint], *, margin: float) -> float | N
 
 
 def repair(job: Job, fits: Fits, opened: Opened, suite: Suite, found: Forgetting) -> Repaired:
-    """The challenger as it is, or weakened where it is broken or warns and that helps.
+    """The challenger as it is, or repaired where it is broken or warns and that helps.
 
     Args:
         job: of the run.
@@ -106,34 +110,76 @@ def repair(job: Job, fits: Fits, opened: Opened, suite: Suite, found: Forgetting
         can_scale(Path(adapter)) for adapter in fitted.fit.artifact.values()
     ):
         return as_it_is
-    scaled = _Scaled(
-        job=job, challenger=challenger, fitted=fitted, opened=opened, model=opened.model
-    )
     chosen_on, judged_on = suite.halves()
+    scaled = _Scaled(job=job, challenger=challenger, fitted=fitted)
+    asked = _Asked(job=job, opened=opened, model=opened.model)
+    at_least = fits.plan.dev_quality.get(fits.plan.incumbent or "", 0.0)
     seed = fits.plan.ships[challenger]
     frontier = sweep(
         (1.0, *SCALES),
         dev=lambda scale: scaled.on_dev(scale, seed),
-        change=lambda scale: scaled.retention(scale, seed, chosen_on).change,
+        change=lambda scale: asked.of(scaled.adapters(scale)[seed], chosen_on).change,
         margin=result.margin,
-        at_least=fits.plan.dev_quality.get(fits.plan.incumbent or "", 0.0),
+        at_least=at_least,
     )
-    taken = choose_scale(frontier[1:], margin=result.margin)
-    done = Repair(frontier=frontier, taken=taken, before=result.change)
-    if taken is None:
+    done = Repair(
+        frontier=frontier,
+        taken=choose_scale(frontier[1:], margin=result.margin),
+        before=result.change,
+    )
+    better = None
+    if done.taken is not None:
+        better = scaled.at(done.taken)
+        job.progress.note(
+            f"{challenger}: its adapter counts {setting(done.taken)} times from here on, since it "
+            "forgot too much."
+        )
+    elif (contender := _trainable(job, fits, fitted)) is not None:
+        again = train_again(
+            job,
+            contender,
+            ways_of(fitted, replay=frontier[0].dev >= at_least),
+            seeds=len(fitted.seeds),
+            change=lambda adapter: asked.of(adapter, chosen_on).change,
+            margin=result.margin,
+            at_least=at_least,
+        )
+        done = replace(done, frontier=(*frontier, *again.points))
+        if again.fitted is not None:
+            done = replace(done, taken=1.0, way=again.points[-1].way)
+            better = again.fitted
+    if better is None:
         kept = replace(result, repair=done)
         return Repaired(fits, replace(found, results={challenger: kept}))
-    job.progress.note(
-        f"{challenger}: its adapter counts {setting(taken)} times from here on, since it forgot "
-        "too much."
-    )
-    weaker = scaled.at(taken)
-    again = scaled.retention(taken, seed, judged_on)
-    job.run.event("repaired", contender=challenger, scale=taken)
+    repaired = _with(job, fits, challenger, better)
+    ships = Path(better.fit.artifact[repaired.plan.ships[challenger]])
+    judged = asked.of(ships, judged_on)
+    job.run.event("repaired", contender=challenger, scale=done.taken, way=done.way)
     return Repaired(
-        fits=_with(job, fits, challenger, weaker),
-        forgetting=Forgetting(results={challenger: replace(again, repair=done)}),
+        fits=repaired,
+        forgetting=Forgetting(results={challenger: replace(judged, repair=done)}),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """The general suite, asked of one adapter after another."""
+
+    job: Job
+    opened: Opened
+    model: LocalModel
+
+    def of(self, adapter: Path, suite: Suite) -> RetentionResult:
+        """What an adapter forgot of some items."""
+        return measure_retention(
+            adapter,
+            engine=self.opened.engine,
+            model=self.model,
+            suite=suite,
+            margin=self.job.prepared.project.decision.retention_margin,
+            folder=self.job.run.path,
+            progress=self.job.progress,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,30 +189,16 @@ class _Scaled:
     job: Job
     challenger: str
     fitted: FittedPrompt
-    opened: Opened
-    model: LocalModel
 
     def on_dev(self, scale: float, seed: int) -> float:
         """Quality of a seed."""
-        answers = {seed: self._on_dev(self._adapters(scale), seed)}
+        answers = {seed: self._on_dev(self.adapters(scale), seed)}
         dev = self.job.prepared.splits.dev
         return measured(self.job, self.challenger, answers, dev).quality(seed)
 
-    def retention(self, scale: float, seed: int, suite: Suite) -> RetentionResult:
-        """What one seed at a scale forgot of some items."""
-        return measure_retention(
-            self._adapters(scale)[seed],
-            engine=self.opened.engine,
-            model=self.model,
-            suite=suite,
-            margin=self.job.prepared.project.decision.retention_margin,
-            folder=self.job.run.path,
-            progress=self.job.progress,
-        )
-
     def at(self, scale: float) -> FittedPrompt:
         """The contender with every seed's adapter at a scale."""
-        adapters = self._adapters(scale)
+        adapters = self.adapters(scale)
         fit = self.fitted.fit
         return replace(
             self.fitted,
@@ -184,7 +216,7 @@ class _Scaled:
         strategy = replace(self.fitted.strategy, adapters=adapters)
         return texts(strategy.ask(self.fitted.engine, self.challenger, inputs, seed=seed))
 
-    def _adapters(self, scale: float) -> dict[int, Path]:
+    def adapters(self, scale: float) -> dict[int, Path]:
         """seed -> its adapter at a scale, written where it is not there yet."""
         trained = {seed: Path(adapter) for seed, adapter in self.fitted.fit.artifact.items()}
         if scale == 1.0:
@@ -197,15 +229,25 @@ class _Scaled:
         return made
 
 
-def _with(job: Job, fits: Fits, challenger: str, weaker: FittedPrompt) -> Fits:
-    """The fits with the weaker challenger; plan.json says so before test is opened."""
-    found = measured(job, challenger, weaker.fit.dev_answers, job.prepared.splits.dev)
-    qualities = [found.quality(seed) for seed in sorted(found.scores)]
+def _trainable(job: Job, fits: Fits, fitted: FittedPrompt) -> FineTune | None:
+    """The contender as it was trained, with its teacher; None: that one is out of the race."""
+    contender = job.field.trained[fitted.fit.contender]
+    if not isinstance(contender, FineTune) or contender.way != "prompt":
+        return contender if isinstance(contender, FineTune) else None
+    teacher = fits.fitted.get(str(fitted.fit.settings["teacher"]))
+    return replace(contender, teacher=teacher) if isinstance(teacher, FittedPrompt) else None
+
+
+def _with(job: Job, fits: Fits, challenger: str, better: FittedPrompt) -> Fits:
+    """The fits with the repaired challenger; plan.json says so before test is opened."""
+    found = measured(job, challenger, better.fit.dev_answers, job.prepared.splits.dev)
+    on_dev = {seed: found.quality(seed) for seed in sorted(found.scores)}
     plan = replace(
         fits.plan,
-        dev_quality={**fits.plan.dev_quality, challenger: sum(qualities) / len(qualities)},
+        dev_quality={**fits.plan.dev_quality, challenger: fmean(on_dev.values())},
+        ships={**fits.plan.ships, challenger: max(on_dev, key=lambda seed: on_dev[seed])},
     )
     stopped = {name: fit.stopped for name, fit in fits.stopped.items() if fit.stopped}
     written = WrittenPlan(**asdict(plan), futile=fits.futile, stopped=stopped)
     write_json(job.run.file("plan.json"), dump(PLAN, written))
-    return replace(fits, fitted={**fits.fitted, challenger: weaker}, plan=plan)
+    return replace(fits, fitted={**fits.fitted, challenger: better}, plan=plan)

@@ -55,7 +55,9 @@ class Forgotten:
     facts: tuple[tuple[str, str], ...]
     rows: tuple[AbilityRow, ...]
     frontier: tuple[tuple[str, str, str, bool], ...]
-    """Scale, quality on dev, change of general ability, whether it was taken; where repaired."""
+    """Adapter, quality on dev, change of general ability, whether it was taken; if repaired."""
+    trained_again: bool
+    """Whether weakening was not enough, so that it was also trained in other ways."""
     worst: str
     """The kinds that lost most, in a sentence; empty where none lost."""
     plot: Plot
@@ -70,6 +72,7 @@ def forgotten(run: Run) -> list[Forgotten]:
             facts=_facts(found),
             rows=tuple(map(_row, found.abilities)),
             frontier=_frontier(found),
+            trained_again=found.repair is not None and any(p.way for p in found.repair.frontier),
             worst=_worst(found),
             plot=both(lambda width, found=found: flips_plot(found.abilities, width=width)),
         )
@@ -82,10 +85,10 @@ def _frontier(found: RetentionResult) -> tuple[tuple[str, str, str, bool], ...]:
         return ()
     return tuple(
         (
-            setting(point.scale),
+            f"trained again {point.way}" if point.way else f"at {setting(point.scale)}",
             percent(point.dev),
             "not asked" if point.change is None else _points(point.change),
-            point.scale == found.repair.taken,
+            found.repair.is_taken(point),
         )
         for point in found.repair.frontier
     )

@@ -30,11 +30,19 @@ def repaired(found: RetentionResult) -> str:
         return ""
     if repair.taken is None:
         if all(point.change is None for point in repair.frontier):
-            return " Any weaker form of the adapter is behind what needs no training."
-        return " None of the weaker forms of the adapter that were tried keeps it."
+            return (
+                " Any weaker form of the adapter, or training with less change, is behind what "
+                "needs no training."
+            )
+        return " Neither a weaker form of the adapter nor training it again keeps it."
+    how = (
+        f"the adapter trained again {repair.way}"
+        if repair.way
+        else f"the adapter at {setting(repair.taken)} of its strength"
+    )
     return (
-        f" That is the adapter at {setting(repair.taken)} of its strength, chosen on dev and on "
-        f"the other half of the suite: as it was trained, it {lost_or_won(repair.before)}."
+        f" That is {how}, chosen on dev and on the other half of the suite: as it was trained "
+        f"first, it {lost_or_won(repair.before)}."
     )
 
 

@@ -73,7 +73,7 @@ class Drift:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RepairPoint:
-    """An adapter whose update counts so many times."""
+    """An adapter whose update counts so many times, or that was trained again."""
 
     scale: float
     dev: float
@@ -81,6 +81,8 @@ class RepairPoint:
     change: Estimate | None
     """Of general ability, on the half of the suite that the choice is made on; None: it was not
     asked, as a larger scale was taken or dev alone ruled this one out."""
+    way: str = ""
+    """How it was trained again, after the words `trained again`; empty: it was not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,12 +90,19 @@ class Repair:
     """The frontier of task and general ability, and the point that was taken."""
 
     frontier: tuple[RepairPoint, ...]
-    """The largest scale first: the adapter as it was trained."""
+    """The largest scale first: the adapter as it was trained. After the scales, the ways in which
+    it was trained again."""
     taken: float | None
-    """None: no scale keeps general ability and does as well on dev as what needs no training, so
-    that the adapter stays as it was trained."""
+    """Scale; 1 where `way` says how it was trained again. None: no point keeps general ability and
+    does as well on dev as what needs no training, so that the adapter stays as it was trained."""
     before: Estimate
     """The change of general ability as it was trained, on all of the suite."""
+    way: str = ""
+    """Of the point that was taken."""
+
+    def is_taken(self, point: RepairPoint) -> bool:
+        """Whether that is the adapter that goes on to test."""
+        return (point.scale, point.way) == (self.taken, self.way)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
