@@ -1,13 +1,15 @@
 """Whatever is fed in: rows, or an error that says where and what. Nothing else may happen.
 
-A few hundred cases a reader in the quick tests, 20,000 and more in the slow ones: what one reader
-reads in several layouts is shared out among them.
+A few hundred cases a reader in the quick tests, 4,000 in the slow ones (`FUZZ_CASES=20000 make
+test-slow` for more, and other draws each time): what one reader reads in several layouts is shared
+out among them.
 """
 
 import csv
 import gzip
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,10 +22,12 @@ from tunewise.data.read import read_examples, read_preferences, read_texts
 from tunewise.errors import UserError
 from tunewise.project.settings import Data
 
+CASES = int(os.environ.get("FUZZ_CASES", "4000"))
+
 
 def with_cases(layouts: int = 1) -> pytest.MarkDecorator:
-    """Runs a test with few cases, and slowly with 20,000 shared out among some layouts."""
-    many = pytest.param(20_000 // layouts, marks=pytest.mark.slow)
+    """Runs a test with few cases, and slowly with `CASES` shared out among some layouts."""
+    many = pytest.param(CASES // layouts, marks=pytest.mark.slow)
     return pytest.mark.parametrize("cases", [pytest.param(200, id="quick"), many])
 
 
