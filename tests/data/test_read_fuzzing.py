@@ -1,6 +1,6 @@
 """Whatever is fed in: rows, or an error that says where and what. Nothing else may happen.
 
-A few hundred cases a reader in the quick tests, 4,000 in the slow ones (`FUZZ_CASES=20000 make
+A hundred cases a reader in the quick tests, 4,000 in the slow ones (`FUZZ_CASES=20000 make
 test-slow` for more, and other draws each time): what one reader reads in several layouts is shared
 out among them.
 """
@@ -28,7 +28,7 @@ CASES = int(os.environ.get("FUZZ_CASES", "4000"))
 def with_cases(layouts: int = 1) -> pytest.MarkDecorator:
     """Runs a test with few cases, and slowly with `CASES` shared out among some layouts."""
     many = pytest.param(CASES // layouts, marks=pytest.mark.slow)
-    return pytest.mark.parametrize("cases", [pytest.param(200, id="quick"), many])
+    return pytest.mark.parametrize("cases", [pytest.param(100, id="quick"), many])
 
 
 def fuzz(cases: int, attempt: Callable[..., None], **drawn: st.SearchStrategy[object]) -> None:
