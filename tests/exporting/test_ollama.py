@@ -5,15 +5,23 @@ import pytest
 
 from exports import adapter_source
 from tunewise.errors import UserError
-from tunewise.exporting.materials import Materials
+from tunewise.exporting.bundle import Bundle
 from tunewise.exporting.ollama import modelfile, system_of
 from tunewise.exporting.source import Source
 from tunewise.models.catalog import LocalModel
+from tunewise.runs.model_file import BaseUsed, ModelFile, Origin
 from tunewise.types import JsonValue
 
 
 def asked(base: LocalModel, adapter: Path | None = None, **settings: JsonValue) -> Source:
-    return replace(adapter_source(base, adapter), materials=Materials(settings=settings))
+    model = ModelFile(
+        contender="c",
+        kind="fine_tune" if adapter else "prompt",
+        base=BaseUsed(name=base.name),
+        settings=settings,
+        origin=Origin(project="p", run="r", token="t"),
+    )
+    return replace(adapter_source(base, adapter), bundle=Bundle(folder=base.folder, model=model))
 
 
 def test_a_modelfile_leaves_the_template_to_the_file_and_stops_at_every_end() -> None:

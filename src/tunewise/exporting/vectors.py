@@ -1,4 +1,4 @@
-"""Keeps the vectors of texts that are searched, so that whoever opens a model computes none anew."""
+"""Keeps the vectors of texts that are searched, so that opening a model computes none anew."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

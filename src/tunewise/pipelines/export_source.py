@@ -1,4 +1,4 @@
-"""Turns what a person names - a run, its contender, a training, an adapter, a version - into what is
+"""Turns what a person names - a run, a contender, a training, an adapter, a version - into what is
 exported.
 
 A run's contender and a training are compared on their project's own held-out rows, all others on

@@ -1,5 +1,5 @@
-"""Turns what a person names - a run's contender, a folder, an endpoint, a version - into what can be
-asked.
+"""Turns what a person names - a run's contender, a folder, an endpoint, a version - into what can
+be asked.
 
 A model is asked as it was when it was chosen: a run's contender with its own prompt, what Tunewise
 trained with the input alone, any other model and an endpoint with the task's instruction.

@@ -43,8 +43,8 @@ class Serving:
     """What was asked for."""
 
     sources: tuple[str, ...] = ()
-    """Projects, folders of models, names of registered models, base models; empty: the starter model
-    and all that is registered."""
+    """Projects, folders of models, names of registered models, base models; empty: the starter
+    model and all that is registered."""
     host: str = "127.0.0.1"
     port: int = 8642
     require_key: bool = False
