@@ -1,7 +1,7 @@
 """The starter model, tuned on a shop's mail, as other programs open it.
 
-Its tokenizer, its size and its rounding are real here; every other form, precision and fault is shown
-on small models.
+Its tokenizer, its size and its rounding are real here; every other form, precision and fault is
+shown on small models.
 """
 
 from collections.abc import Callable
