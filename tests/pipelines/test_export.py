@@ -293,7 +293,7 @@ def test_a_base_that_is_another_now_is_refused(
 
 def test_a_model_with_a_name_that_thinks_is_refused(exported: Export, tmp_path: Path) -> None:
     folder = zero_shot(tmp_path / "model", thinking=True)
-    with pytest.raises(UserError, match="thinks before it answers.*Export its run"):
+    with pytest.raises(UserError, match=r"thinks before it answers.*Export its run"):
         exported(folder, "prompt")
 
 
@@ -376,7 +376,7 @@ def test_an_earlier_export_is_replaced(run: Path, exported: Export, tmp_path: Pa
 
 @contextmanager
 def room_for(size: int) -> Iterator[None]:
-    """No file can grow beyond so many bytes: writing goes wrong in the middle, as on a full disk."""
+    """No file grows beyond so many bytes: writing goes wrong in the middle, as on a full disk."""
     before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
     try:

@@ -130,9 +130,7 @@ def test_an_alias_is_asked_as_the_version_that_it_points_to(
     entrants.registry.point("triage@production", "2")
     entrants.open("triage").answering.answer([row.input], seed=0)
     assert len(now.requests) == 1
-    with pytest.raises(
-        UserError, match="no such version. There are triage@1, triage@2, triage@prod"
-    ):
+    with pytest.raises(UserError, match=r"no such version\. There are triage@1, triage@2, "):
         entrants.open("triage@3")
 
 

@@ -1,4 +1,4 @@
-"""The folder of an exported prompt, served: over HTTP it answers as the contender did in the run."""
+"""The folder of an exported prompt, served over HTTP, answers as the contender did in the run."""
 
 from collections.abc import Mapping
 from pathlib import Path
