@@ -15,6 +15,7 @@ from tunewise.exporting.bundle import Bundle
 from tunewise.metrics.metric import Metric
 from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
+from tunewise.runs.registry import Version
 from tunewise.types import Example, JsonValue, Message
 
 COMPARED = 50
@@ -77,6 +78,8 @@ class Source:
     """The contender whole; None: it is an adapter alone, which is asked with the input."""
     card: Path | None = None
     """What describes it; None: nothing does."""
+    version: Version | None = None
+    """Of the registry; None: it was not named by that."""
     thinking_tokens: int = 0
     show_personal: bool = False
     """Whether answers are shown with the personal data in them."""

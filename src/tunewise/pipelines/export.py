@@ -93,38 +93,35 @@ def run_export(
         raise UserError("--margin: is a share between 0 and 1, as in 0.03.", exit_code=2)
     if out is not None:
         _refuse_taken(out)
-    place = out or Path(EXPORTS)
     known = registry or Registry(note=progress.note)
-    try:
-        with TemporaryDirectory(prefix="tunewise-") as work:
-            sources = SourceOpener(
-                base=base,
-                margin=margin,
-                weights=form != "prompt",
-                registry=known,
-                work=Path(work),
-                progress=progress,
-            )
-            source = sources.open(named)
-            place = out or Path(EXPORTS) / f"{safe_name(source.contender)}-{form}"
-            _refuse_taken(place)
-            _refuse_formless(source, form)
+    with TemporaryDirectory(prefix="tunewise-") as work:
+        source = SourceOpener(
+            base=base,
+            margin=margin,
+            weights=form != "prompt",
+            registry=known,
+            work=Path(work),
+            progress=progress,
+        ).open(named)
+        place = out or Path(EXPORTS) / f"{safe_name(source.contender)}-{form}"
+        _refuse_taken(place)
+        _refuse_formless(source, form)
+        try:
             with replaced_folder(place, name="export") as folder:
                 parity = _filled(source, form, folder, kept_as, progress)
                 if parity.faults:
                     raise DiffersError(parity)
                 write_parity(folder, parity)
-            version = sources.version(named)
-    except (OSError, SafetensorError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else None
-        raise UserError(
-            f"{place}: the export cannot be written: {why or first_line(error)}. Free some space, "
-            "or name a folder you may write to with --out."
-        ) from error
-    if version is not None:
+        except (OSError, SafetensorError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else None
+            raise UserError(
+                f"{place}: the export cannot be written: {why or first_line(error)}. Free some "
+                "space, or name a folder you may write to with --out."
+            ) from error
+    if source.version is not None:
         files = sorted(place.glob("*.gguf"))
         known.note_export(
-            version,
+            source.version,
             to=parity.to,
             place=place.resolve(),
             sha256=file_sha256(files[0]) if files else None,

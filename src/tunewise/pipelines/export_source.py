@@ -33,7 +33,7 @@ from tunewise.project.settings import DecisionSettings, Model
 from tunewise.runs.folder import TRAINED
 from tunewise.runs.model_file import MODEL_FILE
 from tunewise.runs.read import read_verdict
-from tunewise.runs.registry import Registry, Version
+from tunewise.runs.registry import Registry
 from tunewise.runs.trained import read_training
 
 _ASK_NO_MODEL = (CONSTANT, "classifier")
@@ -77,24 +77,14 @@ class SourceOpener:
             return self._of_folder(named, folder)
         if colon and contender and (Path(run) / VERDICT_FILE).is_file():
             return self._of_run(named, Path(run), contender)
-        version = self.version(named)
-        if version is not None:
-            return self._of_model(named, version.id, version.folder)
+        if self.registry.holds(named):
+            version = self.registry.resolve(named)
+            return replace(self._of_model(named, version.id, version.folder), version=version)
         raise UserError(
             f"{named}: there is no such model to export. Name a run (runs/<id>, or "
             "runs/<id>:fine_tune), a training (runs/train-...), the folder of an adapter, or a "
             "model that `tunewise models list` shows (triage@3)."
         )
-
-    def version(self, named: str) -> Version | None:
-        """The version of the registry that a name means; None where it can mean none.
-
-        Raises:
-            UserError: it can only mean one, and there is none.
-        """
-        if Path(named).exists() or not self.registry.holds(named):
-            return None
-        return self.registry.resolve(named)
 
     def _of_run(self, named: str, run: Path, contender: str | None) -> Source:
         verdict = read_verdict(run)
