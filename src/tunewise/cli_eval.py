@@ -26,7 +26,8 @@ def evaluate(
         typer.Option(
             "--model",
             metavar="MODEL",
-            help="A run (RUN or RUN:CONTENDER), the folder of a model or adapter, or an endpoint.",
+            help="A run (RUN or RUN:CONTENDER), the folder of a model or adapter, a model with a "
+            "name (triage@3), or an endpoint.",
         ),
     ],
     baseline: Annotated[

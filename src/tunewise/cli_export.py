@@ -13,7 +13,8 @@ def export(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A run (RUN or RUN:CONTENDER), a training, or the folder of an adapter.",
+            help="A run (RUN or RUN:CONTENDER), a training, the folder of an adapter, or a model "
+            "with a name (triage@3, triage@production).",
         ),
     ],
     to: Annotated[

@@ -52,7 +52,12 @@ def models_list(as_json: AsJson = False) -> None:
 
 @models_app.command("add")
 def models_add(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run or training.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help="A finished run or training, or the folder of an exported prompt."
+        ),
+    ],
     name: Annotated[
         str | None, typer.Option(help="Of the model; default: the project's folder.")
     ] = None,

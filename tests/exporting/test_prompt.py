@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from chat_endpoint import Endpoint, completion
-from exports import example, prompt_source
+from exports import example, model_of, prompt_source
 from small_models import user
 from tunewise.contenders.few_shot import Shots, with_examples
 from tunewise.contenders.prompt import Variant, in_words_of
@@ -22,14 +22,17 @@ from tunewise.contenders.zero_shot import with_instruction
 from tunewise.data.documents.blocks import Block
 from tunewise.data.documents.document import Document
 from tunewise.errors import UserError
-from tunewise.exporting.materials import Materials
+from tunewise.exporting.asking import strategy_of_bundle
 from tunewise.exporting.prompt import compare_prompts, write_prompt
 from tunewise.exporting.prompt_folder import open_prompt
 from tunewise.exporting.source import Source
 from tunewise.models.engines.openai import api_turns
+from tunewise.retrieval.chunk import chunk
+from tunewise.retrieval.embed import Embedder
 from tunewise.retrieval.index import ExampleIndex
 from tunewise.retrieval.word_embedder import WordEmbedder
-from tunewise.types import Example, Message, ToolCall
+from tunewise.runs.model_file import BaseUsed, EndpointUsed
+from tunewise.types import Example, JsonValue, Message, ToolCall
 
 INSTRUCTION = "Which label: refund, delivery or other?"
 TRAIN = [
@@ -70,54 +73,61 @@ DOCUMENTS = [
     )
     for name in ("refund", "parcel", "tent")
 ]
-SHOTS = Shots(k=2, selection="nearest")
 LOOKUP = Lookup(words=60, k=2, mode="bm25")
 
 
-def sources() -> dict[str, Source]:
-    index, library = ExampleIndex(TRAIN), Library(DOCUMENTS, None)
-    around = Variant(name="own", system="Be kind.", before="Which?", after="One word.")
-    steps = Variant(name="step by step", system="Think.", marked=True)
-    nearest = {"k": 2, "selection": "nearest", "by": "BM25"}
-    fixed = {"k": 2, "selection": "fixed, diverse"}
-    return {
-        "zero_shot": prompt_source(
-            "zero_shot",
-            with_instruction(INSTRUCTION, 8),
-            ROWS,
-            Materials(settings={"instruction": INSTRUCTION}),
-        ),
-        "prompt": prompt_source(
-            "prompt",
-            in_words_of(around, 8),
-            ROWS,
-            Materials(settings={"variant": "own", "system": "Be kind."}),
-        ),
-        "prompt with steps": prompt_source(
-            "prompt",
-            in_words_of(steps, 8),
-            ROWS,
-            Materials(settings={"variant": steps.name, "system": steps.system, "marked": True}),
-        ),
-        "few_shot, fixed": prompt_source(
-            "few_shot",
-            with_examples(Shots(k=2, selection="fixed"), index, INSTRUCTION, 8),
-            ROWS,
-            Materials(settings=fixed, instruction=INSTRUCTION, train=tuple(TRAIN)),
-        ),
-        "few_shot, nearest": prompt_source(
-            "few_shot",
-            with_examples(SHOTS, index, INSTRUCTION, 8),
-            ROWS,
-            Materials(settings=nearest, instruction=INSTRUCTION, train=tuple(TRAIN)),
-        ),
-        "rag": prompt_source(
-            "rag",
-            with_passages(LOOKUP, library, INSTRUCTION, 8),
-            ROWS,
-            Materials(settings=LOOKUP.settings, instruction=INSTRUCTION, documents=DOCUMENTS),
-        ),
-    }
+NAMES = (
+    "zero_shot", "prompt", "prompt with steps", "few_shot, fixed", "few_shot, nearest", "rag",
+)  # fmt: skip
+
+
+def source_of(name: str, folder: Path) -> Source:
+    """A contender, whose model lies in a folder beside."""
+    place, words = folder.with_name(f"{folder.name}-model"), INSTRUCTION
+    if name == "zero_shot":
+        model = model_of(place, "zero_shot", {"instruction": words})
+        return prompt_source(model, with_instruction(words, 8), ROWS)
+    if name == "prompt":
+        around = Variant(name="own", system="Be kind.", before="Which?", after="One word.")
+        return prompt_source(
+            model_of(place, "prompt", words_of(around)), in_words_of(around, 8), ROWS
+        )
+    if name == "prompt with steps":
+        steps = Variant(name="step by step", system="Think.", marked=True)
+        return prompt_source(
+            model_of(place, "prompt", words_of(steps)), in_words_of(steps, 8), ROWS
+        )
+    if name == "rag":
+        pieces = chunk(DOCUMENTS, words=LOOKUP.words)
+        model = model_of(place, "rag", LOOKUP.settings, passages=pieces, instruction=words)
+        strategy = with_passages(LOOKUP, Library(DOCUMENTS, None), words, 8)
+        return prompt_source(model, strategy, ROWS)
+    return few_shot(place, name.removeprefix("few_shot, "), TRAIN, ROWS)
+
+
+def words_of(one: Variant) -> dict[str, JsonValue]:
+    """A wording as the settings of a fit hold it."""
+    words: dict[str, JsonValue] = {"system": one.system, "before": one.before, "after": one.after}
+    return {"variant": one.name, **words, "marked": one.marked}
+
+
+def few_shot(
+    place: Path,
+    selection: str,
+    train: Sequence[Example],
+    rows: Sequence[Example],
+    embedder: Embedder | None = None,
+) -> Source:
+    index = ExampleIndex(train, embedder)
+    settings: dict[str, JsonValue] = {"k": 2, "selection": "fixed, diverse"}
+    if selection == "nearest":
+        settings = {"k": 2, "selection": "nearest", "by": embedder.name if embedder else "BM25"}
+    kept = train if selection == "nearest" else index.diverse(2)
+    model = model_of(
+        place, "few_shot", settings, examples=kept, embedder=embedder, instruction=INSTRUCTION
+    )
+    shots = Shots(k=2, selection="nearest" if selection == "nearest" else "fixed")
+    return prompt_source(model, with_examples(shots, index, INSTRUCTION, 8), rows)
 
 
 @pytest.fixture
@@ -128,11 +138,11 @@ def endpoint() -> Iterator[Endpoint]:
     running.server.server_close()
 
 
-@pytest.mark.parametrize("name", sources())
+@pytest.mark.parametrize("name", NAMES)
 def test_the_program_asks_an_endpoint_in_the_contenders_words(
     name: str, endpoint: Endpoint, tmp_path: Path
 ) -> None:
-    source = sources()[name]
+    source = source_of(name, tmp_path)
     write_prompt(source, tmp_path)
     endpoint.reply = lambda asked: completion("I think.\nAnswer: refund")
     text = ROWS[0].input.text
@@ -156,7 +166,7 @@ def test_the_program_asks_an_endpoint_in_the_contenders_words(
 
 @pytest.mark.parametrize("name", ["few_shot, fixed", "few_shot, nearest"])
 def test_every_held_out_conversation_is_compared(name: str, tmp_path: Path) -> None:
-    source = sources()[name]
+    source = source_of(name, tmp_path)
     write_prompt(source, tmp_path)
     found = compare_prompts(source, tmp_path)
     assert (found.engine, found.rendered, found.prompts_differ) == ("script", len(ROWS), ())
@@ -164,7 +174,7 @@ def test_every_held_out_conversation_is_compared(name: str, tmp_path: Path) -> N
 
 
 def test_a_prompt_that_is_another_is_noticed(tmp_path: Path) -> None:
-    source = sources()["zero_shot"]
+    source = source_of("zero_shot", tmp_path)
     write_prompt(source, tmp_path)
     kept = json.loads((tmp_path / "prompt.json").read_text("utf-8"))
     (tmp_path / "prompt.json").write_text(json.dumps({**kept, "system": "Another."}))
@@ -174,7 +184,7 @@ def test_a_prompt_that_is_another_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_program_that_does_not_run_is_an_error(tmp_path: Path) -> None:
-    source = sources()["zero_shot"]
+    source = source_of("zero_shot", tmp_path)
     write_prompt(source, tmp_path)
     (tmp_path / "prompt.json").unlink()
     with pytest.raises(UserError, match="does not run: FileNotFoundError"):
@@ -183,14 +193,16 @@ def test_a_program_that_does_not_run_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["zero_shot", "prompt", "few_shot, fixed"])
 def test_a_prompt_that_is_always_the_same_needs_the_client_alone(name: str, tmp_path: Path) -> None:
-    write_prompt(sources()[name], tmp_path)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["ask.py", "prompt.json"]
+    write_prompt(source_of(name, tmp_path), tmp_path)
+    shown = ["examples.jsonl"] if name == "few_shot, fixed" else []
+    kept = ["README.md", "ask.py", *shown, "model.json", "prompt.json"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == kept
     assert "import tunewise" not in (tmp_path / "ask.py").read_text("utf-8")
     assert "from tunewise" not in (tmp_path / "ask.py").read_text("utf-8")
 
 
 def test_a_program_that_looks_up_loads_no_library_that_runs_models(tmp_path: Path) -> None:
-    write_prompt(sources()["rag"], tmp_path)
+    write_prompt(source_of("rag", tmp_path), tmp_path)
     heavy = "import ask, sys; print({'torch', 'transformers', 'openvino'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", heavy], cwd=tmp_path, capture_output=True, text=True
@@ -199,7 +211,7 @@ def test_a_program_that_looks_up_loads_no_library_that_runs_models(tmp_path: Pat
 
 
 def test_what_is_looked_up_says_that_it_needs_more(tmp_path: Path) -> None:
-    write_prompt(sources()["rag"], tmp_path)
+    write_prompt(source_of("rag", tmp_path), tmp_path)
     program = (tmp_path / "ask.py").read_text("utf-8")
     assert "packages `openai` and `tunewise`, which looks up what the prompt holds" in program
 
@@ -229,20 +241,8 @@ def test_examples_that_call_tools_are_sent_as_calls(tmp_path: Path) -> None:
         target="It comes.",
         tools=tools,
     )
-    for selection, said in (("fixed", "fixed, diverse"), ("nearest", "nearest")):
-        source = prompt_source(
-            "few_shot",
-            with_examples(
-                Shots(k=2, selection="fixed" if selection == "fixed" else "nearest"),
-                ExampleIndex(rows),
-                INSTRUCTION,
-                8,
-            ),
-            [asked],
-            Materials(
-                settings={"k": 2, "selection": said}, instruction=INSTRUCTION, train=tuple(rows)
-            ),
-        )
+    for selection in ("fixed", "nearest"):
+        source = few_shot(tmp_path / f"{selection}-model", selection, rows, [asked])
         folder = tmp_path / selection
         folder.mkdir()
         write_prompt(source, folder)
@@ -251,22 +251,13 @@ def test_examples_that_call_tools_are_sent_as_calls(tmp_path: Path) -> None:
 
 def test_vectors_that_are_kept_bring_the_same_examples(tmp_path: Path) -> None:
     embedder = WordEmbedder([row.input.text for row in TRAIN])
-    index = ExampleIndex(TRAIN, embedder)
-    source = prompt_source(
-        "few_shot",
-        with_examples(SHOTS, index, INSTRUCTION, 8),
-        ROWS,
-        Materials(
-            settings={"k": 2, "selection": "nearest", "by": embedder.name},
-            instruction=INSTRUCTION,
-            train=tuple(TRAIN),
-            embedder=embedder,
-        ),
-    )
-    write_prompt(source, tmp_path)
-    vectors = np.load(tmp_path / "index.npy", allow_pickle=False)
+    source = few_shot(tmp_path / "model", "nearest", TRAIN, ROWS, embedder)
+    out = tmp_path / "out"
+    out.mkdir()
+    write_prompt(source, out)
+    vectors = np.load(out / "index.npy", allow_pickle=False)
     assert np.array_equal(vectors, embedder.encode([row.input.text for row in TRAIN]))
-    assert "`tunewise[dense]`" in (tmp_path / "ask.py").read_text("utf-8")
+    assert "`tunewise[dense]`" in (out / "ask.py").read_text("utf-8")
     asked: list[list[str]] = []
 
     class Model:
@@ -276,7 +267,7 @@ def test_vectors_that_are_kept_bring_the_same_examples(tmp_path: Path) -> None:
             asked.append(list(texts))
             return embedder.encode(texts)
 
-    opened = open_prompt(tmp_path, load=Model)
+    opened = open_prompt(out, load=Model)
     assert source.strategy is not None
     for row in ROWS:
         (prompt,) = source.strategy.prompts([row.input])
@@ -284,8 +275,47 @@ def test_vectors_that_are_kept_bring_the_same_examples(tmp_path: Path) -> None:
     assert asked == [[row.input.text] for row in ROWS]  # and never the rows of train again
 
 
+@pytest.mark.parametrize("raw", [b"", b"\x93NUMPY garbage", None])
+def test_damaged_vectors_are_told(raw: bytes | None, tmp_path: Path) -> None:
+    embedder = WordEmbedder([row.input.text for row in TRAIN])
+    model = few_shot(tmp_path / "model", "nearest", TRAIN, ROWS, embedder).bundle
+    assert model is not None
+    if raw is None:
+        np.save(model.folder / "index.npy", np.zeros((1, 3), np.float32))
+    else:
+        (model.folder / "index.npy").write_bytes(raw)
+    with pytest.raises(UserError, match=r"index\.npy: (cannot be read|does not hold one row)"):
+        strategy_of_bundle(model, load=lambda: embedder)
+
+
+def test_a_base_of_a_folder_is_asked_by_the_name_that_a_server_gives_it(tmp_path: Path) -> None:
+    model = model_of(
+        tmp_path / "model", "zero_shot", {"instruction": "Sort."}, base=BaseUsed(name="/m/small")
+    )
+    (tmp_path / "out").mkdir()
+    write_prompt(prompt_source(model, with_instruction("Sort.", 8), ROWS), tmp_path / "out")
+    about = json.loads((tmp_path / "out" / "prompt.json").read_text("utf-8"))
+    assert (about["model"], about["base_url"]) == ("small", "http://127.0.0.1:8642/v1")
+
+
+def test_an_endpoint_is_asked_with_its_own_key_and_limit(tmp_path: Path) -> None:
+    used = EndpointUsed(
+        name="big", model="gpt-x", base_url="https://api.openai.com/v1", api_key_env="BIG_KEY"
+    )
+    model = model_of(
+        tmp_path / "model", "prompt", words_of(Variant(name="own", system="Be kind.")),
+        base=None, endpoint=used,
+    )  # fmt: skip
+    source = prompt_source(model, in_words_of(Variant(name="own", system="Be kind."), 8), ROWS)
+    (tmp_path / "out").mkdir()
+    write_prompt(source, tmp_path / "out")
+    about = json.loads((tmp_path / "out" / "prompt.json").read_text("utf-8"))
+    assert (about["model"], about["base_url"]) == ("gpt-x", used.base_url)
+    assert (about["key_variable"], about["limit"]) == ("BIG_KEY", "max_completion_tokens")
+
+
 def test_a_trained_model_is_no_prompt(tmp_path: Path) -> None:
-    source = sources()["zero_shot"]
+    source = source_of("zero_shot", tmp_path)
     trained = replace(source, adapter=tmp_path, contender="fine_tune")
     with pytest.raises(UserError, match="Use --to gguf, merged, adapter or ollama"):
         write_prompt(trained, tmp_path)

@@ -4,7 +4,7 @@ transformers. Its alpha / r is 3, so that a path that forgets the scale cannot p
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -13,10 +13,9 @@ import torch
 from gguf import GGMLQuantizationType, quants
 from peft import PeftModel
 
-from places import ROOT
 from small_models import user
+from tuned_starter import ALPHA, ASKED, RANK, TunedStarter
 from tunewise.chat.tokenize import answer_tokens
-from tunewise.metrics.by_name import metric_named
 from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.openvino import OpenVinoEngine
@@ -24,12 +23,8 @@ from tunewise.models.engines.protocol import Engine, Request, Sampling
 from tunewise.models.engines.transformers import TransformersEngine
 from tunewise.training.loop import Training
 from tunewise.training.recipe import Recipe
-from tunewise.training.rows import example_rows, single_rows
-from tunewise.types import Example, Generation, Message
-
-TRIAGE = ROOT / "examples" / "support_triage" / "examples.jsonl"
-TRAINED, ASKED = 60, 100
-RANK, ALPHA = 8, 24.0
+from tunewise.training.rows import single_rows
+from tunewise.types import Generation
 
 
 def texts(engine: Engine, requests: list[Request]) -> list[str]:
@@ -79,54 +74,14 @@ def test_a_small_model_that_learnt_its_rows_says_them_through_both_engines(
     assert not set(texts(OpenVinoEngine(small_llama), untuned)) & set(targets)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Triage:
-    """What the starter model learnt of the shop's mail, and what it is asked."""
-
-    adapter: Path
-    asked: list[Example]
-    requests: list[Request]
-
-
-@pytest.fixture(scope="module")
-def triage(starter: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> Triage:
-    records = [json.loads(line) for line in TRIAGE.read_text("utf-8").splitlines()]
-    examples = [
-        Example(
-            id=record["id"],
-            messages=(Message(role="user", content=record["input"]),),
-            target=json.dumps(record["output"], ensure_ascii=False),
-        )
-        for record in records
-    ]
-    tokenizer = loading.load_tokenizer(starter.folder)
-    examples.sort(key=lambda e: len(e.messages[0].content))  # the short ones: time is dear
-    train, asked = examples[0 : 2 * TRAINED : 2], examples[1 : 2 * ASKED : 2]
-    assert not {e.id for e in train} & {e.id for e in asked}
-    folder = tmp_path_factory.mktemp("triage")
-    recipe = Recipe(learning_rate=2e-3, epochs=3, batch_tokens=512, seed=1, rank=RANK, alpha=ALPHA)
-    training = Training(starter, example_rows(tokenizer, train), recipe, folder / "work")
-    for _ in range(recipe.epochs):
-        training.run_epoch()
-    training.save(folder / "adapter")
-    training.close()
+def scores(engine: Engine, tuned: TunedStarter, adapter: Path | None) -> list[float]:
+    sampling = Sampling(max_tokens=48)
     requests = [
-        Request(
-            messages=example.messages,
-            adapter=folder / "adapter",
-            sampling=Sampling(max_tokens=48),
-        )
-        for example in asked
+        Request(messages=one.messages, adapter=adapter, sampling=sampling) for one in tuned.asked
     ]
-    return Triage(adapter=folder / "adapter", asked=asked, requests=requests)
-
-
-def scores(engine: Engine, triage: Triage, adapter: Path | None) -> list[float]:
-    metric = metric_named("json_fields", None, folder=TRIAGE.parent)
-    found = texts(engine, [replace(request, adapter=adapter) for request in triage.requests])
     values = [
-        metric.score(text, example.target).value
-        for text, example in zip(found, triage.asked, strict=True)
+        tuned.metric.score(text, example.target).value
+        for text, example in zip(texts(engine, requests), tuned.asked, strict=True)
     ]
     return [value for value in values if value is not None]
 
@@ -149,15 +104,15 @@ def rounded(base: LocalModel, adapter: Path, folder: Path) -> LocalModel:
 @pytest.mark.slow
 def test_a_trained_adapter_answers_the_same_through_openvino_and_through_transformers(
     starter: LocalModel,
-    triage: Triage,
+    tuned_starter: TunedStarter,
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    merged = rounded(starter, triage.adapter, tmp_path / "merged")
-    theirs = scores(TransformersEngine(merged, device="cpu"), triage, None)
-    ours = scores(OpenVinoEngine(starter), triage, triage.adapter)
-    ignored = without_scale(triage.adapter, tmp_path / "ignored")
-    wrong = scores(OpenVinoEngine(starter), triage, ignored)
+    merged = rounded(starter, tuned_starter.adapter, tmp_path / "merged")
+    theirs = scores(TransformersEngine(merged, device="cpu"), tuned_starter, None)
+    ours = scores(OpenVinoEngine(starter), tuned_starter, tuned_starter.adapter)
+    ignored = without_scale(tuned_starter.adapter, tmp_path / "ignored")
+    wrong = scores(OpenVinoEngine(starter), tuned_starter, ignored)
 
     def differing(values: list[float]) -> int:
         return sum(abs(a - b) > 1e-9 for a, b in zip(values, theirs, strict=True))

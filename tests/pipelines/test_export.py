@@ -1,9 +1,11 @@
 """`tunewise export`: what a person names becomes a folder, or a sentence that says what to do."""
 
 import json
-import shutil
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,19 +22,24 @@ from decide_projects import (
     tuned_well,
     write_project,
 )
+from exports import example, model_of
 from tunewise.errors import UserError
 from tunewise.exporting import gguf
 from tunewise.exporting.source import Source
 from tunewise.models import catalog
-from tunewise.models.catalog import LocalModel
+from tunewise.models.catalog import LocalModel, open_model
 from tunewise.models.engines.protocol import Request
 from tunewise.pipelines import export
 from tunewise.pipelines.export import DiffersError, Exported, run_export
 from tunewise.pipelines.export_source import SourceOpener
+from tunewise.pipelines.publish import publish
 from tunewise.progress import Silent
 from tunewise.report.exported import parity_lines
 from tunewise.runs.folder import TRAINED
-from tunewise.types import Message
+from tunewise.runs.model_file import BaseUsed, EndpointUsed
+from tunewise.runs.registry import Registry
+from tunewise.storage import file_sha256
+from tunewise.types import JsonValue, Message
 
 TOML = """documents = "docs/"
 [training]
@@ -64,7 +71,8 @@ def small_converter(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, small_llama: LocalModel) -> Path:
     """A finished run of a small project, which a scripted model answered."""
-    project = write_project(tmp_path_factory.mktemp("export") / "project", labelled(90), TOML)
+    toml = f'{TOML}[model]\nbase = "{small_llama.name}"\n'
+    project = write_project(tmp_path_factory.mktemp("export") / "project", labelled(90), toml)
     (project / "docs").mkdir()
     text = "Of parcels it is written here at some length. " * 10
     (project / "docs" / "parcels.md").write_text(f"# Parcels\n\n{text}")
@@ -76,13 +84,12 @@ Export = Callable[..., Exported]
 
 
 @pytest.fixture
-def exported(small_llama: LocalModel, tmp_path: Path) -> Export:
-    """`run_export` to a folder of the test's, with an engine whose base is the small model."""
+def exported(tmp_path: Path) -> Export:
+    """`run_export` to a folder of the test's."""
 
     def make(named: object, to: str, **more: object) -> Exported:
         given = {"out": tmp_path / "out", "progress": Silent(), **more}
-        opener = opened(scripted(right_when(tuned_well)), small_llama)
-        return run_export(str(named), to, opener=opener, **given)  # type: ignore[arg-type]
+        return run_export(str(named), to, **given)  # type: ignore[arg-type]
 
     return make
 
@@ -192,12 +199,102 @@ def test_a_trained_model_that_reads_passages_says_that_it_needs_them(
     assert done.parity.prompts == len(read_json(run / "splits.json")["test"])
 
 
-def test_a_base_behind_an_endpoint_has_no_weights(run: Path, tmp_path: Path) -> None:
-    opener = opened(scripted(right_when(tuned_well)), None)
+def zero_shot(folder: Path, **fields: Any) -> Path:
+    """The folder of a model that trains nothing."""
+    model_of(folder, "zero_shot", {"instruction": "Which label?"}, **fields)
+    return folder
+
+
+def test_a_base_behind_an_endpoint_has_no_weights(exported: Export, tmp_path: Path) -> None:
+    used = EndpointUsed(name="big", model="big", base_url="http://127.0.0.1:1/v1")
+    folder = zero_shot(tmp_path / "model", base=None, endpoint=used)
     with pytest.raises(UserError, match=r"no weights to export. Use --to prompt"):
-        run_export(
-            f"{run}:zero_shot", "ollama", progress=Silent(), out=tmp_path / "o", opener=opener
-        )
+        exported(folder, "ollama")
+    assert exported(folder, "prompt").parity.base is None
+
+
+@pytest.mark.parametrize(
+    ("contender", "to", "named"),
+    [
+        ("fine_tune", "gguf", "triage@1"),
+        ("zero_shot", "ollama", "triage@production"),
+        ("few_shot", "prompt", "triage@production"),
+        ("rag", "prompt", "triage"),
+    ],
+)
+def test_a_model_with_a_name_is_compared_by_the_fixed_set_and_keeps_what_was_made_of_it(
+    contender: str, to: str, named: str, run: Path, exported: Export
+) -> None:
+    registry = Registry()
+    publish(run, name="triage", contender=contender, registry=registry, progress=Silent())
+    registry.point("triage@production", "1")
+    done = exported(named, to, margin=1.0)  # what is scripted in the run was learnt by no weights
+    parity = read_json(done.folder / "parity.json")
+    assert parity["of"] == "the fixed set of Tunewise"
+    assert parity["prompts"] + parity["too_long"] == 50
+    assert all(one["prompts_differ"] == [] for one in parity["engines"])
+    assert (done.folder / "README.md").read_text().count("# triage@1\n") == 1
+    (event,) = (one for one in registry.history("triage") if one.kind == "exported")
+    assert event.number == 1
+    assert event.facts["place"] == str(done.folder)
+    files = list(done.folder.glob("*.gguf"))
+    assert [one.name for one in files] == (["triage-1-q8_0.gguf"] if to != "prompt" else [])
+    assert event.facts.get("sha256") == (file_sha256(files[0]) if files else None)
+
+
+def test_an_exported_prompt_is_exported_again(run: Path, exported: Export, tmp_path: Path) -> None:
+    first = exported(f"{run}:few_shot", "prompt", out=tmp_path / "first")
+    again = exported(first.folder, "prompt", out=tmp_path / "again")
+    assert names(again.folder) == names(first.folder)
+    for name in ("model.json", "examples.jsonl"):
+        assert (again.folder / name).read_bytes() == (first.folder / name).read_bytes()
+
+
+def test_a_version_that_is_not_there_is_told_with_those_that_are(
+    run: Path, exported: Export
+) -> None:
+    publish(run, name="triage", contender="constant", registry=Registry(), progress=Silent())
+    with pytest.raises(UserError, match=r"triage@7: there is no such version\. There are triage@1"):
+        exported("triage@7", "prompt")
+
+
+def test_a_version_whose_files_are_damaged_is_not_exported(
+    run: Path, exported: Export, tmp_path: Path
+) -> None:
+    version = publish(run, name="triage", contender="rag", registry=Registry(), progress=Silent())
+    (version.folder / "passages.jsonl").write_text("{}\n")
+    with pytest.raises(UserError, match=r"passages\.jsonl: is not as it was written"):
+        exported("triage@1", "prompt")
+    assert names(tmp_path) == []
+
+
+def test_a_base_that_is_not_there_is_told_and_a_prompt_needs_none(
+    adapter: Path, exported: Export, tmp_path: Path
+) -> None:
+    gone = str(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"there is no model '.*gone'\. Give"):
+        exported(adapter, "gguf", base=gone)
+    folder = zero_shot(tmp_path / "model", base=BaseUsed(name=gone))
+    with pytest.raises(UserError, match=r"there is no model '.*gone'\. Give"):
+        exported(folder, "ollama")
+    assert names(tmp_path) == ["model", "my adapter"]
+    assert exported(folder, "prompt").parity.base == gone
+
+
+def test_a_base_that_is_another_now_is_refused(
+    small_llama: LocalModel, exported: Export, tmp_path: Path
+) -> None:
+    before = BaseUsed(name=small_llama.name, sha256="0" * 64)
+    folder = zero_shot(tmp_path / "model", base=before)
+    with pytest.raises(UserError, match=r"was chosen on .* with other weights"):
+        exported(folder, "ollama")
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_model_with_a_name_that_thinks_is_refused(exported: Export, tmp_path: Path) -> None:
+    folder = zero_shot(tmp_path / "model", thinking=True)
+    with pytest.raises(UserError, match=r"thinks before it answers.*Export its run"):
+        exported(folder, "prompt")
 
 
 def test_a_folder_alone_is_compared_by_the_fixed_set(adapter: Path, exported: Export) -> None:
@@ -268,25 +365,41 @@ def test_a_folder_with_other_things_is_left_alone(
         exported(adapter, "adapter", out=tmp_path / "file")
 
 
-def test_an_earlier_export_is_replaced(run: Path, exported: Export) -> None:
+def test_an_earlier_export_is_replaced(run: Path, exported: Export, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()  # an empty folder is as good as none
     first = exported(f"{run}:zero_shot", "prompt")
     (first.folder / "old.txt").write_text("of the export before")
     again = exported(f"{run}:zero_shot", "prompt")
-    assert names(again.folder) == ["ask.py", "parity.json", "prompt.json"]
+    kept = ["README.md", "ask.py", "model.json", "parity.json", "prompt.json"]
+    assert names(again.folder) == kept
 
 
-def full_disk(*_: object, **__: object) -> None:
-    raise OSError(28, "No space left on device")
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file grows beyond so many bytes: writing goes wrong in the middle, as on a full disk."""
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(
-    adapter: Path, exported: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("to", ["adapter", "merged", "gguf", "ollama", "prompt"])
+def test_a_full_disk_is_told_and_leaves_what_was_there(
+    to: str, adapter: Path, small_llama: LocalModel, exported: Export, tmp_path: Path
 ) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(shutil, "copyfile", full_disk)
-        with pytest.raises(UserError, match=r"No space left on device\. Free some space"):
-            exported(adapter, "adapter")
-    assert names(tmp_path) == ["my adapter"]
+    open_model(small_llama.name, progress=Silent())  # the cache has its copy
+    rows = [example(n, f"Where is order {n}? " * 20, "delivery") for n in range(100)]
+    settings: dict[str, JsonValue] = {"k": 2, "selection": "nearest", "by": "BM25"}
+    prompt = model_of(tmp_path / "model", "few_shot", settings, examples=rows).folder
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "parity.json").write_text("of an export before")
+    with room_for(20_000), pytest.raises(UserError, match=r"cannot be written: .*Free some space"):
+        exported(prompt if to == "prompt" else adapter, to)
+    assert names(tmp_path) == ["model", "my adapter", "out"]
+    assert names(tmp_path / "out") == ["parity.json"]
+    assert (tmp_path / "out" / "parity.json").read_text() == "of an export before"
 
 
 def test_what_is_no_copy_leaves_the_export_before_as_it_was(
@@ -341,10 +454,16 @@ def test_wrong_usage_ends_with_2(options: list[str], wrong: str, adapter: Path) 
     assert wrong in done.err
 
 
-def test_the_prompt_of_a_run_is_asked_as_it_was(run: Path, small_llama: LocalModel) -> None:
-    engine = scripted(right_when(tuned_well))
+def test_the_prompt_of_a_run_is_asked_as_it_was(
+    run: Path, small_llama: LocalModel, tmp_path: Path
+) -> None:
     source = SourceOpener(
-        base=None, margin=0.2, progress=Silent(), opener=opened(engine, small_llama)
+        base=None,
+        margin=0.2,
+        weights=False,
+        registry=Registry(),
+        work=tmp_path,
+        progress=Silent(),
     ).open(f"{run}:few_shot")
     assert source.margin == 0.2
     assert source.base_name == small_llama.name

@@ -14,6 +14,7 @@ from decide_projects import (
     scripted,
 )
 from every_kind import NAMES, EveryKind, script
+from exports import model_of
 from tunewise.contenders.answering import texts
 from tunewise.data.prepare import Prepared, prepare
 from tunewise.errors import UserError
@@ -21,8 +22,11 @@ from tunewise.metrics.by_name import metric_named
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.pipelines.gate_models import EntrantOpener
+from tunewise.pipelines.publish import publish
 from tunewise.progress import Silent
 from tunewise.project.load import load_project
+from tunewise.runs.model_file import EndpointUsed
+from tunewise.types import JsonValue
 
 
 @pytest.fixture
@@ -100,6 +104,45 @@ def test_a_run_alone_is_what_it_recommends(
         for name in ("", f":{verdict['recommended']}")
     )
     assert alone == named
+
+
+@pytest.mark.parametrize(
+    "name", ["constant", "classifier", "prompt", "few_shot", "rag", "fine_tune_rag"]
+)
+def test_a_model_with_a_name_answers_as_its_contender_did_on_test(
+    name: str, every_kind: EveryKind, now: ScriptedEngine, entrants: EntrantOpener
+) -> None:
+    publish(every_kind.run, contender=name, registry=entrants.registry, progress=Silent())
+    answers = entrants.open("triage@1").answering.answer(every_kind.inputs, seed=0)
+    assert list(texts(answers)) == every_kind.answers(name)
+    assert asked(now) <= asked(every_kind.engine)
+
+
+def test_an_alias_is_asked_as_the_version_that_it_points_to(
+    every_kind: EveryKind, now: ScriptedEngine, entrants: EntrantOpener
+) -> None:
+    for name in ("zero_shot", "constant"):
+        publish(every_kind.run, contender=name, registry=entrants.registry, progress=Silent())
+    entrants.registry.point("triage@production", "1")
+    row = entrants.prepared.splits.test[0]
+    entrants.open("triage@production").answering.answer([row.input], seed=0)
+    assert len(now.requests) == 1
+    entrants.registry.point("triage@production", "2")
+    entrants.open("triage").answering.answer([row.input], seed=0)
+    assert len(now.requests) == 1
+    with pytest.raises(UserError, match=r"no such version\. There are triage@1, triage@2, "):
+        entrants.open("triage@3")
+
+
+def test_a_version_at_an_endpoint_that_the_project_does_not_name_is_refused(
+    entrants: EntrantOpener, tmp_path: Path
+) -> None:
+    used = EndpointUsed(name="big", model="big", base_url="http://127.0.0.1:1/v1")
+    settings: dict[str, JsonValue] = {"instruction": "Which label?"}
+    model_of(tmp_path / "at-big", "zero_shot", settings, base=None, endpoint=used)
+    publish(tmp_path / "at-big", registry=entrants.registry, progress=Silent())
+    with pytest.raises(UserError, match=r"at-big@1: asks an endpoint that the project does not"):
+        entrants.open("at-big@1")
 
 
 def test_an_adapter_is_asked_with_the_input_alone(

@@ -152,6 +152,29 @@ def test_a_trained_adapter_of_elsewhere_is_asked_with_the_words_alone(
     assert adapter_hash(bundle.adapter) == adapter_hash(adapter) == version.lineage.adapter
 
 
+def test_the_folder_of_a_model_becomes_a_model_of_its_own(
+    every_kind: EveryKind, registry: Registry, tmp_path: Path
+) -> None:
+    """As whoever serves an exported prompt does, on any machine."""
+    first = made(every_kind.run, "few_shot", registry)
+    folder = shutil.copytree(first.folder, tmp_path / "My Prompt")
+    (folder / "ask.py").write_text("raise SystemExit")
+    version = publish(folder, registry=registry, progress=Silent())
+    assert version.id == "my-prompt@1"
+    assert version.lineage.run == "first"
+    assert read_bundle(version.folder).model == read_bundle(first.folder).model
+    assert not (version.folder / "ask.py").exists()
+    assert publish(folder, registry=registry, progress=Silent()) == version
+    with pytest.raises(UserError, match="one model, which has no contenders"):
+        publish(folder, contender="rag", registry=registry, progress=Silent())
+    model = folder / "model.json"
+    model.write_text(model.read_text().replace("Which label?", "Which of the labels?"))
+    assert publish(folder, registry=registry, progress=Silent()).id == "my-prompt@2"
+    (folder / "examples.jsonl").unlink()
+    with pytest.raises(UserError, match=r"examples\.jsonl: is missing"):
+        publish(folder, registry=registry, progress=Silent())
+
+
 def test_the_card_tells_base_data_settings_verdict_quality_licence(
     every_kind: EveryKind, registry: Registry
 ) -> None:

@@ -10,8 +10,9 @@ from served_models import user
 from tunewise.pipelines.publish import publish, publish_adapter
 from tunewise.progress import Silent
 from tunewise.runs.model_file import BaseUsed, Origin
+from tunewise.runs.model_names import base_id
 from tunewise.runs.registry import Registry
-from tunewise.serving.catalogue import RegistryCatalogue, base_id
+from tunewise.serving.catalogue import RegistryCatalogue
 from tunewise.serving.protocol import Answered, Catalogue, Prompted
 from tunewise.serving.served import VersionServed
 

@@ -24,6 +24,7 @@ from tunewise.serving.http.server import Server, address_of, listen
 from tunewise.serving.http.service import EmbeddingModel, Service
 from tunewise.serving.protocol import (
     Answered,
+    Catalogue,
     ChatEngine,
     ChatRequest,
     ModelInfo,
@@ -146,7 +147,7 @@ class Served:
     engine: ScriptedChatEngine
     service: Service
     server: Server
-    catalogue: FixedCatalogue
+    catalogue: Catalogue
     codes: list[int] = field(default_factory=list)
 
     def client(self, key: str = "any", **options: object) -> OpenAI:
@@ -173,6 +174,7 @@ def serving(
     script: Callable[[ChatRequest], str | Sequence[str]] = echo,
     *,
     engine: ChatEngine | None = None,
+    catalogue: Catalogue | None = None,
     access: Access | None = None,
     limits: Limits | None = None,
     contents: ContentLog | None = None,
@@ -186,15 +188,16 @@ def serving(
     Args:
         script: what the engine answers.
         engine: instead of the scripted one.
+        catalogue: instead of the fixed one.
         wait: until it is ready.
         access, limits, contents, embedding, routers, upload_paths: see `create_app`.
     """
     if not structlog.is_configured():
         log_as_json()
     chosen = engine or ScriptedChatEngine(script)
-    catalogue = FixedCatalogue()
+    models = catalogue or FixedCatalogue()
     app = create_app(
-        catalogue=catalogue,
+        catalogue=models,
         engine=chosen,
         access=access or Access(),
         limits=limits,
@@ -212,7 +215,7 @@ def serving(
     thread.start()
     try:
         assert started.wait(30)
-        served = Served(url, chosen, app.state.service, server, catalogue, codes)  # type: ignore[arg-type]
+        served = Served(url, chosen, app.state.service, server, models, codes)  # type: ignore[arg-type]
         if wait:
             until(lambda: served.service.slots.phase == "ready")
         yield served

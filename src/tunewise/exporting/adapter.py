@@ -50,6 +50,5 @@ def trained_of(source: Source) -> Path:
 
 def copy_card(source: Source, folder: Path) -> None:
     """Copies the model's card along, where it has one."""
-    card = None if source.adapter is None else source.adapter / CARD
-    if card is not None and card.is_file():
-        shutil.copyfile(card, folder / CARD)
+    if source.card is not None and source.card.is_file():
+        shutil.copyfile(source.card, folder / CARD)

@@ -15,6 +15,7 @@ from tunewise.contenders.rag import Lookup, passage_prompts
 from tunewise.contenders.rebuild import classifier_of, strategy_of, trained_strategy
 from tunewise.errors import UserError
 from tunewise.exporting.bundle import Bundle
+from tunewise.exporting.vectors import with_vectors
 from tunewise.metrics.by_name import metric_named
 from tunewise.retrieval.embed import Embedder, load_embedder
 from tunewise.retrieval.index import ExampleIndex, Index
@@ -67,10 +68,12 @@ def strategy_of_bundle(
     def index() -> FixedExamples | ExampleIndex:
         if shots_of(model.settings).selection == FIXED:
             return FixedExamples(examples=bundle.examples())
-        return ExampleIndex(bundle.examples(), _embedder(bundle, load))
+        rows = bundle.examples()
+        return ExampleIndex(rows, _embedder(bundle, load, [row.input.text for row in rows]))
 
     def library() -> Passages:
-        return Passages(index=Index(bundle.passages(), _embedder(bundle, load)))
+        pieces = bundle.passages()
+        return Passages(index=Index(pieces, _embedder(bundle, load, [p.text for p in pieces])))
 
     try:
         if model.trained:
@@ -115,13 +118,16 @@ def classifier_of_bundle(
     return found
 
 
-def _embedder(bundle: Bundle, load: Callable[[], Embedder]) -> Embedder | None:
+def _embedder(
+    bundle: Bundle, load: Callable[[], Embedder], texts: Sequence[str]
+) -> Embedder | None:
+    """What finds texts by meaning; None: nothing does."""
     if bundle.model.embedder is None:
         return None
     found = load()
     if found.name != bundle.model.embedder:
         raise _missing(bundle, found.name)
-    return found
+    return with_vectors(bundle, found, texts)
 
 
 def _missing(bundle: Bundle, found: str) -> UserError:

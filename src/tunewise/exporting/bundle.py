@@ -25,7 +25,13 @@ from tunewise.runs.registry import Version
 from tunewise.storage import file_sha256, replaced_folder, write_json, write_lines
 from tunewise.types import Example
 
-EXAMPLES, PASSAGES, ADAPTER, CARD = "examples.jsonl", "passages.jsonl", "adapter", "README.md"
+EXAMPLES, PASSAGES, VECTORS, ADAPTER, CARD = (
+    "examples.jsonl",
+    "passages.jsonl",
+    "index.npy",
+    "adapter",
+    "README.md",
+)
 _ANEW = "Make the model again from its run: `tunewise models add RUN`."
 
 
@@ -49,7 +55,7 @@ class Bundle:
         """
         faults: list[str] = []
         rows = read_records(self.folder / EXAMPLES, EXAMPLE_ROW, faults, for_people=False)
-        self._refuse(faults)
+        self.refuse(faults)
         return tuple(
             Example(id=row.id, messages=row.messages, target=row.target, tools=row.tools)
             for row in rows
@@ -63,7 +69,7 @@ class Bundle:
         """
         faults: list[str] = []
         rows = read_records(self.folder / PASSAGES, PASSAGE_ROW, faults, for_people=False)
-        self._refuse(faults)
+        self.refuse(faults)
         return tuple(
             Passage(id=row.id, document=row.document, heading=row.heading, text=row.text)
             for row in rows
@@ -82,9 +88,10 @@ class Bundle:
                 faults.append(f"{name}: is missing.")
             elif file_sha256(file) != sha256:
                 faults.append(f"{name}: is not as it was written.")
-        self._refuse(faults)
+        self.refuse(faults)
 
-    def _refuse(self, faults: Sequence[str]) -> None:
+    def refuse(self, faults: Sequence[str]) -> None:
+        """Raises UserError with what is wrong with its files, where anything is."""
         if faults:
             raise damaged(self.folder, faults, _ANEW)
 
@@ -140,6 +147,20 @@ def seal_bundle(folder: Path, model: ModelFile) -> Bundle:
     written = replace(model, files=files)
     write_json(folder / MODEL_FILE, dump(MODEL, written))
     return Bundle(folder=folder, model=written)
+
+
+def copy_bundle(bundle: Bundle, folder: Path) -> Bundle:
+    """Fills an empty folder with the same model, but for its card.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    for name in (EXAMPLES, PASSAGES, VECTORS, MODEL_FILE):
+        if (bundle.folder / name).is_file():
+            shutil.copyfile(bundle.folder / name, folder / name)
+    if bundle.adapter is not None:
+        shutil.copytree(bundle.adapter, folder / ADAPTER)
+    return Bundle(folder=folder, model=bundle.model)
 
 
 def read_bundle(folder: Path) -> Bundle:

@@ -62,7 +62,7 @@ def system_of(source: Source) -> str:
     Raises:
         UserError: the contender is asked in a way that a system turn alone does not make up.
     """
-    settings = source.materials.settings
+    settings = source.settings
     if source.looks_up:
         raise UserError(
             f"{source.named}: {source.contender} puts examples or passages into the prompt, which "

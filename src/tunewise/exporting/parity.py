@@ -19,7 +19,7 @@ from tunewise.contenders.answering import PromptStrategy
 from tunewise.data.checks.personal import without_personal_data
 from tunewise.errors import UserError
 from tunewise.exporting.readers import Reader, Rendered
-from tunewise.exporting.source import COMPARED, Source
+from tunewise.exporting.source import COMPARED, FIXED_TOKENS, Source
 from tunewise.exporting.weights import Continued, mean_log_probabilities, opened_weights
 from tunewise.models.engines.protocol import Request
 from tunewise.models.engines.transformers import TransformersEngine
@@ -234,4 +234,7 @@ class Comparison:
 def _strategy(source: Source) -> PromptStrategy:
     if source.strategy is None:
         raise ValueError(f"{source.named} asks no language model")
-    return replace(source.strategy, adapters={0: source.adapter})
+    limit = source.strategy.max_tokens
+    if source.held_out.metric is None:
+        limit = min(limit, FIXED_TOKENS)
+    return replace(source.strategy, max_tokens=limit, adapters={0: source.adapter})

@@ -1,6 +1,7 @@
-"""Writes a winner that trains nothing as a folder: its prompt, and a program that asks with it.
+"""Writes a winner that trains nothing as a folder: the model, and a program that asks as it did.
 
-What is the same for every input stands in prompt.json; the program needs the client alone then.
+The model lies there as the registry keeps it, so that `tunewise serve` takes the folder. What is
+the same for every input stands in prompt.json too; the program needs the client alone then.
 Examples and passages that are looked up for each input need Tunewise's search, and a marked answer
 its reading.
 """
@@ -15,11 +16,14 @@ from typing import Any, cast
 
 from tunewise.contenders.answering import PromptStrategy
 from tunewise.errors import UserError
-from tunewise.exporting.prompt_folder import PROMPT_FILE, write_prompt_folder
+from tunewise.exporting.bundle import CARD, copy_bundle
+from tunewise.exporting.model_card import model_card
+from tunewise.exporting.prompt_folder import PROMPT_FILE
 from tunewise.exporting.source import COMPARED, Source
 from tunewise.models.engines.openai import OFFICIAL, api_turns
 from tunewise.runs.exported import EngineParity
-from tunewise.storage import write_json
+from tunewise.runs.model_names import base_id
+from tunewise.storage import write_json, write_text
 from tunewise.types import Input, Message
 
 PROGRAM = "ask.py"
@@ -36,7 +40,8 @@ json.dump([ask.messages(turns) for turns in json.load(sys.stdin)], sys.stdout)
 
 
 def write_prompt(source: Source, folder: Path) -> None:
-    """Fills a folder with prompt.json and ask.py, and with rows and documents that it searches.
+    """Fills a folder with the contender itself, as a model with a name is kept, and beside that
+    prompt.json and ask.py.
 
     Raises:
         UserError: the source trains something, or asks no language model.
@@ -47,12 +52,17 @@ def write_prompt(source: Source, folder: Path) -> None:
             "Use --to gguf, merged, adapter or ollama."
         )
     strategy = strategy_of(source)
-    base_url = source.base_url or SERVED
+    if source.bundle is None:
+        raise ValueError(f"{source.named} is an adapter alone")
+    model = copy_bundle(source.bundle, folder).model
+    write_text(folder / CARD, model_card(model, source.contender))
+    endpoint, base = model.endpoint, model.base
+    base_url = endpoint.base_url if endpoint else SERVED
     about = {
         "contender": source.contender,
-        "model": source.base_name,
+        "model": endpoint.model if endpoint else base_id(base.name if base else ""),
         "base_url": base_url,
-        "key_variable": source.key_variable or "OPENAI_API_KEY",
+        "key_variable": (endpoint and endpoint.api_key_env) or "OPENAI_API_KEY",
         "limit": "max_completion_tokens" if base_url == OFFICIAL else "max_tokens",
         "tokens": strategy.max_tokens,
     }
@@ -60,8 +70,8 @@ def write_prompt(source: Source, folder: Path) -> None:
         write_json(folder / PROMPT_FILE, {**about, **_parts(strategy)})
         program = _program("ask_plain.txt")
     else:
-        write_prompt_folder(folder, source.materials, about)
-        extra = "[dense]" if source.materials.embedder is not None else ""
+        write_json(folder / PROMPT_FILE, about)
+        extra = "[dense]" if model.embedder else ""
         why = (
             "looks up what the prompt holds"
             if source.looks_up
@@ -118,7 +128,7 @@ def strategy_of(source: Source) -> PromptStrategy:
 
 
 def _is_fixed(source: Source) -> bool:
-    settings = source.materials.settings
+    settings = source.settings
     found = "chunk_words" in settings or settings.get("selection") == "nearest"
     return not found and not settings.get("marked") and settings.get("variant") != "step by step"
 

@@ -1,7 +1,8 @@
 """What is exported: weights, the way in which they are asked, and prompts to compare by."""
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -10,16 +11,17 @@ from typing import cast
 from tunewise.chat.template import ChatTokenizer
 from tunewise.contenders.answering import PromptStrategy
 from tunewise.errors import UserError
-from tunewise.exporting.materials import Materials
+from tunewise.exporting.bundle import Bundle
 from tunewise.metrics.metric import Metric
 from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
-from tunewise.types import Example, Message
+from tunewise.runs.registry import Version
+from tunewise.types import Example, JsonValue, Message
 
 COMPARED = 50
 """Prompts that source and artefact both answer."""
 FIXED_TOKENS = 32
-"""Tokens of an answer to a prompt of the fixed set."""
+"""Tokens at most of an answer to a prompt without a target."""
 _FIXED = "held_out.jsonl"
 
 
@@ -60,9 +62,9 @@ class Source:
     named: str
     """As the person named it."""
     contender: str
-    """Its name among its like: `fine_tune`, or that of its folder."""
+    """Its name among its like: `fine_tune`, `triage@3`, or that of its folder."""
     base: LocalModel | None
-    """None: it asks no model on this machine."""
+    """None: it asks no model on this machine, or its weights are not exported."""
     base_name: str | None
     """What it asks; None: it asks no language model."""
     adapter: Path | None
@@ -72,19 +74,33 @@ class Source:
     held_out: HeldOut
     margin: float
     """Quality, 0 to 1, that a copy may lose."""
-    materials: Materials = field(default_factory=lambda: Materials(settings={}))
-    base_url: str | None = None
-    """Of the endpoint that it asks; None: none."""
-    key_variable: str | None = None
-    """Environment variable with the key of that endpoint."""
+    bundle: Bundle | None = None
+    """The contender whole; None: it is an adapter alone, which is asked with the input."""
+    card: Path | None = None
+    """What describes it; None: nothing does."""
+    version: Version | None = None
+    """Of the registry; None: it was not named by that."""
     thinking_tokens: int = 0
     show_personal: bool = False
     """Whether answers are shown with the personal data in them."""
 
     @property
+    def settings(self) -> Mapping[str, JsonValue]:
+        """What the contender chose on dev."""
+        return {} if self.bundle is None else self.bundle.model.settings
+
+    @property
+    def base_sha256(self) -> str | None:
+        """Names the base's weights; None where they are not known."""
+        if self.base is not None:
+            return self.base.sha256
+        used = None if self.bundle is None else self.bundle.model.base
+        return None if used is None else used.sha256
+
+    @property
     def looks_up(self) -> bool:
         """Whether its prompt holds examples or passages found for each input."""
-        return bool({"k", "chunk_words"} & set(self.materials.settings))
+        return bool({"k", "chunk_words"} & set(self.settings))
 
     @property
     def local(self) -> LocalModel:

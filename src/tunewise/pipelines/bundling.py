@@ -21,7 +21,8 @@ from tunewise.data.documents.document import whole_text
 from tunewise.data.read import read_data
 from tunewise.errors import UserError
 from tunewise.exporting.asking import strategy_of_bundle
-from tunewise.exporting.bundle import Bundle, seal_bundle, write_files
+from tunewise.exporting.bundle import ADAPTER, Bundle, seal_bundle, write_files
+from tunewise.exporting.vectors import write_vectors
 from tunewise.models.engines.cached import answered_keys, request_key
 from tunewise.models.sources import licence_of
 from tunewise.models.stored import adapter_hash
@@ -87,7 +88,12 @@ class _Made:
 
 
 def bundle_of_run(
-    run: Path, folder: Path, *, contender: str | None = None, progress: Progress
+    run: Path,
+    folder: Path,
+    *,
+    contender: str | None = None,
+    linked: bool = False,
+    progress: Progress,
 ) -> Bundle:
     """Fills a folder with a contender of a run.
 
@@ -95,6 +101,8 @@ def bundle_of_run(
         run: a finished run's folder.
         folder: empty.
         contender: its name in the run; None: the one that is recommended.
+        linked: whether what was trained stays where it is, and the folder is of use only as long as
+            the run is there.
         progress: told what a person should know.
 
     Raises:
@@ -116,9 +124,14 @@ def bundle_of_run(
     if adapter is not None and not adapter.is_dir():
         raise UserError(f"{adapter}: is not there any more. Run decide again.")
     passages = _passages(made) if model.searches_passages else []
-    write_files(folder, passages=passages, adapter=adapter)
+    write_files(folder, passages=passages, adapter=None if linked else adapter)
+    if linked and adapter is not None:
+        (folder / ADAPTER).symlink_to(adapter.resolve())
     for embedder, examples in _searched(made, model):
         write_files(folder, examples=examples)
+        if embedder is not None:
+            texts = [one.text for one in passages] or [one.input.text for one in examples]
+            write_vectors(folder, embedder, texts)
         tried = replace(model, embedder=embedder.name if embedder else None)
         limit = _proved_limit(made, Bundle(folder=folder, model=tried), embedder)
         if limit is not None:
@@ -250,12 +263,19 @@ def _endpoint(contender: str, project: Project) -> EndpointUsed | None:
     """The endpoint that a contender asks; None: it asks none."""
     one = _asked_at(contender, project)
     if isinstance(one, Endpoint):
-        return EndpointUsed(name=one.name, model=one.model, base_url=one.base_url)
+        return EndpointUsed(
+            name=one.name, model=one.model, base_url=one.base_url, api_key_env=one.api_key_env
+        )
     known = built_in(contender)
     if known is None or not known.runs_on_base or project.model.engine != "openai":
         return None
     (base,) = project.model.bases
-    return EndpointUsed(name="model", model=base, base_url=project.model.base_url)
+    return EndpointUsed(
+        name="model",
+        model=base,
+        base_url=project.model.base_url,
+        api_key_env=project.model.api_key_env,
+    )
 
 
 def _base(run: Path, verdict: VerdictFile, contender: str, project: Project) -> BaseUsed:

@@ -6,6 +6,7 @@ What does not answer as its source does never stands at its place.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal, get_args
 
 from safetensors import SafetensorError
@@ -20,13 +21,13 @@ from tunewise.exporting.parity import Comparison
 from tunewise.exporting.prompt import compare_prompts, strategy_of, write_prompt
 from tunewise.exporting.readers import OpenVinoReader, Reader, TransformersReader
 from tunewise.exporting.source import COMPARED, Source
-from tunewise.models.engines.open import EngineOpener, open_engine
 from tunewise.models.gguf import GgufPrecision, unread_by_openvino
 from tunewise.models.prepared import safe_name
 from tunewise.pipelines.export_source import SourceOpener
 from tunewise.progress import Progress
 from tunewise.runs.exported import PARITY, EngineParity, Parity, write_parity
-from tunewise.storage import replaced_folder
+from tunewise.runs.registry import Registry
+from tunewise.storage import file_sha256, replaced_folder
 
 Form = Literal["adapter", "merged", "gguf", "ollama", "prompt"]
 EXPORTS = "exports"
@@ -67,19 +68,20 @@ def run_export(
     precision: str = "q8_0",
     base: str | None = None,
     margin: float | None = None,
-    opener: EngineOpener = open_engine,
+    registry: Registry | None = None,
 ) -> Exported:
     """Writes a model in another form, compared with what it was.
 
     Args:
-        named: a run, `RUN:CONTENDER`, a training, or the folder of an adapter.
+        named: a run, `RUN:CONTENDER`, a training, the folder of an adapter or of a model, or a
+            model with a name: `triage@3`, `triage@production`.
         to: one of `Form`.
         progress: informed of what is being done.
         out: the folder; None: `exports/NAME-FORM` in the current folder.
         precision: of GGUF files: q8_0 or f16.
         base: see `SourceOpener`.
         margin: see `SourceOpener`.
-        opener: opens engines of base models.
+        registry: of the models with a name, which notes what was made of one; None: the person's.
 
     Raises:
         DiffersError: it does not answer as its source does.
@@ -91,22 +93,39 @@ def run_export(
         raise UserError("--margin: is a share between 0 and 1, as in 0.03.", exit_code=2)
     if out is not None:
         _refuse_taken(out)
-    source = SourceOpener(base=base, margin=margin, progress=progress, opener=opener).open(named)
-    place = out or Path(EXPORTS) / f"{safe_name(source.contender)}-{form}"
-    _refuse_taken(place)
-    _refuse_formless(source, form)
-    try:
-        with replaced_folder(place, name="export") as folder:
-            parity = _filled(source, form, folder, kept_as, progress)
-            if parity.faults:
-                raise DiffersError(parity)
-            write_parity(folder, parity)
-    except (OSError, SafetensorError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else None
-        raise UserError(
-            f"{place}: the export cannot be written: {why or first_line(error)}. Free some space, "
-            "or name a folder you may write to with --out."
-        ) from error
+    known = registry or Registry(note=progress.note)
+    with TemporaryDirectory(prefix="tunewise-") as work:
+        source = SourceOpener(
+            base=base,
+            margin=margin,
+            weights=form != "prompt",
+            registry=known,
+            work=Path(work),
+            progress=progress,
+        ).open(named)
+        place = out or Path(EXPORTS) / f"{safe_name(source.contender)}-{form}"
+        _refuse_taken(place)
+        _refuse_formless(source, form)
+        try:
+            with replaced_folder(place, name="export") as folder:
+                parity = _filled(source, form, folder, kept_as, progress)
+                if parity.faults:
+                    raise DiffersError(parity)
+                write_parity(folder, parity)
+        except (OSError, SafetensorError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else None
+            raise UserError(
+                f"{place}: the export cannot be written: {why or first_line(error)}. Free some "
+                "space, or name a folder you may write to with --out."
+            ) from error
+    if source.version is not None:
+        files = sorted(place.glob("*.gguf"))
+        known.note_export(
+            source.version,
+            to=parity.to,
+            place=place.resolve(),
+            sha256=file_sha256(files[0]) if files else None,
+        )
     return Exported(folder=place, parity=parity)
 
 
@@ -225,7 +244,7 @@ def _parity(
         model=source.named,
         to=to,
         base=source.base_name,
-        base_sha256=source.base.sha256 if source.base else None,
+        base_sha256=source.base_sha256,
         prompts=comparison.prompts if comparison else len(source.held_out.rows[:COMPARED]),
         of=source.held_out.of,
         too_long=comparison.too_long if comparison else 0,

@@ -1,60 +1,63 @@
-"""Turns what a person names - a run, its contender, a training, an adapter - into what is exported.
+"""Turns what a person names - a run, a contender, a training, an adapter, a version - into what is
+exported.
 
-A run's contender and a training are compared on their project's own held-out rows, a folder alone
-on the fixed set.
+A run's contender and a training are compared on their project's own held-out rows, all others on
+the fixed set.
 """
 
 import json
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from tunewise.contenders.answering import FittedPrompt, PromptStrategy
-from tunewise.contenders.few_shot import readable
+from tunewise.contenders.answering import PromptStrategy, answer_limit
 from tunewise.contenders.fine_tune import input_alone
-from tunewise.data.prepare import Prepared, prepare, prepare_for_training
+from tunewise.data.prepare import prepare_for_training
+from tunewise.data.read import read_data
 from tunewise.errors import UserError
-from tunewise.exporting.materials import Materials
+from tunewise.exporting.asking import strategy_of_bundle
+from tunewise.exporting.bundle import CARD, Bundle, read_bundle
 from tunewise.exporting.source import FIXED_TOKENS, HeldOut, Source, fixed_set
 from tunewise.metrics.by_name import metric_of
-from tunewise.metrics.metric import Metric
 from tunewise.models.adapters import ADAPTER_SETTINGS, BASE_FILE, check_adapter, is_whole_model
-from tunewise.models.catalog import open_model
-from tunewise.models.engines.open import EngineOpener, Opened
-from tunewise.pipelines.gate_models import VERDICT_FILE, EntrantOpener
+from tunewise.models.catalog import LocalModel, open_model
+from tunewise.models.engines.transformers import TransformersEngine
+from tunewise.pipelines.bundling import bundle_of_run, project_of_run
+from tunewise.pipelines.gate_models import VERDICT_FILE
 from tunewise.pipelines.rating import project_of
-from tunewise.pipelines.reading import documents_of
-from tunewise.pipelines.run_rows import every_row, measured_contender, rows_of, train_of
+from tunewise.pipelines.run_rows import measured_contender, rows_of
 from tunewise.progress import Progress
 from tunewise.project.contenders import CONSTANT
 from tunewise.project.settings import DecisionSettings, Model
-from tunewise.retrieval.embed import embedder_or_note
 from tunewise.runs.folder import TRAINED
+from tunewise.runs.model_file import MODEL_FILE
 from tunewise.runs.read import read_verdict
-from tunewise.runs.schema import ContenderResult, VerdictFile
+from tunewise.runs.registry import Registry
 from tunewise.runs.trained import read_training
 
 _ASK_NO_MODEL = (CONSTANT, "classifier")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SourceOpener:
     """Opens what is exported, by name.
 
     Args:
         base: of a folder's adapter, where it lies elsewhere now; None: the one it names.
         margin: quality, 0 to 1, that a copy may lose; None: the project's `retention_margin`.
+        weights: whether the base's weights are part of the export, so that it has to be here.
+        registry: of the models with a name.
+        work: an empty folder, which is there as long as the source is used.
         progress: informed of what is being done.
-        opener: opens engines of base models, which are closed again.
     """
 
     base: str | None
     margin: float | None
+    weights: bool
+    registry: Registry
+    work: Path
     progress: Progress
-    opener: EngineOpener
-    _opened: list[Opened] = field(init=False, default_factory=list[Opened])
 
     def open(self, named: str) -> Source:
         """The model of that name.
@@ -68,114 +71,130 @@ class SourceOpener:
             return self._of_run(named, folder, None)
         if (folder / TRAINED).is_file():
             return self._of_training(named, folder)
+        if (folder / MODEL_FILE).is_file():
+            return self._of_model(named, folder.resolve().name, folder)
         if (folder / ADAPTER_SETTINGS).is_file() or (folder / BASE_FILE).is_file():
             return self._of_folder(named, folder)
         if colon and contender and (Path(run) / VERDICT_FILE).is_file():
             return self._of_run(named, Path(run), contender)
+        if self.registry.holds(named):
+            version = self.registry.resolve(named)
+            return replace(self._of_model(named, version.id, version.folder), version=version)
         raise UserError(
             f"{named}: there is no such model to export. Name a run (runs/<id>, or "
-            "runs/<id>:fine_tune), a training (runs/train-...), or the folder of an adapter."
+            "runs/<id>:fine_tune), a training (runs/train-...), the folder of an adapter, or a "
+            "model that `tunewise models list` shows (triage@3)."
         )
 
     def _of_run(self, named: str, run: Path, contender: str | None) -> Source:
         verdict = read_verdict(run)
         found = measured_contender(run, verdict, contender)
-        prepared = prepare(project_of(run))
-        project = prepared.project
-        metric = metric_of(prepared.project)
-        with ExitStack() as stack:
-            entrants = self._entrants(prepared, metric, stack)
-            part = "dev" if verdict.first_opinion else "test"
-            rows = tuple(row for row in rows_of(run, part, every_row(prepared)) if row is not None)
-            if not rows:
-                raise UserError(
-                    f"{run}: none of its {part} rows is in the project's data any more, so that "
-                    "nothing can be compared. Put them back, or run decide again."
-                )
-            held_out = HeldOut(rows=rows, of=f"{part} rows of {run.resolve().name}", metric=metric)
-            margin = project.decision.retention_margin if self.margin is None else self.margin
-            if found.name in _ASK_NO_MODEL:
-                return Source(
-                    named=named,
-                    contender=found.name,
-                    base=None,
-                    base_name=None,
-                    adapter=None,
-                    strategy=None,
-                    held_out=held_out,
-                    margin=margin,
-                )
-            answering = entrants.open(f"{run}:{found.name}").answering
-            if not isinstance(answering, FittedPrompt):
-                raise TypeError(f"{found.name} asks no language model")
-            materials = self._materials(entrants, run, verdict, found)
-        model = self._opened[-1].model if self._opened else None
-        endpoint = next((e for e in project.contenders.endpoints if e.name == found.name), None)
-        behind = endpoint or (None if model else project.model)
-        name = endpoint.model if endpoint else model.name if model else project.model.bases[0]
-        return Source(
-            named=named,
-            contender=found.name,
-            base=None if endpoint else model,
-            base_name=name,
-            adapter=answering.strategy.adapters[0],
-            strategy=answering.strategy,
+        project = project_of_run(run)
+        examples = [row for part in read_data(project.data).values() for row in part.examples]
+        rows = tuple(row for row in rows_of(run, "test", examples) if row is not None)
+        if not rows:
+            raise UserError(
+                f"{run}: none of its test rows is in the project's data any more, so that "
+                "nothing can be compared. Put them back, or run decide again."
+            )
+        part = "dev" if verdict.first_opinion else "test"  # by which it was judged
+        held_out = HeldOut(
+            rows=rows, of=f"{part} rows of {run.resolve().name}", metric=metric_of(project)
+        )
+        margin = project.decision.retention_margin if self.margin is None else self.margin
+        if found.name in _ASK_NO_MODEL:
+            return Source(
+                named=named,
+                contender=found.name,
+                base=None,
+                base_name=None,
+                adapter=None,
+                strategy=None,
+                held_out=held_out,
+                margin=margin,
+            )
+        try:
+            bundle = bundle_of_run(
+                run, self.work, contender=found.name, linked=True, progress=self.progress
+            )
+        except OSError as error:
+            raise UserError(
+                f"{self.work}: what is exported cannot be prepared here: "
+                f"{error.strerror or error}. Free some space, or point TMPDIR elsewhere."
+            ) from error
+        source = self._of_bundle(named, found.name, bundle)
+        return replace(
+            source,
             held_out=held_out,
             margin=margin,
-            materials=materials,
-            base_url=behind.base_url if behind else None,
-            key_variable=behind.api_key_env if behind else None,
+            card=bundle.adapter / CARD if bundle.adapter else None,
             thinking_tokens=_thinking(project.model),
             show_personal=project.report.show_personal,
         )
 
-    def _materials(
-        self, entrants: EntrantOpener, run: Path, verdict: VerdictFile, found: ContenderResult
-    ) -> Materials:
-        """What a prompt that is made anew for each input is made from."""
-        settings = found.fit.settings
-        instruction = "" if found.trained else verdict.task.instruction or ""
-        if "chunk_words" in settings:
-            documents = documents_of(entrants.prepared.project)
-            by_words = settings.get("search") == "bm25"
-            return Materials(
-                settings=settings,
-                instruction=instruction,
-                documents=documents.all_usable() if documents else (),
-                embedder=None if by_words else embedder_or_note()[0],
+    def _of_model(self, named: str, name: str, folder: Path) -> Source:
+        bundle = read_bundle(folder)
+        bundle.check()
+        if bundle.model.thinking:
+            raise UserError(
+                f"{named}: thinks before it answers, and a model with a name does not say how "
+                "long. Export its run: `tunewise export RUN:CONTENDER`."
             )
-        if "k" in settings:
-            train = tuple(train_of(run, entrants.prepared))
-            embedder = readable(embedder_or_note()[0], train, self.progress)
-            return Materials(
-                settings=settings, instruction=instruction, train=train, embedder=embedder
+        return self._of_bundle(named, name, bundle)
+
+    def _of_bundle(self, named: str, name: str, bundle: Bundle) -> Source:
+        """A contender that is asked as it was, compared by the fixed set."""
+        model = bundle.model
+        asked = model.endpoint.model if model.endpoint else model.base.name if model.base else None
+        return Source(
+            named=named,
+            contender=name,
+            base=self._base(named, bundle) if self.weights else None,
+            base_name=asked,
+            adapter=bundle.adapter,
+            strategy=strategy_of_bundle(bundle) if model.asks_model else None,
+            held_out=fixed_set(),
+            margin=self._margin(),
+            bundle=bundle,
+            card=bundle.folder / CARD,
+        )
+
+    def _base(self, named: str, bundle: Bundle) -> LocalModel | None:
+        used = bundle.model.base
+        if used is None:
+            return None
+        model = open_model(self.base or used.name, progress=self.progress)
+        if bundle.adapter is not None:
+            check_adapter(bundle.adapter, model)
+        elif used.sha256 not in (None, model.sha256):
+            raise UserError(
+                f"{named}: was chosen on {used.name} with other weights, or another tokenizer, "
+                "than it has now. Put the base back, or run decide again."
             )
-        return Materials(settings=settings, instruction=instruction)
+        return model
 
     def _of_training(self, named: str, folder: Path) -> Source:
         result = read_training(folder)
-        project = project_of(folder)
-        prepared = prepare_for_training(project)
+        prepared = prepare_for_training(project_of(folder))
+        source = self._of_folder(named, folder / result.model)
         if prepared is None or not prepared.splits.test:
-            return self._of_folder(named, folder / result.model)
-        metric = metric_of(prepared.project)
+            return source
         project = prepared.project
-        with ExitStack() as stack:
-            entrants = self._entrants(prepared, metric, stack)
-            answering = cast("FittedPrompt", entrants.open(str(folder)).answering)
-        model = self._opened[-1].model
-        return Source(
-            named=named,
+        thinking = _thinking(project.model)
+        with closing(TransformersEngine(source.local, thinking_tokens=thinking)) as engine:
+            limit = answer_limit(engine, prepared.splits.train)
+        return replace(
+            source,
             contender=result.method,
-            base=model,
             base_name=result.base,
-            adapter=folder / result.model,
-            strategy=answering.strategy,
+            strategy=PromptStrategy(prompts=input_alone, max_tokens=limit),
             held_out=HeldOut(
-                rows=prepared.splits.test, of="test rows of its project", metric=metric
+                rows=prepared.splits.test,
+                of="test rows of its project",
+                metric=metric_of(project),
             ),
             margin=project.decision.retention_margin if self.margin is None else self.margin,
-            thinking_tokens=_thinking(project.model),
+            thinking_tokens=thinking,
             show_personal=project.report.show_personal,
         )
 
@@ -183,7 +202,6 @@ class SourceOpener:
         name = self.base or _base_of(folder)
         model = open_model(name, progress=self.progress)
         check_adapter(folder, model)
-        margin = DecisionSettings().retention_margin if self.margin is None else self.margin
         return Source(
             named=named,
             contender=folder.resolve().name,
@@ -192,25 +210,13 @@ class SourceOpener:
             adapter=folder,
             strategy=PromptStrategy(prompts=input_alone, max_tokens=FIXED_TOKENS),
             held_out=fixed_set(),
-            margin=margin,
+            margin=self._margin(),
+            card=folder / CARD,
         )
 
-    def _entrants(self, prepared: Prepared, metric: Metric, stack: ExitStack) -> EntrantOpener:
-        """What asks models of the project as a gate does."""
-        return EntrantOpener(
-            prepared=prepared,
-            metric=metric,
-            progress=self.progress,
-            opener=self._remembered,
-            stack=stack,
-        )
-
-    @contextmanager
-    def _remembered(self, settings: Model, *, progress: Progress) -> Generator[Opened]:
-        """The opener's, noted: its model is what is exported."""
-        with self.opener(settings, progress=progress) as opened:
-            self._opened.append(opened)
-            yield opened
+    def _margin(self) -> float:
+        """What may be lost where no project says it."""
+        return DecisionSettings().retention_margin if self.margin is None else self.margin
 
 
 def _thinking(model: Model) -> int:

@@ -1,9 +1,11 @@
-"""Turns what a person names - a run's contender, a folder, an endpoint - into what can be asked.
+"""Turns what a person names - a run's contender, a folder, an endpoint, a version - into what can
+be asked.
 
 A model is asked as it was when it was chosen: a run's contender with its own prompt, what Tunewise
 trained with the input alone, any other model and an endpoint with the task's instruction.
 """
 
+from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +20,8 @@ from tunewise.contenders.zero_shot import with_instruction
 from tunewise.data.prepare import Prepared
 from tunewise.errors import UserError
 from tunewise.evaluation.collect import Answering
+from tunewise.exporting.asking import classifier_of_bundle, strategy_of_bundle
+from tunewise.exporting.bundle import Bundle, read_bundle
 from tunewise.metrics.metric import Metric
 from tunewise.models.adapters import BASE_FILE, check_adapter
 from tunewise.models.engines.open import EngineOpener, Opened, open_ceiling
@@ -34,14 +38,15 @@ from tunewise.pipelines.run_rows import (
 )
 from tunewise.progress import Progress
 from tunewise.project.contenders import CONSTANT, built_in
-from tunewise.project.settings import Model
+from tunewise.project.settings import AUTO, Model
 from tunewise.retrieval.embed import Embedder, embedder_or_note
 from tunewise.retrieval.index import ExampleIndex
 from tunewise.runs.folder import TRAINED
 from tunewise.runs.read import read_verdict
+from tunewise.runs.registry import Registry, Version
 from tunewise.runs.schema import ContenderResult, VerdictFile
 from tunewise.runs.trained import read_training
-from tunewise.types import Fit
+from tunewise.types import Fit, JsonValue
 
 VERDICT_FILE = "verdict.json"
 
@@ -65,6 +70,7 @@ class EntrantOpener:
         progress: informed of what is being done.
         opener: opens engines of base models.
         stack: closes them.
+        registry: of the models with a name.
     """
 
     prepared: Prepared
@@ -72,6 +78,7 @@ class EntrantOpener:
     progress: Progress
     opener: EngineOpener
     stack: ExitStack
+    registry: Registry = field(default_factory=Registry)
     _bases: dict[Model, Opened] = field(init=False, default_factory=dict[Model, Opened])
     _endpoints: dict[str, Engine] = field(init=False, default_factory=dict[str, Engine])
 
@@ -92,10 +99,13 @@ class EntrantOpener:
         run, colon, contender = named.rpartition(":")
         if colon and contender and Path(run).is_dir():
             return self._of_run(named, Path(run), contender)
+        if self.registry.holds(named):
+            return self._of_version(named, self.registry.resolve(named))
         endpoints = ", ".join(endpoint.name for endpoint in project.contenders.endpoints)
         raise UserError(
             f"{named}: there is no such model. Name a run (runs/<id>, or runs/<id>:few_shot), the "
-            "folder of a model or an adapter, or a [contenders.NAME] endpoint of the project "
+            "folder of a model or an adapter, a model that `tunewise models list` shows "
+            "(triage@3), or a [contenders.NAME] endpoint of the project "
             f"({endpoints or 'it has none'})."
         )
 
@@ -121,6 +131,43 @@ class EntrantOpener:
         verdict = read_verdict(run)
         found = measured_contender(run, verdict, contender)
         return Entrant(name=named, answering=self._chosen(named, run, verdict, found))
+
+    def _of_version(self, named: str, version: Version) -> Entrant:
+        if named != version.id:
+            self.progress.note(f"{named} is {version.id}.")
+        bundle = read_bundle(version.folder)
+        bundle.check()
+        model = bundle.model
+        if model.kind == CONSTANT:
+            return Entrant(name=named, answering=_constant(model.settings))
+        if model.kind == "classifier":
+            return Entrant(name=named, answering=classifier_of_bundle(bundle))
+        strategy = strategy_of_bundle(bundle)
+        engine = self._engine_of_version(version, bundle)
+        return Entrant(name=named, answering=self._asking(named, engine, strategy, bundle.adapter))
+
+    def _engine_of_version(self, version: Version, bundle: Bundle) -> Engine:
+        """What a version asks: its own base, or its endpoint as the project names it."""
+        project, model = self.prepared.project, bundle.model
+        if model.base is not None:
+            engine = AUTO if project.model.engine == "openai" else project.model.engine
+            settings = replace(
+                project.model, base=model.base.name, engine=engine, thinking=model.thinking
+            )
+            if bundle.adapter is not None:
+                return self._adapted(bundle.adapter, settings)
+            return self._base(settings).engine
+        used = model.endpoint
+        if used is not None:
+            for one in project.contenders.endpoints:
+                if (one.model, one.base_url) == (used.model, used.base_url):
+                    return self._endpoint(one.name)
+            if project.model.engine == "openai" and project.model.base_url == used.base_url:
+                return self._base(replace(project.model, base=used.model)).engine
+        raise UserError(
+            f"{version.id}: asks an endpoint that the project does not name. Write its "
+            "[contenders.NAME] table."
+        )
 
     def _chosen(
         self, named: str, run: Path, verdict: VerdictFile, found: ContenderResult
@@ -149,8 +196,7 @@ class EntrantOpener:
         task = self.prepared.project.task
         settings = found.fit.settings
         if found.name == CONSTANT:
-            fit = Fit(contender=CONSTANT, settings=settings, seconds=0.0, tokens={}, dev_answers={})
-            return FittedConstant(text=str(settings["answer"]), fit=fit)
+            return _constant(settings)
         try:
             return classifier_of(
                 settings,
@@ -279,6 +325,11 @@ class EntrantOpener:
             (one,) = (endpoint for endpoint in endpoints if endpoint.name == name)
             self._endpoints[name] = self.stack.enter_context(closing(open_ceiling(one)))
         return self._endpoints[name]
+
+
+def _constant(settings: Mapping[str, JsonValue]) -> FittedConstant:
+    fit = Fit(contender=CONSTANT, settings=settings, seconds=0.0, tokens={}, dev_answers={})
+    return FittedConstant(text=str(settings["answer"]), fit=fit)
 
 
 def _unread(run: Path, found: ContenderResult, error: ValueError) -> UserError:

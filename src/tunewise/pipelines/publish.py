@@ -10,7 +10,13 @@ from pathlib import Path
 
 from tunewise import __version__
 from tunewise.errors import UserError
-from tunewise.exporting.bundle import Bundle, seal_bundle, write_files
+from tunewise.exporting.bundle import (
+    Bundle,
+    copy_bundle,
+    read_bundle,
+    seal_bundle,
+    write_files,
+)
 from tunewise.exporting.model_card import model_card
 from tunewise.models.sources import licence_of
 from tunewise.models.stored import adapter_hash
@@ -37,11 +43,12 @@ def publish(
     registry: Registry,
     progress: Progress,
 ) -> Version:
-    """Makes the next version of a model from a run of `decide` or `train`.
+    """Makes the next version of a model from a run of `decide` or `train`, or from the folder of a
+    model, such as an exported prompt.
 
     Args:
-        source: folder of the run.
-        name: of the model; None: that of the project's folder, made safe.
+        source: the folder.
+        name: of the model; None: that of the project's folder, or of a model's own, made safe.
         contender: of the run; None: the one that is recommended.
         known_as: another name that means the version for good; empty: none.
         registry: where it goes.
@@ -54,6 +61,10 @@ def publish(
         if contender is not None:
             raise UserError(f"{source}: is a training, which has no contenders. Leave that out.")
         return _publish_training(source, name, known_as, registry)
+    if (source / MODEL_FILE).is_file():
+        if contender is not None:
+            raise UserError(f"{source}: is one model, which has no contenders. Leave that out.")
+        return _publish_folder(source, name, known_as, registry)
     verdict = read_verdict(source)
     found = measured_contender(source, verdict, contender)
     token = run_token(source)
@@ -154,9 +165,32 @@ def _publish_training(folder: Path, name: str | None, known_as: str, registry: R
     )
 
 
+def _publish_folder(source: Path, name: str | None, known_as: str, registry: Registry) -> Version:
+    bundle, chosen = read_bundle(source), name or safe_model_name(source.resolve().name)
+    bundle.check()
+    sha256 = file_sha256(source / MODEL_FILE)
+    same = (one for one in registry.content().versions if one.lineage.model == sha256)
+    known = next((one for one in same if one.name == chosen), None)
+    if known is not None:
+        return known
+    return _published(
+        chosen, lambda folder: copy_bundle(bundle, folder), registry, known_as, token=sha256[:16]
+    )
+
+
 def _published(
-    name: str, fill: Callable[[Path], Bundle], registry: Registry, known_as: str
+    name: str,
+    fill: Callable[[Path], Bundle],
+    registry: Registry,
+    known_as: str,
+    *,
+    token: str | None = None,
 ) -> Version:
+    """Makes a version of what fills a folder.
+
+    Args:
+        token: tells its source from others; None: that of the run that it comes from.
+    """
     with registry.staging() as folder:
         try:
             bundle = fill(folder)
@@ -170,7 +204,7 @@ def _published(
             project=model.origin.project,
             data=model.origin.data,
             run=model.origin.run,
-            token=model.origin.token,
+            token=token or model.origin.token,
             contender=model.contender,
             adapter=adapter_hash(bundle.adapter) if bundle.adapter else None,
             model=file_sha256(folder / MODEL_FILE),

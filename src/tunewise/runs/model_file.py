@@ -53,6 +53,8 @@ class EndpointUsed:
     """Of the project's `[contenders.NAME]`."""
     model: str
     base_url: str
+    api_key_env: str | None = None
+    """Environment variable with the key; None: it was not written down."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +105,7 @@ class ModelFile:
       `few_shot`, either all that are searched for the nearest, or the fixed ones that are shown;
       for `classifier`, all that it is fitted on.
     - `passages.jsonl`: the pieces of documents that are searched, a `PassageRow` a line.
+    - `index.npy`: the vectors of these rows or pieces, in their order, where meaning finds them.
     - `adapter/`: in PEFT format, or a whole model, where it was trained.
     - `README.md`: the card.
     """
@@ -135,7 +138,7 @@ class ModelFile:
     """Whether rows of the run hold more than one user turn."""
     task: TaskJudged = TaskJudged()
     files: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Every other file but the card, as a path with forward slashes -> sha256 (hex)."""
+    """Each of these files but the card, as a path with forward slashes -> sha256 (hex)."""
     origin: Origin
     measured: ContenderResult | None = None
     """On the run's test rows, without what its fit tried; None: it was never judged there."""

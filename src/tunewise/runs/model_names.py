@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from pathlib import Path
 from typing import NamedTuple
 
 from tunewise.errors import UserError
@@ -55,6 +56,15 @@ def parse_named(text: str) -> Named:
         return Named(name, int(rest), None)
     check_alias(rest)
     return Named(name, None, rest)
+
+
+def base_id(name: str) -> str:
+    """What a base model is called over the API: never the path that it lies at.
+
+    `organisation/some-model` stays as it is; `/models/some-model.gguf` is `some-model`.
+    """
+    path = Path(name)
+    return path.name.removesuffix(".gguf") if path.is_absolute() or path.exists() else name
 
 
 def check_name(name: str, *, taken: bool = True) -> None:

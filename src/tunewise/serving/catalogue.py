@@ -17,7 +17,7 @@ from pathlib import Path
 from tunewise.errors import UserError
 from tunewise.models.prepared import prepared_folder
 from tunewise.retrieval.embed import PACKAGE, Embedder, load_embedder
-from tunewise.runs.model_names import EMBEDDING
+from tunewise.runs.model_names import EMBEDDING, base_id
 from tunewise.runs.registry import Content, Registry, Version
 from tunewise.serving.protocol import ModelInfo, Weights
 from tunewise.serving.served import BaseServed, Loaded, VersionServed
@@ -185,15 +185,6 @@ class RegistryCatalogue:
             del self._loaded[version.id]
             return None
         return loaded
-
-
-def base_id(name: str) -> str:
-    """What a base model is called over the API: never the path that it lies at.
-
-    `organisation/some-model` stays as it is; `/models/some-model.gguf` is `some-model`.
-    """
-    path = Path(name)
-    return path.name.removesuffix(".gguf") if path.is_absolute() or path.exists() else name
 
 
 def _meanings(content: Content) -> dict[str, str]:

@@ -10,10 +10,11 @@ from pathlib import Path
 import structlog
 
 from tunewise.errors import UserError
-from tunewise.pipelines.publish import publish_newest
+from tunewise.pipelines.publish import publish, publish_newest
 from tunewise.progress import Progress
 from tunewise.project.settings import STARTER_MODEL
 from tunewise.retrieval.embed import load_embedder
+from tunewise.runs.model_file import MODEL_FILE
 from tunewise.runs.model_names import EMBEDDING
 from tunewise.runs.registry import Registry
 from tunewise.serving.catalogue import RegistryCatalogue
@@ -42,8 +43,8 @@ class Serving:
     """What was asked for."""
 
     sources: tuple[str, ...] = ()
-    """Projects, names of registered models, base models; empty: the starter model and all that is
-    registered."""
+    """Projects, folders of models, names of registered models, base models; empty: the starter
+    model and all that is registered."""
     host: str = "127.0.0.1"
     port: int = 8642
     require_key: bool = False
@@ -148,9 +149,11 @@ async def keep_worker(jobs: Jobs, *, every: float = 1.0, pause: float = WORKER_P
 
 
 def choose(sources: Sequence[str], registry: Registry, progress: Progress) -> Chosen:
-    """What the words of the command mean: a project, a registered model, else a base model.
+    """What the words of the command mean: a project, the folder of a model, a registered model, or
+    else a base model.
 
-    A project is served as what the newest finished run of it recommends, which is registered.
+    A project is served as what the newest finished run of it recommends, which is registered; so is
+    the model of a folder, such as an exported prompt.
 
     Raises:
         UserError: a project has no run, or the registry cannot be read.
@@ -163,6 +166,8 @@ def choose(sources: Sequence[str], registry: Registry, progress: Progress) -> Ch
         path = Path(source)
         if path.name == PROJECT_FILE or (path / PROJECT_FILE).is_file():
             names.append(publish_newest(path, registry=registry, progress=progress).name)
+        elif (path / MODEL_FILE).is_file():
+            names.append(publish(path, registry=registry, progress=progress).name)
         elif (version := registry.content().resolve(source)) is not None:
             names.append(version.name)
         else:

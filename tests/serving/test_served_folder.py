@@ -1,0 +1,68 @@
+"""The folder of an exported prompt, served over HTTP, answers as the contender did in the run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from every_kind import EveryKind, script
+from http_serving import serving
+from tunewise.models.engines.openai import api_turns
+from tunewise.models.engines.protocol import Request, Sampling
+from tunewise.pipelines.export import run_export
+from tunewise.progress import Silent
+from tunewise.retrieval.embed import load_embedder
+from tunewise.runs.registry import Registry
+from tunewise.serving.catalogue import RegistryCatalogue
+from tunewise.serving.protocol import ChatRequest
+from tunewise.serving.start import Chosen, choose
+
+NAMES = ("prompt", "few_shot", "rag")
+
+
+@pytest.fixture(scope="module")
+def folders(every_kind: EveryKind, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """Contender -> its export."""
+    root = tmp_path_factory.mktemp("prompts")
+    return {
+        name: run_export(
+            f"{every_kind.run}:{name}",
+            "prompt",
+            out=root / f"My {name}",
+            registry=Registry(root / "home"),
+            progress=Silent(),
+        ).folder
+        for name in NAMES
+    }
+
+
+def as_in_the_run(asked: ChatRequest) -> str:
+    """What the model of the run says to what the server asks it."""
+    assert asked.decoding.max_tokens is not None
+    sampling = Sampling(max_tokens=asked.decoding.max_tokens)
+    return script(Request(messages=asked.messages, tools=asked.tools, sampling=sampling))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_over_http_it_asks_and_answers_as_the_contender_did(
+    name: str, every_kind: EveryKind, folders: Mapping[str, Path]
+) -> None:
+    registry = Registry()
+    called = f"my-{name}"
+    assert choose((str(folders[name]),), registry, Silent()) == Chosen(bases=(), names=(called,))
+    embedder = load_embedder()
+    catalogue = RegistryCatalogue(registry, names=[called], load=lambda: embedder)
+    with serving(as_in_the_run, catalogue=catalogue) as served:
+        client, answers = served.client(), list[str | None]()
+        for item in every_kind.inputs:
+            done = client.chat.completions.create(
+                model=called,
+                messages=api_turns(item.messages),  # type: ignore[arg-type]
+            )
+            assert done.model == f"{called}@1"
+            answers.append(done.choices[0].message.content)
+        asked = [(one.messages, one.decoding.max_tokens) for one in served.engine.requests]
+    catalogue.close()
+    assert answers == every_kind.answers(name)
+    wanted = every_kind.asked[name]
+    assert asked == [(one.messages, one.sampling.max_tokens) for one in wanted]
