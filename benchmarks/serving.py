@@ -420,8 +420,8 @@ def overload(server: Server, given: argparse.Namespace) -> list[Figure]:
     tell(f"{clients} clients: {seen.statuses}, {seen.errors[:3]}")
     unanswered = seen.statuses.get(0, 0)
     strange = sum(n for status, n in seen.statuses.items() if status not in (0, 200, 429, 503))
-    late = [1000 * one for one in seen.refused]
-    answered, refused = seen.statuses.get(200, 0), len(late)
+    late = [1000 * one for one in seen.refused] or [0.0]
+    answered, refused = seen.statuses.get(200, 0), len(seen.refused)
     lag = 1000 * quantile(seen.lags, 0.99)
     own = max(one for one, _ in memory) / before[0]
     both = max(one for _, one in memory) / before[1]
@@ -582,7 +582,7 @@ def swaps(place: Place, server: Server, given: argparse.Namespace) -> list[Figur
     }
     failed = [one for _, _, one in replies if one.status != 200 or one.error]
     good = [(question, during, one) for question, during, one in replies if one.status == 200]
-    other = foreign = 0
+    foreign = 0
     rounded = {False: 0, True: 0}
     for question, during, one in good:
         if one.text == known[one.model][question]:
@@ -591,7 +591,6 @@ def swaps(place: Place, server: Server, given: argparse.Namespace) -> list[Figur
             foreign += 1
         else:
             rounded[during] += 1
-    other = rounded[True]
     quiet = [one for _, during, one in good if not during]
     tell(f"{len(replies)} answers, {len(quiet)} before the first move; failed: {failed[:3]}")
     return [
@@ -607,7 +606,7 @@ def swaps(place: Place, server: Server, given: argparse.Namespace) -> list[Figur
         Figure(
             part="d",
             what="of no version as it answers alone",
-            value=other,
+            value=rounded[True],
             unit="",
             most=0,
             note=f"{rounded[False]} of {len(quiet)} before the first move",
