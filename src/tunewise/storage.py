@@ -1,5 +1,6 @@
 """Writes and reads the files of a run so that a kill at any moment leaves them whole."""
 
+import errno
 import hashlib
 import json
 import os
@@ -9,6 +10,9 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of the errors that say: the disk is full, or a person's share of it."""
 
 
 def home_folder() -> Path:

@@ -1,8 +1,11 @@
 """Keys are random, kept as hashes in a file of one's own, and can be renewed."""
 
+import hashlib
+import hmac
 import json
 import stat
 from datetime import UTC, datetime, timedelta
+from hmac import compare_digest
 from pathlib import Path
 
 import pytest
@@ -57,6 +60,26 @@ def test_a_key_is_found_by_its_secret_alone(keys: KeyFile) -> None:
     assert keys.find(secret[:-1]) is None
     assert keys.find("") is None
     assert keys.find(found.sha256) is None
+
+
+def test_every_key_is_compared_whatever_is_shown(
+    keys: KeyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = [keys.new(f"key {n}", ["chat"]).secret for n in range(3)]
+    keys.rotate("key 1", keep_old=timedelta(hours=1))
+    compared: list[tuple[str, str]] = []
+
+    def compare(one: str, other: str) -> bool:
+        compared.append((one, other))
+        return compare_digest(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    for shown in (secrets[0], secrets[2], "tw-wrong", ""):
+        compared.clear()
+        keys.find(shown)
+        # The old secret of each as well, or that there is none.
+        assert len(compared) == 6
+        assert {one for one, _ in compared} == {hashlib.sha256(shown.encode()).hexdigest()}
 
 
 def test_another_process_sees_a_change(keys: KeyFile) -> None:

@@ -18,7 +18,7 @@ from tunewise.models.stored import ADAPTER_SETTINGS, ADAPTER_WEIGHTS
 from tunewise.serving.jobs.outcome import Outcome, read_outcome, write_outcome
 from tunewise.storage import append_lines, read_lines
 
-STEPS, STEP_SECONDS = 12, 0.03
+STEPS, STEP_SECONDS = 12, float(os.environ.get("LIGHT_STEP_SECONDS", "0.03"))
 ALONE, OVERLAPS, PROCESSES = "alone.lock", "overlaps.txt", "processes.txt"
 """In the home of jobs: locked while a training runs; what found it locked; who ran."""
 

@@ -116,6 +116,13 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
+def awaits(pid: int, number: int) -> bool:
+    """Whether a signal lies before a process that stands still, and takes it when it goes on."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    pending = next(line for line in status.splitlines() if line.startswith("ShdPnd:"))
+    return bool(int(pending.split()[1], 16) >> (number - 1) & 1)
+
+
 def children_of(pid: int) -> list[int]:
     try:
         return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -27,7 +27,7 @@ from tunewise.serving.protocol import RefusedError, Weights
 from tunewise.types import Generation
 
 pytestmark = pytest.mark.slow
-CACHE_BYTES = 2**28
+CACHE_BYTES = 2**27
 FOREIGN = [
     "Say hello in Japanese, Chinese, Korean, Arabic and Hindi.",
     "こんにちは。お元気ですか？日本語で答えてください。",
@@ -74,7 +74,7 @@ def order(number: int, length: int = 1) -> str:
 def test_memory_is_flat_once_it_is_ready(served: Served) -> None:
     ready = served.memory()
     tokens = CACHE_BYTES // loading.cache_bytes(served.model.folder)
-    long = [ask(served.base, order(n, 90), max_tokens=4) for n in range(8)]
+    long = [ask(served.base, order(n, 90), max_tokens=4) for n in range(4)]
     made = served.run(gathered(served, long))
     usages = [piece.usage for some in made for piece in some if piece.usage]
     assert sum(usage.prompt_tokens for usage in usages) > tokens  # the cache was filled
@@ -146,7 +146,7 @@ def test_answers_keep_to_a_schema_of_some_size(served: Served) -> None:
 
 
 def test_throughput_beside_bare_generation_is_told(served: Served) -> None:
-    model, tokens, requests = served.model, 32, 32
+    model, tokens, requests = served.model, 16, 32
     assert model.gguf is not None
     tokenizer = loading.load_tokenizer(model.folder)
     ends = loading.end_token_ids(model.folder, tokenizer)

@@ -14,6 +14,7 @@ from tunewise.errors import UserError
 from tunewise.serving.engine.scripted import ScriptedChatEngine
 from tunewise.serving.http.access import OPEN_PATHS, Access, access_for, key_of, needs
 from tunewise.serving.http.app import create_app
+from tunewise.serving.jobs.service import open_jobs
 from tunewise.serving.keys import KeyFile
 
 ASKED = [{"role": "user", "content": "hello"}]
@@ -38,16 +39,24 @@ def secrets(keys: KeyFile) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def served(keys: KeyFile, secrets: dict[str, str]) -> Iterator[Served]:
+def routers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[APIRouter]]:
+    """All that a server has beside its own, and the one above."""
+    opened = open_jobs(home=tmp_path_factory.mktemp("jobs"))
+    yield [jobs, *opened.routers(dict)]
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def served(keys: KeyFile, secrets: dict[str, str], routers: list[APIRouter]) -> Iterator[Served]:
     assert secrets
     access = access_for("127.0.0.1", keys=keys, require_key=True)
-    with serving(access=access, routers=[jobs]) as running:
+    with serving(access=access, routers=routers, upload_paths=["/v1/files"]) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def open_served() -> Iterator[Served]:
-    with serving(routers=[jobs]) as running:
+def open_served(routers: list[APIRouter]) -> Iterator[Served]:
+    with serving(routers=routers, upload_paths=["/v1/files"]) as running:
         yield running
 
 
@@ -58,7 +67,10 @@ def every_route(served: Served) -> list[tuple[str, str]]:
         for route in iter_route_contexts(served.server._server.config.app.routes)
         for method in sorted(route.methods or ())
     ]
-    assert len(routes) >= 9, routes
+    assert {"/v1/chat/completions", "/v1/files", "/v1/fine_tuning/jobs/{job_id}/cancel"} <= {
+        path for _, path in routes
+    }
+    assert len(routes) >= 20, routes
     beside = ["/docs", "/redoc", "/", "/nothing", "/v1//models", "/v1/models/"]
     return [*routes, *(("GET", path) for path in beside), ("OPTIONS", "/v1/models")]
 

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx2
 import openai
@@ -183,6 +184,18 @@ def test_uploads_have_a_limit_of_their_own(small: Served) -> None:
             got = http.post("/v1/files", content=content)
             assert got.status_code == 413
             assert "50000 bytes" in got.json()["error"]["message"]
+
+
+def test_a_gigabyte_is_refused_and_its_client_hears_why(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    with file.open("wb") as sparse:
+        sparse.truncate(10**9)
+    with (
+        serving(routers=[uploads], upload_paths=["/v1/files"]) as running,
+        pytest.raises(openai.APIStatusError, match="larger than 512 MiB") as refused,
+    ):
+        running.client().files.create(file=file, purpose="fine-tune")
+    assert (refused.value.status_code, refused.value.code) == (413, "request_too_large")
 
 
 def test_a_body_that_does_not_arrive_is_a_408_and_keeps_no_slot(small: Served) -> None:

@@ -1,8 +1,8 @@
 """Uploaded files, by the official client."""
 
+import errno
 import hashlib
 from collections.abc import Generator
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -11,6 +11,7 @@ from openai import APIStatusError, BadRequestError, NotFoundError, OpenAI
 from job_rows import chat_rows, jsonl
 from served_jobs import served
 from tunewise.serving.jobs import files as file_store
+from tunewise.serving.jobs import routes_files
 from tunewise.serving.jobs.service import Jobs
 
 ROWS = jsonl(chat_rows(3))
@@ -133,22 +134,41 @@ def test_an_upload_of_unknown_length_is_limited_as_well(client: OpenAI) -> None:
 def test_so_many_files_are_kept_and_no_more(
     client: OpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_store, "MAX_FILES", 1)
+    monkeypatch.setattr(routes_files, "MAX_FILES", 1)
     client.files.create(file=ROWS, purpose="fine-tune")
-    with pytest.raises(BadRequestError) as refused:
-        client.files.create(file=ROWS, purpose="fine-tune")
-    assert refused.value.code == "too_many_files"
-
-
-def test_a_full_disk_is_told(client: OpenAI, jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    import errno
-
-    def full(path: Path) -> str:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(file_store, "file_sha256", full)
     with pytest.raises(APIStatusError) as refused:
         client.files.create(file=ROWS, purpose="fine-tune")
+    assert (refused.value.status_code, refused.value.code) == (413, "too_many_files")
+
+
+def test_so_many_rows_are_taken_and_no_more(
+    client: OpenAI, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes_files, "MAX_ROWS", 3)
+    client.files.create(file=ROWS, purpose="fine-tune")
+    with pytest.raises(APIStatusError, match="has 4 lines") as refused:
+        client.files.create(file=ROWS + b"{}\n", purpose="fine-tune")
+    assert (refused.value.status_code, refused.value.code) == (413, "too_many_rows")
+    assert list(jobs.files.incoming.iterdir()) == []
+    assert len(client.files.list().data) == 1
+
+
+@pytest.mark.parametrize("place", ["file_sha256", "sync", "_insert"])
+def test_a_full_disk_is_told_and_leaves_nothing(
+    client: OpenAI, jobs: Jobs, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    kept = client.files.create(file=ROWS, purpose="fine-tune")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(file_store, place, full)
+        with pytest.raises(APIStatusError) as refused:
+            client.files.create(file=ROWS, purpose="fine-tune")
     assert refused.value.status_code == 507
     assert refused.value.code == "disk_full"
     assert list(jobs.files.incoming.iterdir()) == []
+    assert [path.name for path in jobs.files.folder.iterdir() if path.is_file()] == [kept.id]
+    assert client.files.content(kept.id).content == ROWS
+    assert client.files.create(file=ROWS, purpose="fine-tune").status == "processed"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import tunewise
 from tunewise.errors import UserError
 from tunewise.serving.jobs.database import Database
 from tunewise.serving.jobs.leases import LEASE_SECONDS, MAX_CRASHES, LeaseLostError, Leases, Success
@@ -322,6 +323,26 @@ def test_two_processes_may_open_the_tables_at_once_and_a_later_version_is_refuse
         connection.exec_driver_sql("UPDATE tunewise_jobs SET version = 99")
     with pytest.raises(UserError, match="later Tunewise"):
         Database(url)
+
+
+def test_an_upgrade_strands_no_job(
+    tmp_path: Path, clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'upgraded.sqlite3'}"
+    before = Database(url, clock=clock)  # type: ignore[arg-type]
+    old = Jobs(before)
+    running, waiting, unchecked = old.add(), old.add(), old.add(validated=False)
+    taken(old.one)
+    before.close()
+    monkeypatch.setattr(tunewise, "__version__", "99.0")
+    clock.now += LEASE_SECONDS + 1  # type: ignore[attr-defined]
+    after = Database(url, clock=clock)  # type: ignore[arg-type]
+    new = Jobs(after)
+    assert [taken(new.other).id, taken(new.other).id] == [running.id, waiting.id]
+    held = new.other.take_to_validate()
+    assert held is not None
+    assert held.id == unchecked.id
+    after.close()
 
 
 def test_a_data_base_that_cannot_be_reached_is_told_without_its_password() -> None:

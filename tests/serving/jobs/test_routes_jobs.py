@@ -1,5 +1,6 @@
 """Jobs as the official client sees them; what a worker does is done by hand here."""
 
+import errno
 import threading
 import time
 from collections.abc import Generator
@@ -8,9 +9,11 @@ from typing import Any
 import pytest
 from openai import APIStatusError, BadRequestError, NotFoundError, OpenAI, RateLimitError
 from openai.types.fine_tuning import FineTuningJob
+from sqlalchemy import event
 
 from job_rows import chat_rows, jsonl
 from served_jobs import served
+from tunewise.serving.jobs import project_files
 from tunewise.serving.jobs import queue as job_queue
 from tunewise.serving.jobs.leases import Leases, Success
 from tunewise.serving.jobs.records import JobFault, NewCheckpoint, NewEvent
@@ -235,14 +238,62 @@ def test_a_job_keeps_its_copy_of_a_file_that_is_deleted(
     assert refusal(client, file).code == "file_not_found"
 
 
+def test_a_file_that_goes_while_a_job_is_made_is_named(
+    client: OpenAI, file: str, jobs: Jobs
+) -> None:
+    other = client.files.create(file=("b.jsonl", jsonl(chat_rows(30))), purpose="fine-tune").id
+    jobs.files.path(other).unlink()  # as between the look at the table and the copy
+    told = refusal(client, file, validation_file=other)
+    assert (told.param, told.code) == ("validation_file", "file_not_found")
+    assert refusal(client, other).param == "training_file"
+    assert list((jobs.home / "work").iterdir()) == []
+
+
+def full_disk(client: OpenAI, file: str, **more: Any) -> None:
+    """A job is made, the disk is full, and the client hears so."""
+    with pytest.raises(APIStatusError) as refused:
+        create(client, file, **more)
+    assert (refused.value.status_code, refused.value.code) == (507, "disk_full")
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_of_a_job(
+    client: OpenAI, file: str, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(project_files, "write_text", full)
+        full_disk(client, file)
+    assert list((jobs.home / "work").iterdir()) == []
+    assert client.fine_tuning.jobs.list().data == []
+    assert create(client, file).status == "validating_files"
+
+
+def test_so_it_is_where_the_data_base_cannot_grow(client: OpenAI, file: str, jobs: Jobs) -> None:
+    def no_page_more(connection: Any, *_: object) -> None:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    engine = jobs.database._engine
+    long = {str(n): "x" * 512 for n in range(16)}
+    event.listen(engine, "checkout", no_page_more)
+    full_disk(client, file, metadata=long)
+    event.remove(engine, "checkout", no_page_more)
+    engine.dispose()
+    assert list((jobs.home / "work").iterdir()) == []
+    assert create(client, file, metadata=long).metadata == long
+
+
 def test_a_full_queue_asks_to_come_again(
-    client: OpenAI, file: str, monkeypatch: pytest.MonkeyPatch
+    client: OpenAI, file: str, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_queue, "MAX_OPEN", 1)
     create(client, file)
     with pytest.raises(RateLimitError) as refused:
         create(client, file)
     assert refused.value.code == "queue_full"
+    assert len(list((jobs.home / "work").iterdir())) == 1
     assert int(refused.value.response.headers["retry-after"]) > 0
 
 

@@ -35,14 +35,20 @@ TAKEOVER_SECONDS = 30.0
 class Storm:
     """Jobs, and two workers that want the same device; and a third with one of its own."""
 
-    def __init__(self, jobs: Jobs, *, devices: tuple[str, ...] = ("cpu", "cpu")) -> None:
-        self.jobs, self.devices = jobs, devices
+    def __init__(
+        self, jobs: Jobs, *, devices: tuple[str, ...] = ("cpu", "cpu"), step_seconds: float = 0.03
+    ) -> None:
+        self.jobs, self.devices, self.step_seconds = jobs, devices, step_seconds
         self.workers = [self._start(device) for device in devices]
         self.added: list[str] = []
 
     def _start(self, device: str) -> "subprocess.Popen[bytes]":
         words = [light_worker.__file__, str(self.jobs.home), self.jobs.url, device]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "LIGHT_STEP_SECONDS": str(self.step_seconds),
+        }
         with (self.jobs.home / "workers.err").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, *words], env=environment, stdout=log, stderr=log
@@ -166,20 +172,20 @@ def test_a_few_kills(sqlite_jobs: Jobs) -> None:
 
 
 @pytest.mark.slow
-def test_sixty_kills_on_sqlite(sqlite_jobs: Jobs) -> None:
-    counted = storm_of(Storm(sqlite_jobs), jobs=30, kills=60, seed=2)
-    assert counted["succeeded"] >= 10
+def test_of_sixty_kills_forty_on_sqlite(sqlite_jobs: Jobs) -> None:
+    counted = storm_of(Storm(sqlite_jobs), jobs=20, kills=40, seed=2)
+    assert counted["succeeded"] >= 7
 
 
 @pytest.mark.slow
-def test_sixty_kills_on_postgres(postgres_jobs: Jobs) -> None:
-    counted = storm_of(Storm(postgres_jobs), jobs=30, kills=60, seed=3)
-    assert counted["succeeded"] >= 10
+def test_of_sixty_kills_twenty_on_postgres(postgres_jobs: Jobs) -> None:
+    counted = storm_of(Storm(postgres_jobs), jobs=10, kills=20, seed=3)
+    assert counted["succeeded"] >= 3
 
 
 @pytest.mark.slow
 def test_a_frozen_machine_that_wakes_up_publishes_nothing(sqlite_jobs: Jobs) -> None:
-    storm = Storm(sqlite_jobs, devices=("cpu",))
+    storm = Storm(sqlite_jobs, devices=("cpu",), step_seconds=0.1)
     try:
         storm.add(1)
         (job,) = storm.added
@@ -205,7 +211,7 @@ def test_a_frozen_machine_that_wakes_up_publishes_nothing(sqlite_jobs: Jobs) -> 
 
 @pytest.mark.slow
 def test_a_worker_that_is_asked_to_end_gives_its_job_back(sqlite_jobs: Jobs) -> None:
-    storm = Storm(sqlite_jobs, devices=("cpu",))
+    storm = Storm(sqlite_jobs, devices=("cpu",), step_seconds=0.1)
     try:
         storm.add(1)
         (job,) = storm.added
@@ -219,7 +225,7 @@ def test_a_worker_that_is_asked_to_end_gives_its_job_back(sqlite_jobs: Jobs) -> 
 
 
 def test_a_child_that_is_killed_is_started_again(sqlite_jobs: Jobs) -> None:
-    storm = Storm(sqlite_jobs, devices=("cpu",))
+    storm = Storm(sqlite_jobs, devices=("cpu",), step_seconds=0.1)
     try:
         storm.add(1)
         (job,) = storm.added

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,15 @@ from openai.types.fine_tuning import FineTuningJob
 
 import small_models
 from job_rows import chat_rows, jsonl, pair_rows
-from served_jobs import alive, children_of, end, served, start_worker_process, wait_for
+from served_jobs import (
+    alive,
+    awaits,
+    children_of,
+    end,
+    served,
+    start_worker_process,
+    wait_for,
+)
 from tunewise.exporting.bundle import read_bundle
 from tunewise.models.adapters import check_adapter
 from tunewise.models.catalog import open_model
@@ -67,6 +76,15 @@ class Service:
     def steps(self, job: FineTuningJob) -> list[int]:
         events = self.client.fine_tuning.jobs.list_events(job.id, limit=100)
         return [e.data["step"] for e in events if isinstance(e.data, dict) and "step" in e.data]
+
+    def halted(self, job: FineTuningJob) -> int:
+        """The process of a training that stands still after some steps: however fast the machine
+        is, it is in the middle of its work, until it gets SIGCONT."""
+        wait_for(lambda: len(self.steps(job)) >= 3)
+        (child,) = children_of(self.worker.pid)
+        os.kill(child, signal.SIGSTOP)
+        assert self.find(job).status == "running"
+        return child
 
     def verdict(self, job: FineTuningJob) -> Mapping[str, Any]:
         found: Any = self.client.get(f"/fine_tuning/jobs/{job.id}/verdict", cast_to=object)
@@ -148,12 +166,15 @@ def test_a_job_trains_a_model_and_proves_what_that_brought(
 
 @pytest.mark.slow
 def test_a_training_whose_worker_is_killed_is_taken_up_by_the_next(service: Service) -> None:
-    job = service.create(chat_rows(90), hyperparameters={"n_epochs": 3, "batch_size": 4})
-    wait_for(lambda: len(service.steps(job)) >= 3)
-    end(service.worker)  # SIGKILL
+    job = service.create(chat_rows(90), hyperparameters={"n_epochs": 3, "batch_size": 2})
+    child = service.halted(job)
+    end(service.worker)  # SIGKILL, and it leaves no process
+    wait_for(lambda: not alive(child), seconds=10)
+    kept = max(service.steps(job))
     service.start()
     service.finished(job)
     steps = service.steps(job)
+    assert max(steps) > kept
     assert sorted(steps) == list(range(1, max(steps) + 1))
     assert service.told(job).count("The job has successfully completed") == 1
     assert len(service.client.fine_tuning.jobs.checkpoints.list(job.id).data) == 3
@@ -181,15 +202,17 @@ def test_a_job_learns_from_pairs_and_proves_it_on_others(service: Service) -> No
 
 @pytest.mark.slow
 def test_a_paused_training_goes_on_from_its_last_step(service: Service) -> None:
-    job = service.create(chat_rows(90), hyperparameters={"n_epochs": 3, "batch_size": 4})
-    wait_for(lambda: len(service.steps(job)) >= 3)
-    (child,) = children_of(service.worker.pid)
-    paused = service.client.fine_tuning.jobs.pause(job.id)
-    assert paused.status == "paused"
+    job = service.create(chat_rows(90), hyperparameters={"n_epochs": 3, "batch_size": 2})
+    child = service.halted(job)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(service.client.fine_tuning.jobs.pause, job.id)
+        wait_for(lambda: awaits(child, signal.SIGTERM))
+        os.kill(child, signal.SIGCONT)
+        assert asked.result().status == "paused"
     assert not alive(child)
     kept = max(service.steps(job))
     service.client.fine_tuning.jobs.resume(job.id)
-    service.finished(job)
+    wait_for(lambda: max(service.steps(job)) > kept)
     found = (re.search(r"after step (\d+)", line) for line in service.told(job))
     assert max((int(one[1]) for one in found if one), default=0) >= kept
 
@@ -197,24 +220,16 @@ def test_a_paused_training_goes_on_from_its_last_step(service: Service) -> None:
 @pytest.mark.slow
 def test_a_cancelled_training_ends_and_the_next_one_begins_after_it(service: Service) -> None:
     job = service.create(chat_rows(90), hyperparameters={"n_epochs": 50, "batch_size": 4})
-    after = service.create(chat_rows(60), hyperparameters={"n_epochs": 1})
-    wait_for(lambda: len(service.steps(job)) >= 3)
-    (child,) = children_of(service.worker.pid)
-    assert service.client.fine_tuning.jobs.cancel(job.id).status == "cancelled"
+    after = service.create(chat_rows(90), hyperparameters={"n_epochs": 1})
+    child = service.halted(job)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(service.client.fine_tuning.jobs.cancel, job.id)
+        wait_for(lambda: awaits(child, signal.SIGTERM))
+        os.kill(child, signal.SIGCONT)
+        assert asked.result().status == "cancelled"
     assert not alive(child)
-    service.finished(after)
+    wait_for(lambda: service.steps(after))
     assert Registry().content().resolve(str(service.find(job).fine_tuned_model)) is None
-
-
-@pytest.mark.slow
-def test_a_worker_that_ends_leaves_no_process(service: Service) -> None:
-    job = service.create(chat_rows(90), hyperparameters={"n_epochs": 50, "batch_size": 4})
-    wait_for(lambda: len(service.steps(job)) >= 2)
-    (child,) = children_of(service.worker.pid)
-    os.kill(service.worker.pid, signal.SIGKILL)
-    wait_for(lambda: not alive(child), seconds=10)
-    service.client.fine_tuning.jobs.cancel(job.id)
-    assert service.find(job).status == "cancelled"
 
 
 @pytest.mark.slow

@@ -16,9 +16,12 @@ from tunewise.serving.jobs.messages import Messages
 from tunewise.serving.jobs.outcome import Outcome, read_outcome, write_outcome
 from tunewise.serving.jobs.places import VALIDATE
 from tunewise.serving.jobs.project_files import ASKED
+from tunewise.serving.jobs.records import JobFault
 from tunewise.serving.jobs.validation import fault_of, validate
+from tunewise.storage import NO_SPACE
 
 TRAINING_FAILED = "training_failed"
+DISK_FULL = "The disk of the machine that trains is full. Free some space, and make the job again."
 
 
 def main() -> None:
@@ -49,6 +52,10 @@ def _done(what: str, project: Path, run: Path) -> Outcome:
         return work(project, run, asked, progress)
     except UserError as error:
         return Outcome(fault=fault_of(error, project, code=TRAINING_FAILED))
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        return Outcome(fault=JobFault(code="disk_full", message=DISK_FULL))
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

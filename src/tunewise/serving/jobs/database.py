@@ -27,15 +27,17 @@ from sqlalchemy import (
     insert,
     select,
 )
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from tunewise.errors import UserError, first_line
+from tunewise.storage import NO_SPACE
 
 SCHEMA = 1
 """Of the tables below; a later Tunewise that changes them counts on, and changes what is there."""
 _LOCK = 7_305_422
 """Key of Postgres' advisory lock under which tables are made: two processes may start at once."""
 _READS = "tunewise_reads"
+_SQLITE_FULL, _POSTGRES_FULL = 13, "53100"
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up INTEGER keys only
 
 _META = MetaData()
@@ -185,6 +187,19 @@ class Database:
                     f"{self._engine.url!r}: a later Tunewise has changed the tables of this data "
                     "base. Use that version."
                 )
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that the disk is full: that of files, or the data base's."""
+    if isinstance(error, OSError):
+        return error.errno in NO_SPACE
+    if not isinstance(error, OperationalError):
+        return False
+    told = error.orig
+    return (
+        getattr(told, "sqlite_errorcode", None) == _SQLITE_FULL
+        or getattr(told, "sqlstate", None) == _POSTGRES_FULL
+    )
 
 
 def sqlite_url(folder: Path) -> str:

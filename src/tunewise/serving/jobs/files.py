@@ -16,11 +16,8 @@ from tunewise.serving.jobs import database as tables
 from tunewise.serving.jobs.database import Database
 from tunewise.serving.jobs.paging import Cursor, Page, page_of
 from tunewise.serving.jobs.records import RESULTS, StoredFile, new_id
-from tunewise.serving.protocol import RefusedError
 from tunewise.storage import file_sha256, sync
 
-MAX_FILES = 10_000
-"""Files kept at once."""
 _DAY = 86_400.0
 _COLUMNS = [column for column in tables.files.c if column.name != "number"]
 
@@ -46,18 +43,10 @@ class FileStore:
         """Where uploads lie until they are whole."""
         return self.folder / "incoming"
 
-    def check_room(self) -> None:
-        """Raises:
-        RefusedError: so many files are kept that no other is taken.
-        """
+    def count(self) -> int:
+        """How many there are."""
         with self._database.reading() as connection:
-            kept = connection.scalar(select(func.count()).select_from(tables.files)) or 0
-        if kept >= MAX_FILES:
-            raise RefusedError(
-                f"{kept:,} files are kept here, and more are not taken. Delete some first.",
-                param="file",
-                code="too_many_files",
-            )
+            return connection.scalar(select(func.count()).select_from(tables.files)) or 0
 
     def add(self, upload: Path, *, filename: str, purpose: str) -> StoredFile:
         """Takes over a file that lies in `incoming`.
@@ -73,18 +62,22 @@ class FileStore:
         new, size, sha256 = new_id("file-"), upload.stat().st_size, file_sha256(upload)
         sync(upload)
         upload.rename(self.path(new))
-        sync(self.folder)
-        with self._database.writing() as connection:
-            created = int(self._database.now(connection))
-            stored = StoredFile(
-                id=new,
-                created_at=created,
-                filename=filename,
-                purpose=purpose,
-                bytes=size,
-                sha256=sha256,
-            )
-            _insert(connection, stored)
+        try:
+            sync(self.folder)
+            with self._database.writing() as connection:
+                created = int(self._database.now(connection))
+                stored = StoredFile(
+                    id=new,
+                    created_at=created,
+                    filename=filename,
+                    purpose=purpose,
+                    bytes=size,
+                    sha256=sha256,
+                )
+                _insert(connection, stored)
+        except BaseException:
+            self.path(new).unlink(missing_ok=True)  # no row names it
+            raise
         return stored
 
     def write_result(self, text: str, *, name: str) -> tuple[str, bytes]:

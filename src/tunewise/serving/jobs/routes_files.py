@@ -1,6 +1,5 @@
 """`/v1/files`: uploads, and what jobs leave behind."""
 
-import errno
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,12 +10,17 @@ from fastapi.responses import FileResponse
 from tunewise.serving.http.access import needs
 from tunewise.serving.http.errors import ApiError
 from tunewise.serving.jobs.files import FileStore
+from tunewise.serving.jobs.full_disk import FullDiskRoute
 from tunewise.serving.jobs.paging import Cursor
 from tunewise.serving.jobs.records import TRAINING, StoredFile, new_id
 from tunewise.serving.jobs.responses import Json, file_body, list_body
 from tunewise.serving.jobs.uploads import Upload, read_upload
 
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+MAX_FILES = 10_000
+"""Files kept at once."""
+MAX_ROWS = 1_000_000
+"""Lines of an upload: what `tunewise check` is known to get through."""
+_CHUNK = 2**20
 
 
 def files_router(files: FileStore) -> APIRouter:
@@ -25,23 +29,20 @@ def files_router(files: FileStore) -> APIRouter:
     Args:
         files: where they are kept.
     """
-    router = APIRouter(prefix="/v1/files", tags=["files"], dependencies=[needs("jobs")])
+    router = APIRouter(
+        prefix="/v1/files",
+        tags=["files"],
+        dependencies=[needs("jobs")],
+        route_class=FullDiskRoute,
+    )
 
     @router.post("")
     async def create(request: Request) -> Json:  # pyright: ignore[reportUnusedFunction]
         """Uploads a file: a form with `file` and `purpose`."""
-        await run_in_threadpool(files.check_room)
-        try:
-            folder = files.incoming / new_id("upload-")
-            upload = await read_upload(request, folder, max_bytes=files.max_bytes)
-            stored = await run_in_threadpool(_stored, files, upload)
-        except OSError as error:
-            if error.errno not in _NO_SPACE:
-                raise
-            raise ApiError(
-                507, "The disk of the server is full: the file was not kept.", code="disk_full"
-            ) from error
-        return file_body(stored)
+        await run_in_threadpool(_check_room, files)
+        folder = files.incoming / new_id("upload-")
+        upload = await read_upload(request, folder, max_bytes=files.max_bytes)
+        return file_body(await run_in_threadpool(_stored, files, upload))
 
     @router.get("")
     def listed(  # pyright: ignore[reportUnusedFunction]
@@ -87,9 +88,29 @@ def found_file(files: FileStore, file: str) -> StoredFile:
     return stored
 
 
+def _check_room(files: FileStore) -> None:
+    kept = files.count()
+    if kept >= MAX_FILES:
+        raise ApiError(
+            413,
+            f"{kept:,} files are kept here, and more are not taken. Delete some first.",
+            param="file",
+            code="too_many_files",
+        )
+
+
 def _stored(files: FileStore, upload: Upload) -> StoredFile:
     try:
         path, purpose = _checked(upload)
+        rows = _lines_of(path)
+        if rows > MAX_ROWS:
+            raise ApiError(
+                413,
+                f"file: has {rows:,} lines, more than the {MAX_ROWS:,} that a job learns from. "
+                "Upload some of them.",
+                param="file",
+                code="too_many_rows",
+            )
         return files.add(path, filename=upload.filename, purpose=purpose)
     finally:
         upload.discard()
@@ -116,6 +137,11 @@ def _checked(upload: Upload) -> tuple[Path, str]:
             code="invalid_purpose",
         )
     return upload.file, purpose
+
+
+def _lines_of(path: Path) -> int:
+    with path.open("rb") as handle:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: handle.read(_CHUNK), b""))
 
 
 def _missing(file: str) -> ApiError:

@@ -1,6 +1,7 @@
 """`/v1/fine_tuning/jobs`: made, looked at, cancelled, paused, resumed."""
 
 import asyncio
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,7 +11,9 @@ from fastapi.concurrency import run_in_threadpool
 
 from tunewise.serving.http.access import needs
 from tunewise.serving.http.errors import ApiError
+from tunewise.serving.jobs.database import is_full
 from tunewise.serving.jobs.files import FileStore
+from tunewise.serving.jobs.full_disk import FullDiskRoute
 from tunewise.serving.jobs.paging import Cursor
 from tunewise.serving.jobs.places import Places
 from tunewise.serving.jobs.project_files import make_project
@@ -81,17 +84,19 @@ class JobService:
         try:
             make_project(job, source, self.places, self.files)
             return self.queue.add(job)
-        except FileNotFoundError as error:
-            raise ApiError(
-                400, "training_file: was deleted meanwhile.", param="training_file"
-            ) from error
-        except QueueFullError as error:
-            raise ApiError(
-                429,
-                "The queue is full. Try again when jobs are over.",
-                code="queue_full",
-                headers={"Retry-After": str(_QUEUE_RETRY)},
-            ) from error
+        except Exception as error:
+            if isinstance(error, OSError | QueueFullError) or is_full(error):
+                shutil.rmtree(self.places.job(job.id), ignore_errors=True)  # no row names it
+            if isinstance(error, FileNotFoundError):
+                raise self._gone(job) from error
+            if isinstance(error, QueueFullError):
+                raise ApiError(
+                    429,
+                    "The queue is full. Try again when jobs are over.",
+                    code="queue_full",
+                    headers={"Retry-After": str(_QUEUE_RETRY)},
+                ) from error
+            raise
 
     def find(self, job: str) -> Job:
         """The job of an id. Raises ApiError: 404."""
@@ -119,6 +124,17 @@ class JobService:
                 found = await run_in_threadpool(self.queue.ask, job, wish)
         return found
 
+    def _gone(self, job: Job) -> ApiError:
+        """A file was deleted while the job was made."""
+        trains = self.files.path(job.training_file).exists()
+        param = "validation_file" if trains else "training_file"
+        return ApiError(
+            400,
+            f"{param}: was deleted meanwhile. Upload it again.",
+            param=param,
+            code="file_not_found",
+        )
+
     def _usable(self, file: str, param: str) -> str:
         stored = self.files.find(file)
         if stored is None:
@@ -143,7 +159,10 @@ def jobs_router(service: JobService) -> APIRouter:
         service: what they work on.
     """
     router = APIRouter(
-        prefix="/v1/fine_tuning/jobs", tags=["fine-tuning"], dependencies=[needs("jobs")]
+        prefix="/v1/fine_tuning/jobs",
+        tags=["fine-tuning"],
+        dependencies=[needs("jobs")],
+        route_class=FullDiskRoute,
     )
 
     @router.post("")
