@@ -24,6 +24,7 @@ from tunewise.serving.http.server import Server, address_of, listen
 from tunewise.serving.http.service import EmbeddingModel, Service
 from tunewise.serving.protocol import (
     Answered,
+    Catalogue,
     ChatEngine,
     ChatRequest,
     ModelInfo,
@@ -105,6 +106,9 @@ class FixedCatalogue:
     def find(self, name: str) -> Model | None:
         return self.served.get(name)
 
+    def remove(self, name: str) -> bool:
+        return self.served.pop(name, None) is not None
+
 
 class TwoNumbers:
     """An embedder: a text is (its length, 1), made a unit vector. A word is a token."""
@@ -173,6 +177,7 @@ def serving(
     script: Callable[[ChatRequest], str | Sequence[str]] = echo,
     *,
     engine: ChatEngine | None = None,
+    catalogue: Catalogue | None = None,
     access: Access | None = None,
     limits: Limits | None = None,
     contents: ContentLog | None = None,
@@ -186,15 +191,16 @@ def serving(
     Args:
         script: what the engine answers.
         engine: instead of the scripted one.
+        catalogue: instead of the fixed one.
         wait: until it is ready.
         access, limits, contents, embedding, routers, upload_paths: see `create_app`.
     """
     if not structlog.is_configured():
         log_as_json()
     chosen = engine or ScriptedChatEngine(script)
-    catalogue = FixedCatalogue()
+    fixed = FixedCatalogue()
     app = create_app(
-        catalogue=catalogue,
+        catalogue=catalogue or fixed,
         engine=chosen,
         access=access or Access(),
         limits=limits,
@@ -212,7 +218,7 @@ def serving(
     thread.start()
     try:
         assert started.wait(30)
-        served = Served(url, chosen, app.state.service, server, catalogue, codes)  # type: ignore[arg-type]
+        served = Served(url, chosen, app.state.service, server, fixed, codes)  # type: ignore[arg-type]
         if wait:
             until(lambda: served.service.slots.phase == "ready")
         yield served

@@ -16,7 +16,7 @@ from tunewise.project.settings import STARTER_MODEL
 from tunewise.retrieval.embed import load_embedder
 from tunewise.runs.model_names import EMBEDDING
 from tunewise.runs.registry import Registry
-from tunewise.serving.backend.address import back_end_at
+from tunewise.serving.backend.address import BackEnd, back_end_at
 from tunewise.serving.backend.engine import MAX_ADAPTERS, BackEndEngine
 from tunewise.serving.catalogue import RegistryCatalogue
 from tunewise.serving.engine.process import MAX_LOADED, ProcessEngine
@@ -96,11 +96,7 @@ def serve_until_stopped(
         contents = None if asked.log_contents is None else ContentLog(asked.log_contents)
         jobs = stack.enter_context(closing(open_jobs(database=asked.database)))
         registry = Registry(note=note)
-        back_end = None
-        if asked.backend is not None:
-            back_end = back_end_at(
-                asked.backend, adapters=registry.models, adapters_there=asked.backend_adapters
-            )
+        back_end = _back_end(asked, registry)
         chosen = choose(
             asked.sources, registry, progress, bases=() if back_end else (STARTER_MODEL,)
         )
@@ -139,6 +135,19 @@ def serve_until_stopped(
             raise UserError(f"The models cannot be served: {error}") from error
         finally:
             catalogue.close()
+
+
+def _back_end(asked: Serving, registry: Registry) -> BackEnd | None:
+    if asked.backend is not None:
+        return back_end_at(
+            asked.backend, adapters=registry.models, adapters_there=asked.backend_adapters
+        )
+    if asked.backend_adapters is not None:
+        raise UserError(
+            "--backend-adapters: says where a back end finds adapters, and there is none. Name it "
+            "with --backend, or leave this out."
+        )
+    return None
 
 
 def tunable(catalogue: RegistryCatalogue) -> Mapping[str, str]:
