@@ -6,13 +6,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 from safetensors.numpy import save_file
 
-from http_serving import BASE, Model, Served, serving
+from http_serving import BASE, FixedCatalogue, Model, Served, serving
 from stand_in_vllm import VllmStandIn
 from tunewise.serving.backend.address import back_end_at
 from tunewise.serving.backend.engine import BackEndEngine
-from tunewise.serving.protocol import Catalogue, Weights
+from tunewise.serving.http.access import Access
+from tunewise.serving.http.app import create_app
+from tunewise.serving.http.limits import Limits
+from tunewise.serving.http.server import Server, listen
+from tunewise.serving.protocol import Catalogue, RefusedError, Weights
 
 SEEN_AS = "/srv/models"
 """Where the back end sees the folder of the adapters."""
@@ -39,13 +44,24 @@ def served_by(
     first: Sequence[Weights] = (BASE,),
     *,
     catalogue: Catalogue | None = None,
+    limits: Limits | None = None,
     wait: bool = True,
     **settings: float,
 ) -> Iterator[Served]:
     """A server that asks the stand-in."""
     engine = engine_of(vllm, first, **settings)
-    with serving(engine=engine, catalogue=catalogue, wait=wait) as running:
+    with serving(engine=engine, catalogue=catalogue, limits=limits, wait=wait) as running:
         yield running
+
+
+def why_not_served(vllm: VllmStandIn, *first: Weights) -> str:
+    """What ends a server at its start."""
+    app = create_app(
+        catalogue=FixedCatalogue(), engine=engine_of(vllm, first or (BASE,)), access=Access()
+    )
+    with listen("127.0.0.1", 0) as listening, pytest.raises(RefusedError) as failure:
+        Server(app, listening).run()
+    return str(failure.value)
 
 
 def tuned(served: Served, name: str, adapter: Path) -> Weights:

@@ -8,7 +8,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from backends import SEEN_AS, served_by, tuned, write_adapter
+from backends import SEEN_AS, served_by, tuned, why_not_served, write_adapter
 from http_serving import BASE, Served, until
 from stand_in_vllm import VllmStandIn
 from tunewise.models.stored import adapter_hash
@@ -156,8 +156,4 @@ def test_at_the_start_that_ends_the_server_with_what_to_do(vllm: VllmStandIn, fa
         folder = write_adapter(folder.parents[3] / "elsewhere")
     if fault == "gone":
         shutil.rmtree(folder)
-    failures: list[Exception] = []
-    with served_by(vllm, (Weights(base=BASE.base, adapter=folder),), wait=False) as served:
-        served.service.on_failure = failures.append
-        until(lambda: served.service.slots.phase == "failed")
-    assert wanted in str(failures[0] if failures else served.server._failure)
+    assert wanted in why_not_served(vllm, Weights(base=BASE.base, adapter=folder))

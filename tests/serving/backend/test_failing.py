@@ -9,11 +9,11 @@ from typing import Any
 import openai
 import pytest
 
-from backends import SEEN_AS, served_by, tuned, write_adapter
+from backends import SEEN_AS, served_by, tuned, why_not_served, write_adapter
 from http_serving import BASE, Served, until
 from stand_in_vllm import VllmStandIn
 from tunewise.serving.backend.address import KEY_VARIABLE
-from tunewise.serving.protocol import Weights
+from tunewise.serving.http.limits import Limits
 
 ASKED: Any = [{"role": "user", "content": "one two three four"}]
 BODY = {"model": "base", "messages": ASKED}
@@ -40,13 +40,6 @@ def refused(served: Served, **asked: Any) -> openai.APIStatusError:
     first, second = errors
     assert (first.status_code, first.code) == (second.status_code, second.code)
     return first
-
-
-def why_not(vllm: VllmStandIn, *first: Weights) -> str:
-    """What ends a server at its start."""
-    with served_by(vllm, first or (BASE,), wait=False) as served:
-        until(lambda: served.server._failure is not None)
-        return str(served.server._failure)
 
 
 def error(status: int, message: str = "no", param: str | None = None) -> str:
@@ -192,7 +185,7 @@ def test_a_back_end_that_is_not_there_yet_is_waited_for(vllm: VllmStandIn) -> No
 
 def test_a_back_end_with_another_base_ends_the_server_and_says_which(vllm: VllmStandIn) -> None:
     vllm.served = vllm.root = "org/other"
-    said = why_not(vllm)
+    said = why_not_served(vllm)
     assert f"{BASE.base} is wanted" in said
     assert "serves org/other" in said
     assert f"--served-model-name {BASE.base}" in said
@@ -213,7 +206,7 @@ def test_the_key_is_sent_and_never_told(
     vllm: VllmStandIn, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     vllm.key = "hidden-key"
-    assert KEY_VARIABLE in why_not(vllm)
+    assert KEY_VARIABLE in why_not_served(vllm)
     monkeypatch.setenv(KEY_VARIABLE, "hidden-key")
     with served_by(vllm) as served:
         assert served.client().chat.completions.create(**BODY)
@@ -226,14 +219,13 @@ def test_the_key_is_sent_and_never_told(
 @pytest.mark.parametrize("text", ["<html>hello</html>", '{"data": 4}', "[]"])
 def test_what_is_no_vllm_is_said_at_the_start(vllm: VllmStandIn, text: str) -> None:
     vllm.reply = lambda path: (200, JSON, text)
-    assert vllm.url in why_not(vllm)
+    assert vllm.url in why_not_served(vllm)
 
 
 def test_a_server_that_is_stopped_ends_what_does_not_end_itself(vllm: VllmStandIn) -> None:
     vllm.seconds_per_token = FOR_EVER
     failures: list[openai.APIStatusError] = []
-    with served_by(vllm) as served:
-        served.service.limits = type(served.service.limits)(drain_seconds=0.1)
+    with served_by(vllm, limits=Limits(drain_seconds=0.1)) as served:
 
         def ask() -> None:
             try:

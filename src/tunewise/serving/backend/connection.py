@@ -7,7 +7,7 @@ alone.
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx2
 from pydantic import TypeAdapter
@@ -144,7 +144,9 @@ class Connection:
             stack.push_async_callback(response.aclose)
             async with self._heard():
                 await self._require_ok(response)
-            events = aiter(httpx2.EventSource(response))
+            source = httpx2.EventSource(response)
+            events = cast("AsyncGenerator[httpx2.ServerSentEvent]", aiter(source))
+            await stack.enter_async_context(contextlib.aclosing(events))
             while True:
                 async with self._heard():
                     event = await anext(events, None)
