@@ -7,6 +7,7 @@ from pathlib import Path
 
 import openai
 import pytest
+from structlog.testing import capture_logs
 
 from backends import SEEN_AS, served_by, tuned, why_not_served, write_adapter
 from http_serving import BASE, Served, until
@@ -127,16 +128,15 @@ def test_a_whole_model_that_was_trained_is_a_base_of_its_own(vllm: VllmStandIn) 
     assert vllm.loads == []
 
 
-def test_why_an_adapter_cannot_be_loaded_is_for_whoever_serves(
-    vllm: VllmStandIn, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with served_by(vllm) as served:
+def test_why_an_adapter_cannot_be_loaded_is_for_whoever_serves(vllm: VllmStandIn) -> None:
+    with served_by(vllm) as served, capture_logs() as logs:
         tuned(served, "triage@1", adapter(vllm, 1, rank=64))
         with pytest.raises(openai.BadRequestError) as refused:
             said(served, "triage@1")
     assert (refused.value.param, refused.value.code) == ("model", "model_unusable")
     assert "/srv" not in refused.value.message
-    assert "LoRA rank 64 is greater than max_lora_rank 16" in capfd.readouterr().err
+    (told,) = [line["why"] for line in logs if line["event"] == "not_run_by_back_end"]
+    assert "LoRA rank 64 is greater than max_lora_rank 16" in told
 
 
 @pytest.mark.parametrize("fault", ["not allowed", "not there", "rank", "elsewhere", "gone"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import openai
 import pytest
+from structlog.testing import capture_logs
 
 from backends import SEEN_AS, served_by, tuned, why_not_served, write_adapter
 from http_serving import BASE, Served, until
@@ -146,7 +147,8 @@ def test_a_client_that_leaves_a_stream_ends_it_there(vllm: VllmStandIn) -> None:
     with served_by(vllm) as served, served.http() as http:
         vllm.seconds_per_token = 0.01
         with http.stream("POST", "/v1/chat/completions", json={**BODY, "stream": True}) as got:
-            next(got.iter_lines())
+            lines = got.iter_lines()
+            assert next(lines).startswith("data: ")
             until(lambda: served.engine.state().running == 1)
             vllm.seconds_per_token = FOR_EVER
         until(lambda: vllm.hung_up == 1 and vllm.running == 0)
@@ -202,18 +204,20 @@ def test_one_that_comes_back_with_another_base_is_not_ready(vllm: VllmStandIn) -
         assert "org/other" not in failure.message
 
 
-def test_the_key_is_sent_and_never_told(
-    vllm: VllmStandIn, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_key_is_sent_and_never_told(vllm: VllmStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     vllm.key = "hidden-key"
     assert KEY_VARIABLE in why_not_served(vllm)
     monkeypatch.setenv(KEY_VARIABLE, "hidden-key")
-    with served_by(vllm) as served:
+    with served_by(vllm) as served, capture_logs() as logs:
         assert served.client().chat.completions.create(**BODY)
         fault = error(400, "the key hidden-key is odd")
         vllm.reply = lambda path: (400, JSON, fault) if path.endswith("completions") else None
         assert "the key [key] is odd" in refused(served).message
-    assert "hidden-key" not in capfd.readouterr().err
+        fault = error(500, "the key hidden-key is odd")
+        vllm.reply = lambda path: (500, JSON, fault) if path.endswith("completions") else None
+        assert "hidden-key" not in refused(served).message
+    assert "the key [key] is odd" in str(logs)
+    assert "hidden-key" not in str(logs)
 
 
 @pytest.mark.parametrize("text", ["<html>hello</html>", '{"data": 4}', "[]"])
