@@ -89,6 +89,22 @@ def test_other_addresses_need_a_key_first() -> None:
     assert "tunewise keys new" in str(failed)
 
 
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("--backend", "gpu:8000"), "Write it like http://"),
+        (("--backend", "http://gpu:8000", "--backend-adapters", "models"), "absolute path"),
+        (("--backend-adapters", "/srv/models"), "Name it with --backend"),
+    ],
+)
+def test_a_back_end_that_is_none_is_told_before_anything_begins(
+    words: tuple[str, ...], wanted: str
+) -> None:
+    failed = run("serve", "--port", "0", *words).exception
+    assert isinstance(failed, UserError)
+    assert wanted in str(failed)
+
+
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tunewise.serving.extra.PACKAGES", ("json", "no_such_package"))
     failed = run("serve").exception

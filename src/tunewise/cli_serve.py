@@ -66,6 +66,21 @@ def serve(
     worker: Annotated[
         bool, typer.Option(help="Train what fine-tuning jobs ask for, beside the server.")
     ] = True,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="http://HOST:PORT of a vllm server that runs the language models; its key is in "
+            "TUNEWISE_BACKEND_KEY. Default: this machine.",
+        ),
+    ] = None,
+    backend_adapters: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where that server finds the registry's folder of models. Default: the same path.",
+        ),
+    ] = None,
 ) -> None:
     """Serves models through the API that OpenAI's client speaks."""
     from tunewise.serving.extra import require_serve
@@ -84,6 +99,8 @@ def serve(
         log_contents=log_contents,
         database=database,
         worker=worker,
+        backend=backend,
+        backend_adapters=backend_adapters,
     )
     raise typer.Exit(
         serve_until_stopped(

@@ -18,6 +18,7 @@ from every_kind import EveryKind
 from http_serving import until
 from job_rows import chat_rows, jsonl
 from served_models import write_versions
+from stand_in_vllm import VllmStandIn
 from tunewise.errors import UserError
 from tunewise.exporting.bundle import seal_bundle
 from tunewise.models.catalog import LocalModel
@@ -43,6 +44,10 @@ def registry(tmp_path: Path) -> Registry:
 
 def test_without_a_word_all_that_is_registered_is_served(registry: Registry) -> None:
     assert choose((), registry, Silent()) == Chosen(bases=(STARTER_MODEL,), names=None)
+
+
+def test_a_back_end_has_no_base_that_nobody_named(registry: Registry) -> None:
+    assert choose((), registry, Silent(), bases=()) == Chosen(bases=(), names=None)
 
 
 def test_a_word_is_a_registered_model_or_else_a_base(registry: Registry) -> None:
@@ -115,6 +120,24 @@ def test_the_command_serves_and_follows_an_alias_and_drains(
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     moved = [line for line in lines if line["event"] == "alias_moved"]
     assert ("triage@production", "triage@2") in [(line["alias"], line["to"]) for line in moved]
+
+
+@pytest.mark.slow
+def test_the_command_asks_a_back_end_and_needs_no_model_of_its_own(
+    registry: Registry, small_llama: LocalModel, tmp_path: Path
+) -> None:
+    """The registry's models run on `base`, which is nowhere on this machine."""
+    vllm = VllmStandIn("base")
+    words = ("triage@2", "--no-worker", "--backend", vllm.url)
+    home, log = tmp_path / "home", tmp_path / "log"
+    with started(*words, home=home, model=small_llama, log=log) as (process, client):
+        turn = {"role": "user", "content": "hello"}
+        got = client.chat.completions.create(model="triage@2", messages=[turn])  # type: ignore[list-item]
+        assert got.choices[0].message.content == "base heard: hello"
+        assert vllm.asked[0]["messages"][0]["content"] == "Sort it."
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 143
+    vllm.stop()
 
 
 @pytest.mark.slow

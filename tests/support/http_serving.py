@@ -106,6 +106,9 @@ class FixedCatalogue:
     def find(self, name: str) -> Model | None:
         return self.served.get(name)
 
+    def remove(self, name: str) -> bool:
+        return self.served.pop(name, None) is not None
+
 
 class TwoNumbers:
     """An embedder: a text is (its length, 1), made a unit vector. A word is a token."""

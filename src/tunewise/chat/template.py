@@ -23,6 +23,8 @@ from tunewise.types import Message, Tool, ToolCall
 
 _TODAY = datetime(2024, 7, 26)
 """What templates are told where they ask for today: the date that Llama 3's writes if not told."""
+DATE = f"{_TODAY:%d %b %Y}"
+"""The same as templates take it that are told it (`date_string`)."""
 _PARTS = "".join(
     f" | replace('%{part}', '{_TODAY.strftime(f'%{part}')}')"
     for part in ("-d", "-m", *"aAbBdHIjmMpSuUwyY")
@@ -30,7 +32,7 @@ _PARTS = "".join(
 _SAME_DAY = "{% macro strftime_now(form) %}{{ form" + _PARTS + " }}{% endmacro %}{{ '' }}"
 """Put before a template, it stands for the clock. (Only data can be handed to a template.)"""
 
-_PROBE_TOOL: Tool = {
+PROBE_TOOL: Tool = {
     "type": "function",
     "function": {
         "name": "probe_function",
@@ -42,7 +44,7 @@ _PROBE_TOOL: Tool = {
         },
     },
 }
-_PROBE_TURNS = (
+PROBE_TURNS = (
     Message(role="user", content="Hello."),
     Message(
         role="assistant",
@@ -172,9 +174,15 @@ def _knows_tools(tokenizer: ChatTokenizer, template: str) -> bool:
     if not template:
         return False
     try:
-        text = _through_template(tokenizer, _PROBE_TURNS, [_PROBE_TOOL], prompt=True)
+        text = _through_template(tokenizer, PROBE_TURNS, [PROBE_TOOL], prompt=True)
     except (jinja2.TemplateError, TypeError, ValueError):
         return False
+    return shows_tools(text)
+
+
+def shows_tools(text: str) -> bool:
+    """Whether what a template made of `PROBE_TURNS` and `PROBE_TOOL` holds the tool, its call and
+    its result."""
     return text.count("probe_function") > 1 and "probe_value" in text and "probe_result" in text
 
 
@@ -192,7 +200,7 @@ def _through_template(
             enable_thinking=thinks(tokenizer),
             thinking=thinks(tokenizer),
             # Llama 3.2, Granite, SmolLM3 and others write the day on which they are rendered.
-            date_string=f"{_TODAY:%d %b %Y}",
+            date_string=DATE,
             chat_template=_SAME_DAY + template if "strftime_now" in template else None,
         )
     )

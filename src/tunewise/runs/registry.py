@@ -37,6 +37,10 @@ from tunewise.storage import home_folder, sync, write_json, write_text
 CARD = "README.md"
 
 
+class StillUsedError(UserError):
+    """A version cannot be deleted while an alias points to it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Version:
     """A model that never changes."""
@@ -144,6 +148,11 @@ class Registry:
     def database(self) -> Path:
         """The file that changes whenever the registry does."""
         return self._file.path
+
+    @property
+    def models(self) -> Path:
+        """The folder in which all versions lie."""
+        return self._file.models
 
     def content(self) -> Content:
         """Versions and aliases.
@@ -281,7 +290,8 @@ class Registry:
         """Deletes a version or an alias by what a person wrote; says what was done.
 
         Raises:
-            UserError: there is none, or an alias points to it.
+            StillUsedError: an alias points to it.
+            UserError: there is none, or it is the name alone of versions.
         """
         known = [one for one in self.content().versions if one.lineage.known_as == text]
         if known:
@@ -354,14 +364,15 @@ class Registry:
         """Deletes a version; its number is never given again.
 
         Raises:
-            UserError: there is none, or an alias points to it.
+            StillUsedError: an alias points to it.
+            UserError: there is none.
         """
         with self._file.writing() as writing:
             self._refuse_unknown(writing.db, name, number)
             query = "SELECT alias FROM aliases WHERE name = ? AND number = ? ORDER BY alias"
             aliases = [f"{name}@{alias}" for (alias,) in writing.db.execute(query, (name, number))]
             if aliases:
-                raise UserError(
+                raise StillUsedError(
                     f"{name}@{number}: {', '.join(aliases)} points to it. Move that first, as in "
                     f"`tunewise models alias {aliases[0]} VERSION`, or remove it: "
                     f"`tunewise models rm {aliases[0]}`."

@@ -18,11 +18,16 @@ from tunewise.errors import UserError
 from tunewise.models.prepared import prepared_folder
 from tunewise.retrieval.embed import PACKAGE, Embedder, load_embedder
 from tunewise.runs.model_names import EMBEDDING, base_id
-from tunewise.runs.registry import Content, Registry, Version
-from tunewise.serving.protocol import ModelInfo, Weights
+from tunewise.runs.registry import Content, Registry, StillUsedError, Version
+from tunewise.serving.protocol import InUseError, ModelInfo, RefusedError, Weights
 from tunewise.serving.served import BaseServed, Loaded, VersionServed
 
 OWNER = "tunewise"
+
+
+def nothing_needs(version: Version) -> str | None:
+    """Of a server that makes no models: nothing but aliases needs a version."""
+    return None
 
 
 class RegistryCatalogue:
@@ -34,6 +39,7 @@ class RegistryCatalogue:
             on are served anyway.
         names: of the models to serve, beside what fine-tuning jobs made; None: all.
         held: whether an alias that is moved waits for `flip`.
+        needed: what needs a version beside aliases, in words of a person; None: nothing does.
         load: gives the sentence model, once.
         note: told of versions that cannot be served.
     """
@@ -45,12 +51,13 @@ class RegistryCatalogue:
         bases: Sequence[str] = (),
         names: Sequence[str] | None = None,
         held: bool = False,
+        needed: Callable[[Version], str | None] = nothing_needs,
         load: Callable[[], Embedder] = load_embedder,
         note: Callable[[str], object] = str,
     ) -> None:
         self._registry, self._watch = registry, _Watch(registry.database)
         self._given, self._names, self._held = tuple(bases), names, held
-        self._load, self._note = cache(load), note
+        self._load, self._note, self._needed = cache(load), note, needed
         self._lock = threading.RLock()
         self._loaded: dict[str, Loaded] = {}
         self._meant: dict[str, str] = {}
@@ -96,6 +103,33 @@ class RegistryCatalogue:
             version = content.resolve(self._meant.get(name, name))
             loaded = self._usable(version) if version else None
             return VersionServed(name=name, loaded=loaded) if loaded else None
+
+    def remove(self, name: str) -> bool:
+        """See `Catalogue.remove`."""
+        with self._lock:
+            version = self._current().resolve(name)
+            is_base = name in self._bases or name == EMBEDDING
+        if is_base:
+            raise RefusedError(
+                f"{name}: is a base model. Versions and aliases alone can be deleted.",
+                param="model",
+                code="model_not_deletable",
+            )
+        if version is None:
+            return False
+        if name in (version.id, version.lineage.known_as):
+            why = self._needed(version)
+            if why is not None:
+                raise InUseError(f"{name}: {why}.")
+        try:
+            self._registry.remove_named(name)
+        except StillUsedError as error:
+            raise InUseError(str(error)) from error
+        except UserError as error:
+            if self._registry.content().resolve(name) is None:  # somebody else was quicker
+                return False
+            raise RefusedError(str(error), param="model", code="model_not_deletable") from error
+        return True
 
     def waiting(self) -> Sequence[VersionServed]:
         """Aliases that were moved and still mean their old version: what each will mean.

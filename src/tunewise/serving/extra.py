@@ -4,7 +4,7 @@ import importlib.util
 
 from tunewise.errors import UserError
 
-PACKAGES = ("fastapi", "uvicorn", "limits", "prometheus_client", "structlog")
+PACKAGES = ("fastapi", "uvicorn", "limits", "prometheus_client", "structlog", "httpx2")
 
 
 def require_serve() -> None:

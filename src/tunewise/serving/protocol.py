@@ -94,6 +94,45 @@ class EngineLostError(Exception):
     """The engine died or failed while it answered; it is being started again."""
 
 
+class BackEndError(EngineLostError):
+    """An engine on another machine failed, or cannot be reached.
+
+    Args:
+        message: for clients; it names no address and no path.
+        why: for whoever runs the server, and the log.
+        status: 503: it may answer soon. 502: it answered, and not as it should.
+        code: for programs.
+        retry_after: seconds after which a client may ask again.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        why: str,
+        status: Literal[502, 503],
+        code: str,
+        retry_after: int = 1,
+    ) -> None:
+        super().__init__(why)
+        self.message = message
+        self.status: Literal[502, 503] = status
+        self.code = code
+        self.retry_after = retry_after
+
+
+class InUseError(Exception):
+    """A model cannot be deleted while something needs it: a 409.
+
+    Args:
+        message: for people: what needs it, and what to do.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capabilities:
     """What an engine can do; what it cannot is a `RefusedError` that names the field."""
@@ -233,4 +272,13 @@ class Catalogue(Protocol):
 
     def find(self, name: str) -> ServedModel | None:
         """None: there is no such model."""
+        ...
+
+    def remove(self, name: str) -> bool:
+        """Deletes a version, or lets an alias mean nothing; False: there is no such model. Blocks.
+
+        Raises:
+            RefusedError: it is none that can be deleted, or means more than one.
+            InUseError: an alias points to it, or a job needs it.
+        """
         ...

@@ -17,6 +17,8 @@ from tunewise.retrieval.embed import load_embedder
 from tunewise.runs.model_file import MODEL_FILE
 from tunewise.runs.model_names import EMBEDDING
 from tunewise.runs.registry import Registry
+from tunewise.serving.backend.address import BackEnd, back_end_at
+from tunewise.serving.backend.engine import MAX_ADAPTERS, BackEndEngine
 from tunewise.serving.catalogue import RegistryCatalogue
 from tunewise.serving.engine.process import MAX_LOADED, ProcessEngine
 from tunewise.serving.http.access import access_for
@@ -29,7 +31,7 @@ from tunewise.serving.http.service import EmbeddingModel
 from tunewise.serving.jobs.launch import start_worker
 from tunewise.serving.jobs.service import Jobs, open_jobs
 from tunewise.serving.keys import KeyFile, keys_file
-from tunewise.serving.protocol import EngineLostError, RefusedError, Weights
+from tunewise.serving.protocol import ChatEngine, EngineLostError, RefusedError, Weights
 from tunewise.serving.swaps import follow_aliases
 
 PROJECT_FILE = "tunewise.toml"
@@ -56,6 +58,10 @@ class Serving:
     """URL of the tables of jobs; None: SQLite in the data home."""
     worker: bool = True
     """Whether a worker for fine-tuning jobs is started beside it."""
+    backend: str | None = None
+    """URL of a vllm server that runs the language models; None: this machine does."""
+    backend_adapters: str | None = None
+    """The registry's folder of models, as that server sees it; None: under the same path."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,11 +97,23 @@ def serve_until_stopped(
         contents = None if asked.log_contents is None else ContentLog(asked.log_contents)
         jobs = stack.enter_context(closing(open_jobs(database=asked.database)))
         registry = Registry(note=note)
-        chosen = choose(asked.sources, registry, progress)
-        catalogue = RegistryCatalogue(
-            registry, bases=chosen.bases, names=chosen.names, held=True, note=note
+        back_end = _back_end(asked, registry)
+        chosen = choose(
+            asked.sources, registry, progress, bases=() if back_end else (STARTER_MODEL,)
         )
-        engine = ProcessEngine(first_weights(chosen, catalogue))
+        catalogue = RegistryCatalogue(
+            registry,
+            bases=chosen.bases,
+            names=chosen.names,
+            held=True,
+            needed=jobs.needing,
+            note=note,
+        )
+        engine: ChatEngine
+        if back_end is None:
+            engine = ProcessEngine(first_weights(chosen, catalogue))
+        else:
+            engine = BackEndEngine(back_end, first_weights(chosen, catalogue, most=MAX_ADAPTERS))
         app = create_app(
             catalogue=catalogue,
             engine=engine,
@@ -118,6 +136,19 @@ def serve_until_stopped(
             raise UserError(f"The models cannot be served: {error}") from error
         finally:
             catalogue.close()
+
+
+def _back_end(asked: Serving, registry: Registry) -> BackEnd | None:
+    if asked.backend is not None:
+        return back_end_at(
+            asked.backend, adapters=registry.models, adapters_there=asked.backend_adapters
+        )
+    if asked.backend_adapters is not None:
+        raise UserError(
+            "--backend-adapters: says where a back end finds adapters, and there is none. Name it "
+            "with --backend, or leave this out."
+        )
+    return None
 
 
 def tunable(catalogue: RegistryCatalogue) -> Mapping[str, str]:
@@ -148,19 +179,31 @@ async def keep_worker(jobs: Jobs, *, every: float = 1.0, pause: float = WORKER_P
             worker.stop()
 
 
-def choose(sources: Sequence[str], registry: Registry, progress: Progress) -> Chosen:
+def choose(
+    sources: Sequence[str],
+    registry: Registry,
+    progress: Progress,
+    *,
+    bases: Sequence[str] = (STARTER_MODEL,),
+) -> Chosen:
     """What the words of the command mean: a project, the folder of a model, a registered model, or
     else a base model.
 
     A project is served as what the newest finished run of it recommends, which is registered; so is
     the model of a folder, such as an exported prompt.
 
+    Args:
+        sources: the words.
+        registry: of the models with a name.
+        progress: of what is registered.
+        bases: the base models that are meant without a word.
+
     Raises:
         UserError: a project has no run, or the registry cannot be read.
     """
     if not sources:
-        return Chosen(bases=(STARTER_MODEL,), names=None)
-    bases: list[str] = []
+        return Chosen(bases=tuple(bases), names=None)
+    named: list[str] = []
     names: list[str] = []
     for source in sources:
         path = Path(source)
@@ -171,15 +214,17 @@ def choose(sources: Sequence[str], registry: Registry, progress: Progress) -> Ch
         elif (version := registry.content().resolve(source)) is not None:
             names.append(version.name)
         else:
-            bases.append(source)
-    return Chosen(bases=tuple(bases), names=tuple(names))
+            named.append(source)
+    return Chosen(bases=tuple(named), names=tuple(names))
 
 
-def first_weights(chosen: Chosen, catalogue: RegistryCatalogue) -> Sequence[Weights]:
+def first_weights(
+    chosen: Chosen, catalogue: RegistryCatalogue, *, most: int = MAX_LOADED
+) -> Sequence[Weights]:
     """What is loaded before the server says that it is ready: base models, then what aliases and
     the names that were given mean. The rest is loaded when it is first asked."""
     aliases = [model.id for model in catalogue.models() if model.kind == "alias"]
     found = [catalogue.find(name) for name in (*aliases, *(chosen.names or ()))]
     wanted = [Weights(base=base) for base in chosen.bases]
     wanted += [one.weights for one in found if one is not None and one.weights is not None]
-    return list(dict.fromkeys(wanted))[:MAX_LOADED]
+    return list(dict.fromkeys(wanted))[:most]

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from tunewise.serving.protocol import EngineLostError, RefusedError
+from tunewise.serving.protocol import BackEndError, EngineLostError, InUseError, RefusedError
 
 RETRY_AFTER = 1
 """Seconds after which a client may ask again, where nothing better is known."""
@@ -77,6 +77,11 @@ def as_api_error(error: Exception) -> ApiError:
             return error
         case RefusedError():
             return ApiError(400, error.message, param=error.param, code=error.code)
+        case InUseError():
+            return ApiError(409, error.message, param="model", code="model_in_use")
+        case BackEndError():
+            wait = {"Retry-After": str(error.retry_after)}
+            return ApiError(error.status, error.message, code=error.code, headers=wait)
         case EngineLostError():
             return ApiError(
                 503,
@@ -96,7 +101,7 @@ def install_handlers(app: FastAPI) -> None:
     """Has every error of the app answered in OpenAI's shape, FastAPI's own among them."""
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _of_starlette)
-    for kind in (ApiError, RefusedError, EngineLostError):
+    for kind in (ApiError, RefusedError, InUseError, EngineLostError):
         app.add_exception_handler(kind, _known)
 
 

@@ -1,16 +1,17 @@
-"""`GET /v1/models`: base models, versions, aliases and the embedding model."""
+"""`/v1/models`: base models, versions, aliases and the embedding model; listed and deleted."""
 
 from fastapi import APIRouter, Request
 
 from tunewise.serving.http.access import needs
 from tunewise.serving.http.asking import unknown_model
-from tunewise.serving.http.replies import ModelList, ModelReply, model_reply
+from tunewise.serving.http.replies import ModelDeleted, ModelList, ModelReply, model_reply
 from tunewise.serving.http.service import service_of
 
-router = APIRouter(dependencies=[needs("chat", "jobs")])
+router = APIRouter()
+_TO_READ = [needs("chat", "jobs")]
 
 
-@router.get("/v1/models")
+@router.get("/v1/models", dependencies=_TO_READ)
 async def list_models(request: Request) -> ModelList:
     """Everything that can be asked, on one page."""
     service = service_of(request)
@@ -22,7 +23,7 @@ async def list_models(request: Request) -> ModelList:
     )
 
 
-@router.get("/v1/models/{id:path}")
+@router.get("/v1/models/{id:path}", dependencies=_TO_READ)
 async def get_model(id: str, request: Request) -> ModelReply:
     """One of them. Its name may hold colons, slashes and @, percent-encoded or not."""
     service = service_of(request)
@@ -30,3 +31,12 @@ async def get_model(id: str, request: Request) -> ModelReply:
         if model.id == id:
             return model_reply(model)
     raise unknown_model(id)
+
+
+@router.delete("/v1/models/{id:path}", dependencies=[needs("admin")])
+async def delete_model(id: str, request: Request) -> ModelDeleted:
+    """Deletes a version, or lets an alias mean nothing: 409 while an alias or a job needs it."""
+    service = service_of(request)
+    if not await service.in_thread(lambda: service.catalogue.remove(id)):
+        raise unknown_model(id)
+    return ModelDeleted(id=id)

@@ -226,6 +226,14 @@ class ModelList(BaseModel):
     last_id: str | None
 
 
+class ModelDeleted(BaseModel):
+    """`DELETE /v1/models/{id}`."""
+
+    id: str
+    object: Literal["model"] = "model"
+    deleted: Literal[True] = True
+
+
 class Status(BaseModel):
     """`GET /health`, `GET /ready`."""
 
@@ -237,14 +245,14 @@ def usage_reply(usage: Usage, *, cached_tokens: bool) -> UsageReply:
 
     Args:
         usage: of the request, all answers together.
-        cached_tokens: whether the engine knows them.
+        cached_tokens: whether the engine knows them, so that none is 0.
     """
     return UsageReply(
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
         total_tokens=usage.total,
         prompt_tokens_details=PromptDetails(cached_tokens=usage.cached_tokens)
-        if cached_tokens
+        if cached_tokens or usage.cached_tokens
         else None,
         completion_tokens_details=CompletionDetails(reasoning_tokens=usage.thinking_tokens),
     )

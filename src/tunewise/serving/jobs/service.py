@@ -8,13 +8,15 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from tunewise.errors import UserError
-from tunewise.runs.registry import Registry
+from tunewise.runs.registry import Registry, Version
 from tunewise.serving.jobs.database import Database, sqlite_url
 from tunewise.serving.jobs.devices import default_device
 from tunewise.serving.jobs.files import FileStore
 from tunewise.serving.jobs.places import Places
+from tunewise.serving.jobs.project_files import model_name
 from tunewise.serving.jobs.publish import Publisher, RegistryPublisher
 from tunewise.serving.jobs.queue import JobQueue
+from tunewise.serving.jobs.records import OVER
 from tunewise.serving.jobs.worker import Worker
 from tunewise.storage import home_folder
 
@@ -53,6 +55,15 @@ class Jobs:
 
         service = JobService(queue=self.queue, files=self.files, places=self.places, bases=bases)
         return [files_router(self.files), jobs_router(service)]
+
+    def needing(self, version: Version) -> str | None:
+        """Which job needs a version, in words of a person: the one that publishes it and is not
+        over; None: none does."""
+        name = version.lineage.known_as.partition(":ckpt-step-")[0]
+        job = self.queue.find(f"ftjob-{name.rpartition(':')[2]}")
+        if job is None or job.status in OVER or model_name(job) != name:
+            return None
+        return f"job {job.id} publishes it, and is {job.status}. Wait for its end, or cancel it"
 
     def close(self) -> None:
         """Closes the data base."""
