@@ -17,6 +17,7 @@ from tunewise.retrieval.embed import load_embedder
 from tunewise.runs.model_names import EMBEDDING
 from tunewise.runs.registry import Registry
 from tunewise.serving.catalogue import RegistryCatalogue
+from tunewise.serving.engine.capabilities import EngineName, require_engine
 from tunewise.serving.engine.process import MAX_LOADED, ProcessEngine
 from tunewise.serving.http.access import access_for
 from tunewise.serving.http.app import create_app
@@ -51,6 +52,8 @@ class Serving:
     """Further names by which the server is called."""
     limits: Limits
     log_contents: Path | None = None
+    engine: EngineName = "openvino"
+    """What runs the models."""
     database: str | None = None
     """URL of the tables of jobs; None: SQLite in the data home."""
     worker: bool = True
@@ -83,6 +86,7 @@ def serve_until_stopped(
     Raises:
         UserError: an argument is wrong, the port is in use, or the models cannot be opened.
     """
+    require_engine(asked.engine)
     keys = KeyFile(keys_file())
     access = access_for(asked.host, keys=keys, require_key=asked.require_key, names=asked.names)
     with ExitStack() as stack:
@@ -94,7 +98,7 @@ def serve_until_stopped(
         catalogue = RegistryCatalogue(
             registry, bases=chosen.bases, names=chosen.names, held=True, note=note
         )
-        engine = ProcessEngine(first_weights(chosen, catalogue))
+        engine = ProcessEngine(first_weights(chosen, catalogue), engine=asked.engine)
         app = create_app(
             catalogue=catalogue,
             engine=engine,
