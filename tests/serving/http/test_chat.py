@@ -273,7 +273,6 @@ REFUSED: list[tuple[dict, str]] = [
     ({"logit_bias": {"5": 1}}, "logit_bias"),
     ({"modalities": ["audio"]}, "modalities[0]"),
     ({"reasoning_effort": "low"}, "reasoning_effort"),
-    ({"tool_choice": "required", "tools": [WEATHER]}, "tool_choice"),
     ({"tool_choice": "auto"}, "tool_choice"),
     ({"stream_options": {"include_usage": True}}, "stream_options"),
     ({"store": True}, "store"),
