@@ -71,9 +71,13 @@ def test_an_answer_that_breaks_its_schema_is_an_error_of_the_server(served: Serv
 
 def test_in_a_stream_the_error_comes_instead_of_the_end(served: Served) -> None:
     reasons: list[str | None] = []
-    with pytest.raises(openai.APIError, match="fault of the server"):
+
+    def read() -> None:
         for chunk in create(served, '{"days":12}', stream=True):  # type: ignore[attr-defined]
             reasons.append(chunk.choices[0].finish_reason)
+
+    with pytest.raises(openai.APIError, match="fault of the server"):
+        read()
     assert set(reasons) == {None}
 
 
