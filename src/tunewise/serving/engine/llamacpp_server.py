@@ -119,6 +119,7 @@ class LlamaRequest:
         top: int,
     ) -> None:
         self._pipeline, self._connection = pipeline, connection
+        self._socket: socket.socket = connection.sock
         self._events = Events(tokenizer, top)
         self._lock = threading.Lock()
         self._read = Generated()
@@ -138,8 +139,8 @@ class LlamaRequest:
     def cancel(self) -> None:
         """See `Handle.cancel`: llama.cpp ends a request whose client hangs up."""
         self._cancelled = True
-        with contextlib.suppress(OSError, AttributeError):  # it is closed already
-            self._connection.sock.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # it is closed already
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def _listen(self) -> None:
         over = False
@@ -157,7 +158,7 @@ class LlamaRequest:
                 self._take(generated)
             if not (over or self._cancelled):
                 raise ConnectionError("llama.cpp ended within an answer")
-        except (OSError, ValueError, http.client.HTTPException, AttributeError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             if not (over or self._cancelled):
                 self._pipeline.tell(lost=error)
         finally:
