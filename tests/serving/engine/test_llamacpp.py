@@ -60,6 +60,6 @@ def test_what_cannot_be_converted_says_what_to_do(
     unread: LocalModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(llamacpp, "convert_to_gguf", lambda folder, out: "it is a mystery")
-    with pytest.raises(UserError, match="it is a mystery.*--engine transformers"):
+    with pytest.raises(UserError, match=r"it is a mystery.*--engine transformers"):
         LlamaCppBackend().base_file(unread.name, unread)
     assert not list(unread.folder.glob("*.gguf"))
