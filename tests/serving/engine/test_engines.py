@@ -41,7 +41,7 @@ class Served:
         self.run(self.engine.start())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(asyncio.wait_for(work, 120))
+        return self.runner.run(asyncio.wait_for(work, 600))
 
     def text(self, text: str, **decoding: object) -> str:
         return self.run(said(self.engine, ask(self.base, text, **decoding))).text
