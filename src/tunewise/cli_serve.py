@@ -25,6 +25,14 @@ class ScopeName(StrEnum):
     ADMIN = "admin"
 
 
+class EngineChoice(StrEnum):
+    """`tunewise.serving.engine.capabilities.EngineName`, as the command line needs it."""
+
+    OPENVINO = "openvino"
+    LLAMACPP = "llamacpp"
+    TRANSFORMERS = "transformers"
+
+
 def serve(
     sources: Annotated[
         list[str] | None,
@@ -44,6 +52,10 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", help="A further name by which the server is called."),
     ] = None,
+    engine: Annotated[
+        EngineChoice,
+        typer.Option(help="What runs the models; docs/serving.md says what each can do."),
+    ] = EngineChoice.OPENVINO,
     running: Annotated[int, typer.Option(min=1, help="Requests that are worked on at once.")] = 32,
     queue: Annotated[
         int, typer.Option(min=0, help="Requests that wait beside them; more get a 429.")
@@ -97,6 +109,7 @@ def serve(
         names=tuple(allow_host or ()),
         limits=Limits(running=running, queue=queue, rate=rate),
         log_contents=log_contents,
+        engine=engine.value,
         database=database,
         worker=worker,
         backend=backend,

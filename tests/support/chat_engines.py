@@ -8,6 +8,7 @@ from pathlib import Path
 
 from small_models import user
 from tunewise.models.catalog import LocalModel
+from tunewise.serving.engine.capabilities import EngineName
 from tunewise.serving.engine.process import ProcessEngine
 from tunewise.serving.protocol import ChatEngine, ChatRequest, Decoding, Piece, Weights
 
@@ -48,10 +49,16 @@ def joined(pieces: Sequence[Piece], index: int = 0) -> Said:
     return Said(text="".join(piece.text for piece in own), reason=own[-1].finish_reason)
 
 
-def small_engine(model: LocalModel, first: Sequence[Weights] = (), **kept: int) -> ProcessEngine:
+def small_engine(
+    model: LocalModel,
+    first: Sequence[Weights] = (),
+    *,
+    engine: EngineName = "openvino",
+    **kept: int,
+) -> ProcessEngine:
     """Not started yet. It finds the small model prepared, which it could not prepare itself."""
     settings = {"cache_bytes": CACHE_BYTES, "max_loaded": 3, **kept}
-    return ProcessEngine(first, cache=cache_of(model), **settings)
+    return ProcessEngine(first, engine=engine, cache=cache_of(model), **settings)
 
 
 def cache_of(model: LocalModel) -> Path:

@@ -20,6 +20,7 @@ from tunewise.runs.registry import Registry
 from tunewise.serving.backend.address import BackEnd, back_end_at
 from tunewise.serving.backend.engine import MAX_ADAPTERS, BackEndEngine
 from tunewise.serving.catalogue import RegistryCatalogue
+from tunewise.serving.engine.capabilities import EngineName, require_engine
 from tunewise.serving.engine.process import MAX_LOADED, ProcessEngine
 from tunewise.serving.http.access import access_for
 from tunewise.serving.http.app import create_app
@@ -54,6 +55,8 @@ class Serving:
     """Further names by which the server is called."""
     limits: Limits
     log_contents: Path | None = None
+    engine: EngineName = "openvino"
+    """What runs the models."""
     database: str | None = None
     """URL of the tables of jobs; None: SQLite in the data home."""
     worker: bool = True
@@ -90,6 +93,7 @@ def serve_until_stopped(
     Raises:
         UserError: an argument is wrong, the port is in use, or the models cannot be opened.
     """
+    require_engine(asked.engine)
     keys = KeyFile(keys_file())
     access = access_for(asked.host, keys=keys, require_key=asked.require_key, names=asked.names)
     with ExitStack() as stack:
@@ -111,7 +115,7 @@ def serve_until_stopped(
         )
         engine: ChatEngine
         if back_end is None:
-            engine = ProcessEngine(first_weights(chosen, catalogue))
+            engine = ProcessEngine(first_weights(chosen, catalogue), engine=asked.engine)
         else:
             engine = BackEndEngine(back_end, first_weights(chosen, catalogue, most=MAX_ADAPTERS))
         app = create_app(

@@ -183,8 +183,8 @@ def test_parse_sends_a_schema_and_reads_the_answer(served: Served, client: OpenA
 def test_json_mode_is_a_schema_of_any_object(served: Served, client: OpenAI) -> None:
     client.chat.completions.create(
         model="base",
-        messages=ASKED,
-        response_format={"type": "json_object"},  # type: ignore[arg-type]
+        messages=[{"role": "user", "content": "{}"}],
+        response_format={"type": "json_object"},
     )
     assert served.engine.requests[-1].decoding.json_schema == {"type": "object"}
 
@@ -273,7 +273,6 @@ REFUSED: list[tuple[dict, str]] = [
     ({"logit_bias": {"5": 1}}, "logit_bias"),
     ({"modalities": ["audio"]}, "modalities[0]"),
     ({"reasoning_effort": "low"}, "reasoning_effort"),
-    ({"tool_choice": "required", "tools": [WEATHER]}, "tool_choice"),
     ({"tool_choice": "auto"}, "tool_choice"),
     ({"stream_options": {"include_usage": True}}, "stream_options"),
     ({"store": True}, "store"),

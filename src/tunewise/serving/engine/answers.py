@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tunewise.chat.tokenize import ChatTokenizer
+from tunewise.serving.engine.pipeline import Ranked
 from tunewise.serving.engine.stops import StopFilter
 from tunewise.serving.protocol import TokenLogprob
 
@@ -98,23 +99,44 @@ class Writer:
         self._held: list[tuple[int, TokenLogprob]] = []
         """Where the text of a token begins, and what is told of it once that is shown."""
 
-    def write(self, tokens: Sequence[int], logprobs: Sequence[float]) -> Shown:
-        """Takes in what was generated. What comes after the end is dropped."""
+    def write(
+        self,
+        tokens: Sequence[int],
+        logprobs: Sequence[float | None],
+        ranked: Sequence[Ranked] = (),
+        *,
+        over: Reason | None = None,
+    ) -> Shown:
+        """Takes in what was generated. What comes after the end is dropped.
+
+        Args:
+            tokens: ids.
+            logprobs: of each of them; None: it is not told.
+            ranked: of each of them what else could stand there; or nothing at all.
+            over: why nothing follows; None: its tokens and texts tell.
+        """
         text, self._opened = self._stops.feed(self._opened), ""
-        for token, logprob in zip(tokens, logprobs, strict=True):
+        others = ranked or [()] * len(tokens)
+        for token, logprob, ranks in zip(tokens, logprobs, others, strict=True):
             if self.finished:
                 break
-            text += self._take(token, logprob)
+            text += self._take(token, logprob, ranks)
+        if over and not self.finished:
+            text += self._finish(over)
         self._shown += len(text)
         return Shown(text=text, logprobs=self._told())
 
-    def _take(self, token: int, logprob: float) -> str:
+    def _take(self, token: int, logprob: float | None, ranked: Ranked) -> str:
         if token in self.ends:
             return self._finish("stop")
         self.ids.append(token)
-        if self._tells:
-            said = str(self._tokenizer.decode([token]))
-            self._held.append((self._decoded, TokenLogprob(text=said, logprob=logprob)))
+        if self._tells and logprob is not None:
+            told = TokenLogprob(
+                text=self._text(token),
+                logprob=logprob,
+                top=tuple((self._text(other), value) for other, value in ranked),
+            )
+            self._held.append((self._decoded, told))
         text = self._decoder.feed(token)
         self._decoded += len(text)
         shown = self._stops.feed(text)
@@ -123,6 +145,9 @@ class Writer:
         elif len(self.ids) >= self._limit:
             shown += self._finish("length")
         return shown
+
+    def _text(self, token: int) -> str:
+        return str(self._tokenizer.decode([token]))
 
     def _finish(self, reason: Reason) -> str:
         rest = self._stops.feed(self._decoder.flush())

@@ -1,4 +1,7 @@
-"""The engine's process: `python -m tunewise.serving.engine.child SOCKET MERGED LOADED BYTES`."""
+"""The process of an engine of this machine.
+
+`python -m tunewise.serving.engine.child SOCKET ENGINE MERGED LOADED BYTES`
+"""
 
 import os
 import select
@@ -7,6 +10,7 @@ import sys
 from pathlib import Path
 
 from tunewise.errors import first_line
+from tunewise.serving.engine.backend import Backend
 from tunewise.serving.engine.children import joined
 from tunewise.serving.engine.wire import FROM_ENGINE, TO_ENGINE, Broken, FromEngine, ToEngine, Up
 from tunewise.serving.engine.worker import Worker
@@ -57,11 +61,42 @@ class SocketLine:
         os.write(self._wake, b".")
 
 
+def backend_of(engine: str) -> Backend:
+    """The library that runs models.
+
+    Args:
+        engine: a key of `CAPABILITIES`.
+    """
+    if engine == "llamacpp":
+        from tunewise.serving.engine.llamacpp import (  # noqa: PLC0415 - an extra's library
+            LlamaCppBackend,
+        )
+
+        return LlamaCppBackend()
+    if engine == "transformers":
+        from tunewise.serving.engine.transformers import (  # noqa: PLC0415 - slow to import
+            TransformersBackend,
+        )
+
+        return TransformersBackend()
+    from tunewise.serving.engine.openvino import (  # noqa: PLC0415 - not where another engine runs
+        OpenVinoBackend,
+    )
+
+    return OpenVinoBackend()
+
+
 def main() -> None:
     """Runs until the server ends it, or a pipeline fails."""
     line = SocketLine(joined())
-    merged, max_loaded, cache_bytes = Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    worker = Worker(line, merged, max_loaded=max_loaded, cache_bytes=cache_bytes)
+    _, _, engine, merged, max_loaded, cache_bytes = sys.argv
+    worker = Worker(
+        line,
+        backend_of(engine),
+        Path(merged),
+        max_loaded=int(max_loaded),
+        cache_bytes=int(cache_bytes),
+    )
     line.send(Up())
     status = 0
     try:

@@ -1,12 +1,12 @@
 """One open model and the answers that it generates: who may join, and what each step gave.
 
-OpenVINO checks nothing and gets some things wrong; what is done about it:
+An answer joins only where there is room, and one whose room was estimated is taken out, and in
+again later, before there is none: what a library does without room is to throw one out, or to fail.
 
-- Where answers outgrow the cache it throws one out, and may keep a half-filled block for a filled
-  one. So an answer joins only where there is room, and one whose room was estimated is taken out,
-  and in again later, before there is none.
-- A request that is cancelled within its prompt leaves such blocks, too. So it is cancelled after
-  its first token.
+OpenVINO checks nothing and gets some things wrong; what is done about it where its cache is used:
+
+- A request that is cancelled within its prompt leaves half-filled blocks that are kept for filled
+  ones. So it is cancelled after its first token.
 - Two prompts may write into one block: see `tails`.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from tunewise.models.engines.prefixes import BLOCK
 from tunewise.serving.engine.answers import Shown, Writer
-from tunewise.serving.engine.steps import Handle, SteppedPipeline
+from tunewise.serving.engine.pipeline import Handle, Pipeline
 from tunewise.serving.engine.tails import Tails, Way
 from tunewise.serving.engine.wire import Choice
 
@@ -44,6 +44,10 @@ class Slot:
     handle: Handle | None = None
     known: int = 0
     """Tokens that were there when it joined."""
+    unseen: int = 0
+    """Tokens that were generated beside, of which the library told neither id nor text."""
+    cached: int | None = None
+    """Tokens of its prompt that were not computed when it joined first; None: not known yet."""
     ways: list[Way] = field(default_factory=list[Way])
 
     @property
@@ -73,6 +77,8 @@ class News:
 
     slot: Slot
     shown: Shown
+    fault: str | None = None
+    """Why it cannot be answered; it has left."""
 
 
 class Lane:
@@ -82,20 +88,30 @@ class Lane:
         pipeline: that runs nothing yet.
         blocks: of its cache.
         estimate: see `ESTIMATE`.
+        most: answers generated at a time.
+        blocks_shared: whether the pipeline has a prefix cache of blocks, as OpenVINO's.
 
     Attributes:
         waiting: answers that have not joined, in order.
         running: those that have.
     """
 
-    def __init__(self, pipeline: SteppedPipeline, blocks: int, *, estimate: int = ESTIMATE) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        blocks: int,
+        *,
+        estimate: int = ESTIMATE,
+        most: int = MAX_RUNNING,
+        blocks_shared: bool = True,
+    ) -> None:
         self.waiting: deque[Slot] = deque()
         self.running: list[Slot] = []
         self._leaving: list[Slot] = []
         """Cancelled; the next step frees their room."""
         self._pipeline = pipeline
-        self._blocks, self._estimate = blocks, estimate
-        self._tails = Tails(blocks)
+        self._blocks, self._estimate, self._most = blocks, estimate, most
+        self._tails = Tails(blocks) if blocks_shared else None
 
     @property
     def busy(self) -> bool:
@@ -111,22 +127,24 @@ class Lane:
         slot.cancelled = True
         if slot in self.waiting:
             self.waiting.remove(slot)
-        elif slot in self.running and slot.begun:
+        elif slot in self.running and (slot.begun or self._tails is None):
             self._drop(slot)
 
     def admit(self) -> list[Slot]:
         """Lets those join that can; gives those that join for the first time."""
         joined: list[Slot] = []
         for slot in list(self.waiting):
-            if len(self.running) >= MAX_RUNNING or not self._has_room(slot):
+            if len(self.running) >= self._most or not self._has_room(slot):
                 break
-            leader = slot.leader
-            if leader is not None and not leader.begun and self.holds(leader):
-                continue
             prompt = (*slot.prompt, *slot.tokens)
-            ways = self._tails.ways(prompt)
-            if self._tails.clash(ways):
-                continue
+            ways: list[Way] = []
+            if self._tails is not None:
+                leader = slot.leader
+                if leader is not None and not leader.begun and self.holds(leader):
+                    continue
+                ways = self._tails.ways(prompt)
+                if self._tails.clash(ways):
+                    continue
             self.waiting.remove(slot)
             if not slot.tokens:
                 joined.append(slot)
@@ -148,14 +166,23 @@ class Lane:
     def _read(self, slot: Slot) -> News | None:
         handle = _handle(slot)
         generated = handle.read()
-        if not generated.tokens:
+        if generated.fault is not None:
+            self.running.remove(slot)
+            self._leave(slot, slot.tokens[:-1])
+            shown = Shown(text="", logprobs=())
+            return None if slot.cancelled else News(slot=slot, shown=shown, fault=generated.fault)
+        if not (generated.tokens or generated.over):
             if handle.ignored():
-                raise RuntimeError("OpenVINO found no room for a request that had its room")
+                raise RuntimeError("there was no room for a request that had its room")
             return None
         slot.tokens += generated.tokens
-        shown = slot.writer.write(generated.tokens, generated.logprobs)
-        over = len(slot.tokens) >= slot.limit or slot.tokens[-1] in slot.writer.ends
-        if over:
+        slot.unseen += generated.unseen
+        slot.cached = generated.cached if slot.cached is None else slot.cached
+        shown = slot.writer.write(
+            generated.tokens, generated.logprobs, generated.ranked, over=generated.over
+        )
+        ended = bool(slot.tokens) and slot.tokens[-1] in slot.writer.ends
+        if generated.over or ended or len(slot.tokens) >= slot.limit:
             self.running.remove(slot)
             self._leave(slot, slot.tokens[:-1])
         elif slot.writer.finished or slot.cancelled:
@@ -164,8 +191,9 @@ class Lane:
 
     def _join(self, slot: Slot, prompt: Sequence[int], ways: list[Way]) -> None:
         slot.ways, slot.known = ways, len(slot.tokens)
-        self._tails.take(ways)
-        left = slot.limit - len(slot.tokens)
+        if self._tails is not None:
+            self._tails.take(ways)
+        left = slot.limit - len(slot.tokens) - slot.unseen
         slot.handle = self._pipeline.add(prompt, left, slot.choice, slot.seed)
         self.running.append(slot)
 
@@ -175,12 +203,14 @@ class Lane:
         self._leaving.append(slot)
 
     def _leave(self, slot: Slot, computed: Sequence[int]) -> None:
-        self._tails.give_back(slot.ways)
+        if self._tails is not None:
+            self._tails.give_back(slot.ways)
         slot.handle = None
         self._leave_tail(slot, computed)
 
     def _leave_tail(self, slot: Slot, computed: Sequence[int]) -> None:
-        self._tails.add((*slot.prompt, *computed))
+        if self._tails is not None:
+            self._tails.add((*slot.prompt, *computed))
 
     def _has_room(self, slot: Slot) -> bool:
         wanted = slot.most if slot.firm else min(slot.most, slot.content + self._estimate)

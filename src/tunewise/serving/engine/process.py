@@ -1,4 +1,4 @@
-"""The chat engine of CPUs: OpenVINO in a process of its own, so that no step holds the server up.
+"""The chat engines of this machine, each in a process of its own: no step holds the server up.
 
 A step takes up to seconds and holds Python's global lock; here it holds that of another process.
 When that dies, whatever it answered ends with an error at once, and another is started.
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tunewise.serving.engine.capabilities import CAPABILITIES, EngineName
 from tunewise.serving.engine.checks import check_request
 from tunewise.serving.engine.children import Child, start_child
 from tunewise.serving.engine.grammars import Grammars
@@ -39,7 +40,6 @@ from tunewise.serving.engine.wire import (
     Warmed,
 )
 from tunewise.serving.protocol import (
-    Capabilities,
     ChatRequest,
     EngineLostError,
     EngineState,
@@ -71,27 +71,27 @@ class _Asked:
 
 
 class ProcessEngine:
-    """Answers with OpenVINO, in a process that it starts, watches and ends.
+    """Answers with one of the engines, in a process that it starts, watches and ends.
 
     Args:
         first: what is opened at the start.
+        engine: what runs the models.
         max_loaded: base models and merged adapters that are open at once, each with a cache.
         cache_bytes: of that cache. It has to hold a request whole, so that it bounds the context.
         cache: where prepared models lie; None: `cache_folder()`.
     """
 
-    capabilities = Capabilities(
-        engine="openvino", max_top_logprobs=0, schema=True, tools=True, cached_tokens=False
-    )
-
     def __init__(
         self,
         first: Sequence[Weights] = (),
         *,
+        engine: EngineName = "openvino",
         max_loaded: int = MAX_LOADED,
         cache_bytes: int = CACHE_BYTES,
         cache: Path | None = None,
     ) -> None:
+        self.capabilities = CAPABILITIES[engine]
+        self._engine = engine
         self._arguments = (str(max_loaded), str(cache_bytes))
         self._environment = {} if cache is None else {"TUNEWISE_CACHE": str(cache)}
         self._merged = tempfile.TemporaryDirectory(prefix="tunewise-merged-")
@@ -209,6 +209,7 @@ class ProcessEngine:
             stop=decoding.stop,
             n=decoding.n,
             logprobs=decoding.logprobs,
+            top_logprobs=decoding.top_logprobs,
             grammar=grammar,
         )
 
@@ -234,7 +235,7 @@ class ProcessEngine:
 
     async def _start(self) -> None:
         """Starts the process; returns once it listens."""
-        arguments = (self._merged.name, *self._arguments)
+        arguments = (self._engine, self._merged.name, *self._arguments)
         self._child = start_child(_CHILD, *arguments, environment=self._environment)
         reader, self._writer = await asyncio.open_unix_connection(
             sock=self._child.socket, limit=LINE_LIMIT

@@ -9,8 +9,8 @@ from tunewise.chat.tokenize import MAX_OPENING, prompt_tokens, said_after
 from tunewise.errors import UserError, first_line
 from tunewise.models.engines.prefixes import BLOCK
 from tunewise.serving.engine.answers import Writer
+from tunewise.serving.engine.backend import Base
 from tunewise.serving.engine.lane import News, Slot
-from tunewise.serving.engine.prepared import Base
 from tunewise.serving.engine.wire import Ask
 from tunewise.serving.protocol import Piece, RefusedError
 from tunewise.text.answer_text import opened_thought
@@ -56,7 +56,9 @@ class Running:
         ]
         return Usage(
             prompt_tokens=len(self.slots[0].prompt),
-            completion_tokens=self.copies * sum(len(slot.writer.ids) for slot in self.slots),
+            cached_tokens=self.slots[0].cached or 0,
+            completion_tokens=self.copies
+            * sum(len(slot.writer.ids) + slot.unseen for slot in self.slots),
             thinking_tokens=self.copies * sum(thoughts),
         )
 

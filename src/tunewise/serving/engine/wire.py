@@ -26,8 +26,15 @@ class Choice:
     stop: tuple[str, ...]
     n: int
     logprobs: bool
+    top_logprobs: int = 0
     grammar: str | None
     """EBNF as xgrammar reads it."""
+
+
+GREEDY = Choice(
+    max_tokens=1, temperature=0, top_p=1, seed=0, stop=(), n=1, logprobs=False, grammar=None
+)
+"""What a pipeline is asked once when it is opened."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,18 +6,14 @@ from pathlib import Path
 from typing import Protocol
 
 from tunewise.errors import UserError, first_line
-from tunewise.models.engines.openvino_pipeline import BATCH, Vocabulary
-from tunewise.models.engines.prefixes import BLOCK
 from tunewise.models.engines.signals import keep_signals
+from tunewise.serving.engine.backend import Backend, Prepared
 from tunewise.serving.engine.lane import Lane
-from tunewise.serving.engine.prepared import Prepared, Preparer
+from tunewise.serving.engine.prepared import Preparer
 from tunewise.serving.engine.requests import Running, accept
-from tunewise.serving.engine.resident import resident
-from tunewise.serving.engine.steps import SteppedPipeline
 from tunewise.serving.engine.wire import (
     Ask,
     Cancel,
-    Choice,
     Ended,
     FromEngine,
     Loaded,
@@ -29,10 +25,6 @@ from tunewise.serving.engine.wire import (
     Warmed,
 )
 from tunewise.serving.protocol import Piece, RefusedError, Weights
-
-_GREEDY = Choice(
-    max_tokens=1, temperature=0, top_p=1, seed=0, stop=(), n=1, logprobs=False, grammar=None
-)
 
 
 class Line(Protocol):
@@ -56,21 +48,23 @@ class Worker:
 
     Args:
         line: to the server.
+        backend: what opens pipelines.
         merged: folder for merged files.
         max_loaded: pipelines open at once. Where more are wanted, the one used longest ago takes
             no more requests, ends those it has, and is closed.
         cache_bytes: of keys and values, for each of them.
     """
 
-    def __init__(self, line: Line, merged: Path, *, max_loaded: int, cache_bytes: int) -> None:
-        self._line = line
-        self._preparer = Preparer(merged)
+    def __init__(
+        self, line: Line, backend: Backend, merged: Path, *, max_loaded: int, cache_bytes: int
+    ) -> None:
+        self._line, self._backend = line, backend
+        self._preparer = Preparer(backend, merged)
         self._max_loaded, self._cache_bytes = max_loaded, cache_bytes
         self._queue: list[Ask | Warm] = []
         self._preparing: dict[Weights, Future[Prepared]] = {}
         self._open: OrderedDict[Weights, tuple[Prepared, Lane]] = OrderedDict()
         self._draining: set[Weights] = set()
-        self._vocabularies: dict[Path, Vocabulary] = {}
         self._running: dict[int, Running] = {}
 
     def run(self) -> None:
@@ -123,14 +117,12 @@ class Worker:
             except RefusedError as error:
                 if message in self._queue:
                     self._queue.remove(message)
-                self._line.send(
-                    Refused(
-                        number=message.number,
-                        message=error.message,
-                        param=error.param,
-                        code=error.code,
-                    )
-                )
+                self._refuse(message.number, error)
+
+    def _refuse(self, number: int, error: RefusedError) -> None:
+        self._line.send(
+            Refused(number=number, message=error.message, param=error.param, code=error.code)
+        )
 
     def _bring(self, message: Ask | Warm, prepared: Prepared, lane: Lane) -> None:
         if isinstance(message, Warm):
@@ -157,7 +149,8 @@ class Worker:
             return None
         try:
             prepared = self._preparing.pop(weights).result()
-            self._open[weights] = (prepared, self._opened(prepared))
+            lane = self._backend.open(prepared, self._blocks(prepared))
+            self._open[weights] = (prepared, lane)
         except UserError as error:
             raise RefusedError(str(error), param="model") from error
         except Exception as error:  # of these weights alone: others go on
@@ -183,22 +176,6 @@ class Worker:
         del self._open[weights]
         self._tell_loaded()
 
-    @keep_signals()
-    def _opened(self, prepared: Prepared) -> Lane:
-        """Opens a pipeline and asks it once, with as many tokens as a step takes at most."""
-        base = prepared.base
-        if base.gguf not in self._vocabularies:
-            # That of the base is its adapters' too: to read it takes as long as to open a pipeline.
-            self._vocabularies[base.gguf] = Vocabulary(base.gguf, base.ends)
-        with resident():
-            blocks = self._blocks(prepared)
-            pipeline = SteppedPipeline(prepared.gguf, self._vocabularies[base.gguf], blocks)
-            longest = min(BATCH, base.model.context_tokens, blocks * BLOCK) - 1
-            handle = pipeline.add([min(base.ends, default=0)] * longest, 1, _GREEDY, 0)
-            while not handle.read().tokens:
-                pipeline.step()
-        return Lane(pipeline, blocks)
-
     def _blocks(self, prepared: Prepared) -> int:
         return max(2, self._cache_bytes // prepared.base.block_bytes)
 
@@ -213,11 +190,20 @@ class Worker:
         }
         for number in dict.fromkeys(numbers[slot] for slot in lane.admit()):
             self._line.send(Started(number=number))
-        return [
-            (numbers[news.slot], piece)
-            for news in lane.step()
-            for piece in self._running[numbers[news.slot]].pieces(news)
-        ]
+        pieces: list[tuple[int, Piece]] = []
+        for news in lane.step():
+            running = self._running.get(numbers[news.slot])
+            if running is not None and news.fault is not None:
+                self._give_up(numbers[news.slot], lane, news.fault)
+            elif running is not None:
+                pieces += [(numbers[news.slot], piece) for piece in running.pieces(news)]
+        return pieces
+
+    def _give_up(self, number: int, lane: Lane, fault: str) -> None:
+        """Refuses a request that the library refused; what else there is of it ends."""
+        for slot in self._running.pop(number).slots:
+            lane.cancel(slot)
+        self._refuse(number, RefusedError(f"The engine refuses this request: {fault}"))
 
     def _forget(self) -> None:
         """Tells of the requests whose last answer has left its lane."""

@@ -1,14 +1,18 @@
 """Turns a request for a chat completion into what an engine is asked, or refuses it by field."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 
+from tunewise.chat.tools import tool_name
+from tunewise.serving.http.calls import call_schema
 from tunewise.serving.http.errors import ApiError
 from tunewise.serving.http.service import Service
 from tunewise.serving.http.wire import (
     ChatCompletionRequest,
     ObjectFormat,
     SchemaFormat,
+    ToolChosen,
     message_of,
     tool_of,
 )
@@ -20,6 +24,7 @@ from tunewise.serving.protocol import (
     Passage,
     Piece,
     Prompted,
+    RefusedError,
     ServedModel,
 )
 from tunewise.types import JsonValue, Tool
@@ -35,13 +40,9 @@ class Asked:
     passages: tuple[Passage, ...] = ()
     tools: tuple[Tool, ...] = ()
     read: Callable[[str], str] | None = None
-    """What is said -> the answer; None: the same."""
-
-    @property
-    def whole(self) -> bool:
-        """Whether an answer can be told only once it is whole: a call of a tool, or what stands
-        behind steps."""
-        return bool(self.tools) or self.read is not None
+    """What is said -> the answer, which can be told only once it is whole; None: the same."""
+    schema: Mapping[str, JsonValue] | None = None
+    """What an answer that ends by itself has to match."""
 
 
 async def ask(service: Service, body: ChatCompletionRequest) -> Asked:
@@ -71,19 +72,56 @@ async def ask(service: Service, body: ChatCompletionRequest) -> Asked:
     if model.weights is None:
         raise TypeError(f"{model.resolved} asks a language model and names none")
     tools = () if body.tool_choice == "none" else tuple(tool_of(tool) for tool in body.tools or ())
+    callable_ = _callable(body, tools)
+    forced = bool(tools) and body.tool_choice not in (None, "auto")
+    schema = call_schema(callable_) if forced else _schema(body)
     request = ChatRequest(
         weights=model.weights,
         messages=prepared.messages,
         tools=tools,
-        decoding=_decoding(body, prepared.max_tokens),
+        decoding=_decoding(body, prepared.max_tokens, schema),
     )
+    pieces = _closing(service, request)
     return Asked(
         model=model.resolved,
-        pieces=_closing(service, request),
+        pieces=_of_tools(pieces) if forced else pieces,
         passages=prepared.passages,
-        tools=tools,
+        tools=callable_,
         read=prepared.read,
+        # Whoever gives stop strings may have had it cut anywhere.
+        schema=None if body.stops else schema,
     )
+
+
+def _callable(body: ChatCompletionRequest, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+    """The tools that may be called: all, or the one that was chosen.
+
+    Raises:
+        ApiError: there is no tool of that name.
+    """
+    if not isinstance(body.tool_choice, ToolChosen):
+        return tools
+    name = body.tool_choice.function.name
+    chosen = tuple(tool for tool in tools if tool_name(tool) == name)
+    if not chosen:
+        raise _refused("tool_choice", f"there is no tool {name!r} in tools")
+    return chosen
+
+
+async def _of_tools(pieces: AsyncGenerator[Piece]) -> AsyncGenerator[Piece]:
+    """The same; what is refused of the schema of a call is a fault of the tools."""
+    async with aclosing(pieces):
+        try:
+            async for piece in pieces:
+                yield piece
+        except RefusedError as error:
+            if error.param != "response_format":
+                raise
+            raise RefusedError(
+                f"tools: their parameters make up the form of the call. {error.message}",
+                param="tools",
+                code=error.code,
+            ) from error
 
 
 def unknown_model(name: str) -> ApiError:
@@ -112,7 +150,9 @@ async def _said(answered: Answered) -> AsyncGenerator[Piece]:
     yield Piece(text=answered.text, finish_reason="stop", usage=answered.usage)
 
 
-def _decoding(body: ChatCompletionRequest, max_tokens: int | None) -> Decoding:
+def _decoding(
+    body: ChatCompletionRequest, max_tokens: int | None, schema: Mapping[str, JsonValue] | None
+) -> Decoding:
     return Decoding(
         max_tokens=body.most_tokens or max_tokens,
         temperature=0.0 if body.temperature is None else body.temperature,
@@ -122,7 +162,7 @@ def _decoding(body: ChatCompletionRequest, max_tokens: int | None) -> Decoding:
         n=body.n,
         logprobs=body.logprobs,
         top_logprobs=body.top_logprobs,
-        json_schema=_schema(body),
+        json_schema=schema,
     )
 
 
@@ -160,6 +200,10 @@ def _require_capable(body: ChatCompletionRequest, engine: Capabilities) -> None:
         )
     if body.tools and body.tool_choice != "none" and not engine.tools:
         raise _refused("tools", f"the engine {engine.engine} knows no tools", code=True)
+    if body.tool_choice not in (None, "auto", "none") and not engine.schema:
+        raise _refused(
+            "tool_choice", f"the engine {engine.engine} cannot enforce a call", code=True
+        )
     if body.tools and body.tool_choice != "none" and _schema(body) is not None:
         raise _refused("response_format", "calls of tools have a form of their own; give one")
 

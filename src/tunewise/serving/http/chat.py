@@ -14,7 +14,9 @@ from starlette.types import Message, Receive, Scope, Send
 from tunewise.chat.tools import read_answer
 from tunewise.serving.http.access import needs
 from tunewise.serving.http.asking import Asked, ask
+from tunewise.serving.http.calls import BeforeCalls
 from tunewise.serving.http.errors import failed
+from tunewise.serving.http.promises import require_kept
 from tunewise.serving.http.replies import (
     AnswerMessage,
     ChatCompletion,
@@ -83,6 +85,7 @@ class _Written:
     texts: list[str] = field(default_factory=list[str])
     logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
     reason: FinishReason | None = None
+    before_calls: BeforeCalls = field(default_factory=BeforeCalls)
 
     def add(self, piece: Piece) -> None:
         self.texts.append(piece.text)
@@ -159,22 +162,34 @@ class _Answering:
         chunks: list[ChatCompletionChunk] = []
         if begins:
             chunks.append(self._delta(piece.index, Delta(role="assistant", content="")))
-        if not self.asked.whole:
-            if piece.text or piece.logprobs:
-                delta = Delta(content=piece.text)
-                chunks.append(self._delta(piece.index, delta, tokens=piece.logprobs))
-            if piece.finish_reason is not None:
-                chunks += self._end(piece.index, piece.finish_reason, len(written.text))
-        elif piece.finish_reason is not None:
-            read = self._read(written)
-            calls = [
-                ToolCallPart(index=place, **call_reply(call, _call_id()).model_dump())
-                for place, call in enumerate(read.calls)
-            ]
-            delta = Delta(content=read.content or None, tool_calls=calls or None)
-            chunks.append(self._delta(piece.index, delta, tokens=written.logprobs))
-            chunks += self._end(piece.index, read.reason, len(read.content or ""))
-        return chunks
+        text, tokens = self._sayable(written, piece), piece.logprobs
+        if self.asked.read is not None:
+            tokens = ()
+        if text or tokens:
+            chunks.append(self._delta(piece.index, Delta(content=text), tokens=tokens))
+        if piece.finish_reason is None:
+            return chunks
+        read = self._read(written)
+        calls = [
+            ToolCallPart(index=place, **call_reply(call, _call_id()).model_dump())
+            for place, call in enumerate(read.calls)
+        ]
+        rest = "" if self._as_it_comes else (read.content or "")[written.before_calls.shown :]
+        if rest or calls:
+            delta = Delta(content=rest or None, tool_calls=calls or None)
+            chunks.append(self._delta(piece.index, delta))
+        return [*chunks, *self._end(piece.index, read.reason, len(read.content or ""))]
+
+    @property
+    def _as_it_comes(self) -> bool:
+        """Whether all that is written is said."""
+        return not self.asked.tools and self.asked.read is None
+
+    def _sayable(self, written: _Written, piece: Piece) -> str:
+        """What of a piece can be told before the answer is whole."""
+        if self._as_it_comes:
+            return piece.text
+        return "" if self.asked.read is not None else written.before_calls.feed(piece.text)
 
     def _end(self, index: int, reason: FinishReason, length: int) -> list[ChatCompletionChunk]:
         annotations = annotations_of(self.asked.passages, length)
@@ -194,6 +209,8 @@ class _Answering:
         reason = written.reason
         if reason is None:
             raise EngineLostError("the engine ended before the answer did")
+        if self.asked.schema is not None and reason == "stop":
+            require_kept(written.text, self.asked.schema)
         text = written.text if self.asked.read is None else self.asked.read(written.text)
         said = read_answer(text, self.asked.tools)
         if not said.calls:
@@ -205,6 +222,7 @@ class _Answering:
 
         Raises:
             EngineLostError: one of them has no end.
+            ApiError: one of them breaks its schema.
         """
         if len(self.written) < self.body.n:
             raise EngineLostError("the engine ended before the answer did")

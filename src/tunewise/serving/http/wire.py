@@ -67,6 +67,7 @@ def _branch(key: str) -> Discriminator:
     return Discriminator(tag, custom_error_type=key, custom_error_message=f"has no known `{key}`")
 
 
+_word_or_tool = Discriminator(lambda value: "*word" if isinstance(value, str | None) else "*tool")
 _one_or_list = Discriminator(lambda value: "*list" if isinstance(value, list) else "*one")
 
 
@@ -229,6 +230,19 @@ class ToolOffered(Wire):
     function: ToolFunction
 
 
+class NamedFunction(Wire):
+    """The function that has to be called."""
+
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+
+
+class ToolChosen(Wire):
+    """The tool that has to be used."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
 class StreamOptions(Wire):
     """What a stream holds besides the answer."""
 
@@ -265,7 +279,14 @@ class ChatCompletionRequest(Wire):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
     response_format: ResponseFormat | None = None
     tools: Annotated[list[ToolOffered], Field(max_length=128)] | None = None
-    tool_choice: Literal["none", "auto"] | None = None
+    tool_choice: (
+        Annotated[
+            Annotated[Literal["none", "auto", "required"], Tag("*word")]
+            | Annotated[ToolChosen, Tag("*tool")],
+            _word_or_tool,
+        ]
+        | None
+    ) = None
     stream: bool = False
     stream_options: StreamOptions | None = None
 

@@ -1,0 +1,50 @@
+"""Whether an answer that is whole keeps to the schema that its request gave.
+
+Engines hold answers to schemas while they write; this is the second look, for all of them.
+"""
+
+import json
+from collections.abc import Mapping
+
+import structlog
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+from referencing import Registry
+
+from tunewise.serving.http.errors import ApiError
+from tunewise.types import JsonValue
+
+_NOTHING: Registry[object] = Registry()
+"""What a schema may refer to outside itself: a server fetches nothing that a request names."""
+
+
+def require_kept(text: str, schema: Mapping[str, JsonValue]) -> None:
+    """Lets through what matches the schema.
+
+    Args:
+        text: an answer that ended by itself.
+        schema: that the engine took.
+
+    Raises:
+        ApiError: 500, it does not match; the log has the place and the keyword, not the answer.
+    """
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _broken("it is no JSON", place="$", keyword="json") from None
+    validator = Draft202012Validator(dict(schema), registry=_NOTHING)
+    fault = best_match(validator.iter_errors(value))
+    if fault is not None:
+        keyword = str(fault.validator)
+        raise _broken(f"{fault.message[:300]}", place=str(fault.json_path), keyword=keyword)
+
+
+def _broken(why: str, *, place: str, keyword: str) -> ApiError:
+    structlog.get_logger().error("schema_not_kept", place=place[:300], keyword=keyword)
+    return ApiError(
+        500,
+        f"The engine ended an answer that does not match the JSON schema it was given: {why} (at "
+        f"{place}). This is a fault of the server. Ask again, with another seed or a simpler "
+        "schema.",
+        code="schema_not_kept",
+    )
