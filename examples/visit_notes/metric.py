@@ -91,6 +91,13 @@ _DRUGS = frozenset(
     xylometazoline zolpidem zopiclone
     """.split()
 )
+_ALLERGENS = frozenset(
+    """
+    almond apple birch bee cashew cat celery chlorhexidine contrast dog dust egg fish fragrance
+    gluten grass hazelnut horse iodine kiwi lactose latex lupin milk mite mould mushroom mustard
+    nickel nut peanut plaster pollen prawn sesame shellfish soy strawberry walnut wasp wheat
+    """.split()
+)
 _DRUG_ENDINGS = re.compile(
     r"\w{3,}(pril|sartan|statin|olol|azole|cillin|mycin|oxacin|dipine|prazole|gliptin|gliflozin"
     r"|xaban|triptan|cycline|profen|pam|parin|mab)"
@@ -135,7 +142,11 @@ _PASSED_OVER = frozenset(
     """.split()
 )
 
-_TOKEN = re.compile(r"\d+/\d+|\d+(?:\.\d+)?|°c?|%|[^\W\d_]+(?:/[^\W\d_]+)?|[.;,:()]", re.IGNORECASE)
+_ORDINAL = re.compile(r"\b\d+(st|nd|rd|th)\b")
+_TOKEN = re.compile(
+    r"(?<![^\W\d_])\d+(?:/\d+|\.\d+)?"  # 5, 140/90, 38.5; neither HbA1c nor B12
+    r"|°c?|%|[^\W\d_]+(?:/[^\W\d_]+)?|[.;,:()]"
+)
 
 
 _A_TIME = re.compile(
@@ -214,9 +225,11 @@ def _tokens(text: str) -> list[str]:
     """Small letters, number words as digits, singular forms; `.` and `;` end a sentence."""
     plain = text.casefold().replace("n't", " not").replace("’", "'").replace("-", " ")
     plain = re.sub(r"(\d),(\d{3})\b", r"\1\2", plain)
-    plain = re.sub(r"\bonce\b( daily\b)?", "1 time", plain)
-    plain = re.sub(r"\btwice\b( daily\b)?", "2 times", plain)
-    plain = re.sub(r"(?<!times )(?<!time )\bdaily\b", "1 time", plain)
+    plain = re.sub(r"\bonce\b", "1 time", plain)
+    plain = re.sub(r"\btwice\b", "2 times", plain)
+    plain = re.sub(r"\btimes? daily\b", "times a day", plain)
+    plain = re.sub(r"\b(daily|every day)\b", "1 time a day", plain)
+    plain = _ORDINAL.sub(" ", plain)
     plain = _A_TIME.sub(r"\1 1 ", plain.replace("/min", " beats"))
     plain = _TENS_AND_ONES.sub(lambda m: _NUMBERS[m[1]][0] + _NUMBERS[m[2]], plain)
     plain = re.sub(r"(\d) (?:over|out of) (?=\d)", r"\1/", plain)
@@ -252,7 +265,9 @@ def _numbers(sentence: list[str]) -> set[Fact]:
         if not token[0].isdigit():
             continue
         unit = _unit_after(sentence, place)
-        if unit in _DOSES:
+        if unit == "time":
+            found.add(("number", _value(token), "time" + _period(sentence[place + 2 :])))
+        elif unit in _DOSES:
             found.add(("number", _value(token), unit, _nearest_drug(sentence, place)))
         else:
             found.add(("number", _value(token), unit))
@@ -280,13 +295,19 @@ def _unit_after(sentence: list[str], place: int) -> str:
     return _UNIT_OF.get(rest[0], "") if rest else ""
 
 
+def _period(rest: list[str]) -> str:
+    """`/day` of "2 times a day" and `/week` of "once per week"; empty where none is said."""
+    period = rest[1] if len(rest) > 1 and rest[0] in {"a", "per", "each", "every"} else ""
+    return f"/{period}" if period in _TIMES else ""
+
+
 def _nearest_drug(sentence: list[str], place: int) -> str:
     drugs = [(abs(at - place), at, drug) for at, t in enumerate(sentence) if (drug := _drug(t))]
     return min(drugs)[2] if drugs else ""
 
 
 def _drug(token: str) -> str:
-    if token in _DRUGS or _DRUG_ENDINGS.fullmatch(token):
+    if token in _DRUGS or token in _ALLERGENS or _DRUG_ENDINGS.fullmatch(token):
         return _DRUG_ALIASES.get(token, token)
     return ""
 
