@@ -152,6 +152,7 @@ _TOKEN = re.compile(
 _A_TIME = re.compile(
     rf"\b(for|in|after|about|within|past|last) an? (?=(?:{'|'.join(sorted(_TIMES))})\b)"
 )
+_PRONOUN = re.compile(rf"\bone\b(?! (?:{'|'.join(map(re.escape, sorted(_UNIT_OF)))})\b)")
 _TENS_AND_ONES = re.compile(rf"\b({'|'.join(_TENS)}) ({'|'.join(_ONES[1:10])})\b")
 
 
@@ -232,6 +233,7 @@ def _tokens(text: str) -> list[str]:
     plain = _ORDINAL.sub(" ", plain)
     plain = _A_TIME.sub(r"\1 1 ", plain.replace("/min", " beats"))
     plain = _TENS_AND_ONES.sub(lambda m: _NUMBERS[m[1]][0] + _NUMBERS[m[2]], plain)
+    plain = _PRONOUN.sub(" ", plain)
     plain = re.sub(r"(\d) (?:over|out of) (?=\d)", r"\1/", plain)
     return [_singular(_NUMBERS.get(token, token)) for token in _TOKEN.findall(plain)]
 
