@@ -81,7 +81,7 @@ _DRUGS = frozenset(
     heparin hydrochlorothiazide hydrocortisone hydroxychloroquine ibuprofen indapamide insulin
     iron ketoconazole lactulose lamotrigine latanoprost letrozole levetiracetam levodopa
     levothyroxine lisinopril lithium loperamide loratadine lorazepam losartan magnesium mebeverine
-    melatonin mesalazine metformin methotrexate metoclopramide metoprolol metronidazole mirtazapine
+    melatonin mesalazine metformin methadone methotrexate metoclopramide metoprolol metronidazole mirtazapine
     mometasone montelukast morphine naproxen nitrofurantoin nitroglycerin nystatin omeprazole
     ondansetron oxycodone pantoprazole paracetamol paroxetine penicillin permethrin prednisolone
     pregabalin propranolol quetiapine ramipril ranitidine risperidone rivaroxaban salbutamol
@@ -144,7 +144,7 @@ _PASSED_OVER = frozenset(
 
 _ORDINAL = re.compile(r"\b\d+(st|nd|rd|th)\b")
 _TOKEN = re.compile(
-    r"(?<![^\W\d_])\d+(?:/\d+|\.\d+)?"  # 5, 140/90, 38.5; neither HbA1c nor B12
+    r"(?<![^\W_])\d+(?:/\d+|\.\d+)?"  # 5, 140/90, 38.5; neither HbA1c nor B12
     r"|°c?|%|[^\W\d_]+(?:/[^\W\d_]+)?|[.;,:()]"
 )
 
@@ -218,8 +218,8 @@ def _turned_round(text: str, right: frozenset[Fact]) -> set[Fact]:
 
 
 def _stem(word: str) -> str:
-    """One form for smoke, smokes, smoked, smoker and smoking."""
-    return re.sub(r"(?<=\w{3})(ing|ed|er|e)$", "", word)
+    """One form for smoke, smokes, smoked, smoker and smoking, and one for a unit's names."""
+    return re.sub(r"(?<=\w{3})(ing|ed|er|e)$", "", _UNIT_OF.get(word, word))
 
 
 def _tokens(text: str) -> list[str]:
