@@ -24,11 +24,19 @@ SECTIONS = (
     "social",
 )
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+
+def _words(text: str) -> list[str]:
+    """The words of a list that is written as a text."""
+    return text.split()
+
+
+_ONES = _words(
+    """
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+    sixteen seventeen eighteen nineteen
+    """
+)
+_TENS = _words("twenty thirty forty fifty sixty seventy eighty ninety")
 _NUMBERS = (
     {word: str(value) for value, word in enumerate(_ONES)}
     | {word: str(10 * value) for value, word in enumerate(_TENS, 2)}
@@ -68,35 +76,36 @@ _UNIT_OF = {word: unit for unit, words in _UNITS.items() for word in words.split
 _DOSES = {"mg", "mcg", "g", "ml", "unit"}
 _TIMES = {"second", "minute", "hour", "day", "night", "week", "month", "year"}
 
-_DRUGS = frozenset(
+_DRUGS = _words(
     """
-    acetaminophen acyclovir adrenaline alendronate allopurinol amiodarone amitriptyline amlodipine
-    amoxicillin apixaban aspirin atenolol atorvastatin azathioprine azithromycin baclofen
-    beclometasone betahistine bisoprolol budesonide buprenorphine candesartan carbamazepine
-    cefalexin cefuroxime cetirizine chloramphenicol ciprofloxacin citalopram clarithromycin
-    clopidogrel clotrimazole codeine colchicine dabigatran denosumab desloratadine diazepam
-    diclofenac digoxin doxazosin doxycycline duloxetine empagliflozin enalapril epinephrine
-    erythromycin escitalopram esomeprazole fentanyl ferrous finasteride flucloxacillin fluconazole
-    fluoxetine fluticasone folate formoterol furosemide gabapentin gliclazide glyceryl haloperidol
-    heparin hydrochlorothiazide hydrocortisone hydroxychloroquine ibuprofen indapamide insulin
-    iron ketoconazole lactulose lamotrigine latanoprost letrozole levetiracetam levodopa
-    levothyroxine lisinopril lithium loperamide loratadine lorazepam losartan magnesium mebeverine
-    melatonin mesalazine metformin methadone methotrexate metoclopramide metoprolol metronidazole mirtazapine
-    mometasone montelukast morphine naproxen nitrofurantoin nitroglycerin nystatin omeprazole
-    ondansetron oxycodone pantoprazole paracetamol paroxetine penicillin permethrin prednisolone
-    pregabalin propranolol quetiapine ramipril ranitidine risperidone rivaroxaban salbutamol
-    semaglutide sertraline sildenafil simvastatin sitagliptin solifenacin spironolactone
-    sulfasalazine sumatriptan tamoxifen tamsulosin terbinafine timolol tiotropium topiramate
-    tramadol trazodone trimethoprim valproate valsartan venlafaxine verapamil vitamin warfarin
+    acetaminophen acyclovir adrenaline alendronate allopurinol amiodarone amitriptyline
+    amlodipine amoxicillin apixaban aspirin atenolol atorvastatin azathioprine azithromycin
+    baclofen beclometasone betahistine bisoprolol budesonide buprenorphine candesartan
+    carbamazepine cefalexin cefuroxime cetirizine chloramphenicol ciprofloxacin citalopram
+    clarithromycin clopidogrel clotrimazole codeine colchicine cortisone dabigatran denosumab
+    desloratadine diazepam diclofenac digoxin doxazosin doxycycline duloxetine empagliflozin
+    enalapril epinephrine erythromycin escitalopram esomeprazole fentanyl ferrous finasteride
+    flucloxacillin fluconazole fluoxetine fluticasone folate formoterol furosemide gabapentin
+    gliclazide glyceryl haloperidol heparin hydrochlorothiazide hydrocortisone
+    hydroxychloroquine ibuprofen indapamide insulin iron ketoconazole lactulose lamotrigine
+    latanoprost letrozole levetiracetam levodopa levothyroxine lisinopril lithium loperamide
+    loratadine lorazepam losartan magnesium mebeverine melatonin mesalazine metformin methadone
+    methotrexate metoclopramide metoprolol metronidazole mirtazapine mometasone montelukast
+    morphine naproxen nicotine nitrofurantoin nitroglycerin nystatin omeprazole ondansetron
+    oxycodone pantoprazole paracetamol paroxetine penicillin permethrin prednisolone pregabalin
+    propranolol quetiapine ramipril ranitidine risperidone rivaroxaban salbutamol semaglutide
+    sertraline sildenafil simvastatin sitagliptin solifenacin spironolactone sulfasalazine
+    sumatriptan tamoxifen tamsulosin terbinafine timolol tiotropium topiramate tramadol
+    trazodone trimethoprim valproate valsartan venlafaxine verapamil vitamin warfarin
     xylometazoline zolpidem zopiclone
-    """.split()
+    """
 )
-_ALLERGENS = frozenset(
+_ALLERGENS = _words(
     """
     almond apple birch bee cashew cat celery chlorhexidine contrast dog dust egg fish fragrance
     gluten grass hazelnut horse iodine kiwi lactose latex lupin milk mite mould mushroom mustard
     nickel nut peanut plaster pollen prawn sesame shellfish soy strawberry walnut wasp wheat
-    """.split()
+    """
 )
 _DRUG_ENDINGS = re.compile(
     r"\w{3,}(pril|sartan|statin|olol|azole|cillin|mycin|oxacin|dipine|prazole|gliptin|gliflozin"
@@ -110,36 +119,42 @@ _DRUG_ALIASES = {
 
 _SIDES = {"left": "left", "right": "right", "both": "both", "bilateral": "both"}
 _SIDES |= {"bilaterally": "both"}
-_BODY = frozenset(
+_BODY = _words(
     """
-    abdomen ankle arm armpit back breast buttock calf cheek chest collarbone ear eardrum elbow eye eyebrow eyelid face
-    finger flank foot forearm forehead groin hand head heel hip jaw kidney knee leg lid lung neck
-    nipple nostril palm rib shin shoulder side sole temple testicle thigh thumb toe tonsil wrist
-    """.split()
+    abdomen ankle arm armpit back breast buttock calf cheek chest collarbone ear eardrum elbow
+    eye eyebrow eyelid face finger flank foot forearm forehead groin hand head heel hip jaw
+    kidney knee leg lid lung neck nipple nostril palm pupil rib shin shoulder side sole temple
+    testicle thigh thumb toe tonsil wrist
+    """
 )
 _IRREGULAR = {
     "feet": "foot",
     "calves": "calf",
     "children": "child",
+    "grandchildren": "grandchild",
+    "gran": "grandmother",
+    "grandma": "grandmother",
+    "grandad": "grandfather",
+    "grandpa": "grandfather",
     "wives": "wife",
     "mum": "mother",
     "mom": "mother",
     "dad": "father",
 }
 
-_RELATIVES = frozenset(
+_RELATIVES = _words(
     """
     mother father parent sister brother sibling twin son daughter child grandmother grandfather
-    grandparent aunt uncle cousin niece nephew wife husband
-    """.split()
+    grandparent grandchild grandson granddaughter aunt uncle cousin niece nephew wife husband
+    """
 )
 
-_NEGATIONS = frozenset("no not never without denies denied deny none nor neither cannot".split())
-_PASSED_OVER = frozenset(
+_NEGATIONS = _words("no not never without denies denied deny none nor neither cannot")
+_PASSED_OVER = _words(
     """
     a an the any of to is was are were has have had been be known other further more longer new
     history signs sign yet ever on in for with does do did
-    """.split()
+    """
 )
 
 _ORDINAL = re.compile(r"\b\d+(st|nd|rd|th)\b")
@@ -288,9 +303,7 @@ def _unit_after(sentence: list[str], place: int) -> str:
         rest = rest[1:]
         if is_range and rest and rest[0][0].isdigit():
             rest = rest[1:]
-        elif is_range:
-            return ""
-        elif sentence[place] != "0.5":
+        elif is_range or sentence[place] != "0.5":
             return ""
     if rest and rest[0][0].isdigit():  # "5-10 mg"
         rest = rest[1:]
@@ -319,7 +332,9 @@ def _negations(sentence: list[str]) -> set[Fact]:
     found: set[Fact] = set()
     for place, token in enumerate(sentence):
         if token in _NEGATIONS:
-            after = [t for t in sentence[place + 1 :] if t not in _PASSED_OVER | _NEGATIONS]
+            after = [
+                t for t in sentence[place + 1 :] if t not in _PASSED_OVER and t not in _NEGATIONS
+            ]
             if after and after[0] not in {",", ":", "(", ")"}:
                 found.add(("no", _stem(after[0])))
     return found
