@@ -26,18 +26,18 @@ STOP_WORDS = {
     "English": frozenset(
         "the and is are was of to for with your you we our it this that have has had not from "
         "please could would can which what how when where did does do be been by at if whether "
-        "there about any still or they their them i my me us hello thank thanks sorry".split()
+        "there about any still or they their them i my me us thank thanks sorry".split()
     ),
     "German": frozenset(
         "der das und ist sind nicht mit ihr ihre ihrem ihren ihrer ihnen sie wir uns unser unsere "
         "unserer ein eine einen einem einer zu zum zur auf für von vom im den dem bei haben hat "
         "welche welcher welches welchen wie wo können könnten bitte dass ob noch auch aber oder "
-        "es ich guten danke leid ihn gern wenn nach aus über".split()
+        "es ich danke leid ihn gern wenn nach aus über".split()
     ),
     "French": frozenset(
         "le la les un une des du de et est sont pas avec votre vos vous nous notre nos que qui "
         "quel quelle quels quelles pour par sur dans ce cette ces au aux il elle avez avons "
-        "pouvez pourriez bien encore ou où comment bonjour merci je ne se sa son ses été".split()
+        "pouvez pourriez bien encore ou où comment merci je ne se sa son ses été".split()
     ),
 }
 """Frequent small words. None stands in two lists: `die`, `was`, `an`, `on`, `in`, `so`, `me` and
@@ -190,7 +190,7 @@ def asks_one_question(answer: str, target: str) -> bool:
     text = plain(answer)
     if text.count("?") != 1:
         return False
-    before = re.split(r"[.!:\n]", text[: text.index("?")])[-1]
+    before = re.split(r"[.!:](?=\s)|\n", text[: text.index("?")])[-1]
     return len(re.findall(r"\w+", before)) >= 3
 
 
