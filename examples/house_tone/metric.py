@@ -2,9 +2,10 @@
 
     quality = style x meaning
 
-style: the probability that a classifier gives for "in voice". It is fitted, once per process, on
-style_rows.jsonl beside this file, whose texts no contender sees: TF-IDF over runs of 2 to 5 signs
-and a logistic regression, both without randomness.
+style: the probability that a classifier gives for "in voice", as a share of what it gives the
+target, at most 1. It is fitted, once per process, on style_rows.jsonl beside this file, whose texts
+no contender sees: TF-IDF over runs of 2 to 5 signs and a logistic regression, both without
+randomness.
 
 meaning: 1 where the answer holds the facts of the target and no others; else a tenth of the F1 of
 the facts, so that no voice makes up for a lost number or an invented promise. Facts are numbers,
@@ -82,16 +83,16 @@ class Facts:
 
 def in_house_tone(answer: str, target: str) -> float:
     """The metric of this project: style times meaning, 0 to 1."""
-    return style(answer) * meaning(answer, target)
+    return style(answer, target) * meaning(answer, target)
 
 
-def style_alone(answer: str, target: str) -> float:
-    """The style part, as a metric: `--set task.metric=metric:style_alone`."""
-    return style(answer)
+def style(answer: str, target: str) -> float:
+    """How much the answer is in voice, where the target is 1; a metric by itself, too."""
+    return min(1.0, in_voice(answer) / in_voice(target))
 
 
 def meaning(answer: str, target: str) -> float:
-    """1 where all facts are kept and none is invented, else a tenth of their F1."""
+    """1 where all facts are kept and none is invented, else a tenth of their F1; a metric, too."""
     wanted, given = facts(target), facts(answer)
     gone, new = differences(wanted, given), differences(given, wanted)
     if not gone and not new:
@@ -121,7 +122,8 @@ def facts(text: str) -> Facts:
     )
 
 
-def style(text: str) -> float:
+@functools.cache
+def in_voice(text: str) -> float:
     """The probability that the text is in voice, 0 to 1; 0 for a text without a letter."""
     text = _plain(text)
     if not any(sign.isalpha() for sign in text):
