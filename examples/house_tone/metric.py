@@ -27,24 +27,22 @@ STYLE_ROWS = Path(__file__).parent / "style_rows.jsonl"
 CHANGED = 0.1
 """What the F1 of the facts is multiplied with where a fact is lost or invented."""
 
-NUMBER_WORDS = {
-    word: str(value)
-    for value, word in enumerate(
-        "two three four five six seven eight nine ten eleven twelve".split(), start=2
-    )
-}
+_COUNTED = "two three four five six seven eight nine ten eleven twelve"
+NUMBER_WORDS = {word: str(value) for value, word in enumerate(_COUNTED.split(), start=2)}
 """`one` is left out: it is rarely a number ("a new one")."""
 
-NAMES = frozenset(
+_NAMES = (
     "kestrel marlow ridge gale lumen drift pike tarn cloud ember otter wren finch brook harrow "
-    "pine eastwell petra moira dennis".split()
+    "pine eastwell petra moira dennis"
 )
+NAMES = frozenset(_NAMES.split())
 """The shop, its town, its people and products: names wherever they stand."""
 
-DAYS = frozenset(
+_DAYS = (
     "monday tuesday wednesday thursday friday saturday sunday january february april june july "
-    "august september october november december today tomorrow yesterday".split()
+    "august september october november december today tomorrow yesterday"
 )
+DAYS = frozenset(_DAYS.split())
 
 PROMISES = {
     "refund": r"refund\w*|reimburs\w*|money back|repa(?:y|id|yment)",
@@ -106,9 +104,7 @@ def meaning(answer: str, target: str) -> float:
 def differences(one: Facts, other: Facts) -> frozenset[str]:
     """The facts of the one text that the other lacks."""
     names = {name for name in one.names if name not in other.words}
-    return frozenset(
-        (one.numbers - other.numbers) | names | (one.promises - other.promises)
-    )
+    return frozenset((one.numbers - other.numbers) | names | (one.promises - other.promises))
 
 
 def facts(text: str) -> Facts:

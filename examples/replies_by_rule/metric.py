@@ -22,23 +22,26 @@ FALLBACK = {"English": "Hello there,", "German": "Guten Tag,", "French": "Bonjou
 
 TICKET = re.compile(r"(?<![\w-])T-\d{3,6}(?:-[A-Z])?(?![\w]|-\w)")
 
+_ENGLISH = (
+    "the and is are was of to for with your you we our it this that have has had not from "
+    "please could would can which what how when where did does do be been by at if whether "
+    "there about any still or they their them i my me us thank thanks sorry"
+)
+_GERMAN = (
+    "der das und ist sind nicht mit ihr ihre ihrem ihren ihrer ihnen sie wir uns unser unsere "
+    "unserer ein eine einen einem einer zu zum zur auf für von vom im den dem bei haben hat "
+    "welche welcher welches welchen wie wo können könnten bitte dass ob noch auch aber oder "
+    "es ich danke leid ihn gern wenn nach aus über"
+)
+_FRENCH = (
+    "le la les un une des du de et est sont pas avec votre vos vous nous notre nos que qui "
+    "quel quelle quels quelles pour par sur dans ce cette ces au aux il elle avez avons "
+    "pouvez pourriez bien encore ou où comment merci je ne se sa son ses été"
+)
 STOP_WORDS = {
-    "English": frozenset(
-        "the and is are was of to for with your you we our it this that have has had not from "
-        "please could would can which what how when where did does do be been by at if whether "
-        "there about any still or they their them i my me us thank thanks sorry".split()
-    ),
-    "German": frozenset(
-        "der das und ist sind nicht mit ihr ihre ihrem ihren ihrer ihnen sie wir uns unser unsere "
-        "unserer ein eine einen einem einer zu zum zur auf für von vom im den dem bei haben hat "
-        "welche welcher welches welchen wie wo können könnten bitte dass ob noch auch aber oder "
-        "es ich danke leid ihn gern wenn nach aus über".split()
-    ),
-    "French": frozenset(
-        "le la les un une des du de et est sont pas avec votre vos vous nous notre nos que qui "
-        "quel quelle quels quelles pour par sur dans ce cette ces au aux il elle avez avons "
-        "pouvez pourriez bien encore ou où comment merci je ne se sa son ses été".split()
-    ),
+    "English": frozenset(_ENGLISH.split()),
+    "German": frozenset(_GERMAN.split()),
+    "French": frozenset(_FRENCH.split()),
 }
 """Frequent small words. None stands in two lists: `die`, `was`, `an`, `on`, `in`, `so`, `me` and
 the like are left out where another of the languages has them."""
@@ -72,9 +75,7 @@ _FR_DEED = (
     "vir"
 )
 _FR_DAY = "lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche"
-_FR_MONTH = (
-    "janvier|février|mars|avril|mai|juin|juillet|août|septembre|octobre|novembre|décembre"
-)
+_FR_MONTH = "janvier|février|mars|avril|mai|juin|juillet|août|septembre|octobre|novembre|décembre"
 _EN_NUMBER = r"\d+|one|two|three|four|five|six|seven|eight|nine|ten|twelve|a few|a couple of"
 _DE_NUMBER = r"\d+|ein\w*|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|zwölf|paar|wenige\w*"
 _FR_NUMBER = r"\d+|une?|deux|trois|quatre|cinq|six|sept|huit|neuf|dix|douze|quelques"

@@ -109,9 +109,7 @@ def test_the_metric_is_binary_and_each_rule_is_one_as_well() -> None:
         (FRENCH.replace("un bon ?", "un bon ??"), FRENCH, "one question"),
     ],
 )
-def test_one_broken_rule_is_named_and_breaks_the_whole(
-    answer: str, target: str, rule: str
-) -> None:
+def test_one_broken_rule_is_named_and_breaks_the_whole(answer: str, target: str, rule: str) -> None:
     assert broken(answer, target) == [rule]
     assert not M.keeps_all(answer, target)
 
