@@ -43,8 +43,9 @@ STOP_WORDS = {
     "German": frozenset(_GERMAN.split()),
     "French": frozenset(_FRENCH.split()),
 }
-"""Frequent small words. None stands in two lists: `die`, `was`, `an`, `on`, `in`, `so`, `me` and
-the like are left out where another of the languages has them."""
+"""Frequent small words, none in two lists. Most that two of the languages share are left out
+(`die`, `an`, `on`, `in`, `so`); the few kept (`was`, `me`, `des`, `du`) count where they are
+commonest."""
 
 _ENOUGH = 3
 """Stop words of its language that a reply must hold."""
