@@ -24,7 +24,7 @@ MAX_TEXT = 100_000
 """Bytes of any one value on the way: what repeats texts without end stops here."""
 MAX_STEPS = 10_000_000
 """Instructions of SQLite's machine; the same on every machine, some tenths of a second."""
-MAX_SECONDS = 10.0
+MAX_SECONDS = 30.0
 """Where steps are slow. Far beyond MAX_STEPS, so that a busy machine changes no score."""
 FUNCTIONS = frozenset(
     {"abs", "coalesce", "ifnull", "iif", "max", "min", "nullif", "round", "sign"}
@@ -79,6 +79,7 @@ def select(sql: str, path: Path, tables: Collection[str] = database.TABLES) -> l
 
     Raises:
         QueryError: it is another statement, several, wrong, forbidden or beyond a limit.
+        sqlite3.OperationalError: there is no such file.
     """
     code = _code(sql)
     if not re.match(r"\s*(SELECT|WITH)\b", code, re.IGNORECASE):

@@ -1,27 +1,31 @@
 import hashlib
+import json
 import sqlite3
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from example_projects import EXAMPLES, example_module, example_rows
 
+from example_projects import EXAMPLES, example_module, example_rows
 from tunewise.metrics.by_name import metric_named
 
 ROWS = example_rows("shop_sql")
 METRIC = example_module("shop_sql", "metric")
 DATABASE = example_module("shop_sql", "database")
-CONTENT = "SHA"
+CONTENT = "55eddb95e6f4eebe6f801a977a7745c681886023277aa9152603356339b269f2"
 COUNT = "SELECT COUNT(*) FROM orders"
 BOMB = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT COUNT(*) FROM t"
 
 
 def content(path: Path) -> str:
-    """A fingerprint of everything in a database."""
+    """A fingerprint of every row."""
     connection = sqlite3.connect(path)
-    text = "\n".join(connection.iterdump())
+    rows = [
+        connection.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()
+        for table in DATABASE.TABLES
+    ]
     connection.close()
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def same(answer: str, target: str) -> bool:
@@ -198,7 +202,7 @@ HOSTILE = {
     "bomb": BOMB,
     "bomb unsaid": BOMB.replace("RECURSIVE ", ""),
     "product": "SELECT COUNT(*) FROM orders a, orders b, order_lines c, order_lines d",
-    "sorted product": "SELECT a.id FROM orders a, orders b, orders c ORDER BY a.ordered || b.ordered",
+    "sorted product": "SELECT a.id FROM orders a, orders b, orders c ORDER BY a.ordered || b.id",
     "many rows": "SELECT a.id FROM orders a, customers b",
     "long text": "SELECT group_concat(a.name || b.name) FROM customers a, customers b",
     "growing text": "SELECT replace(replace(group_concat(name), 'a', city), 'e', city) "
@@ -234,7 +238,9 @@ def test_a_hostile_answer_scores_0_and_leaves_everything_as_it_was(answer: str) 
 
 def test_only_tables_on_the_list_can_be_read(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "any.sqlite")
-    connection.executescript("CREATE TABLE open (x); CREATE TABLE keys (x); INSERT INTO open VALUES (1)")
+    connection.executescript(
+        "CREATE TABLE open (x); CREATE TABLE keys (x); INSERT INTO open VALUES (1)"
+    )
     connection.close()
     path = tmp_path / "any.sqlite"
     assert METRIC.select("SELECT x FROM open", path, tables=["open"]) == [(1,)]
@@ -244,6 +250,6 @@ def test_only_tables_on_the_list_can_be_read(tmp_path: Path) -> None:
 
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(METRIC.QueryError):
+    with pytest.raises(sqlite3.OperationalError):
         METRIC.select("SELECT 1", tmp_path / "none.sqlite")
     assert list(tmp_path.iterdir()) == []
