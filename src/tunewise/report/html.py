@@ -117,6 +117,18 @@ class _Shown:
 
 def render_html(run: Run) -> str:
     """The page as text, less than 1 MB."""
+    return page_template("report.html").render(_shown_of(run), with_examples=True)
+
+
+def render_body(run: Run) -> Markup:
+    """What stands on the page, without its frame and without the rows on which contenders
+    disagree: answers and scores of the run are not looked at."""
+    text = page_template("report_body.html").render(_shown_of(run), with_examples=False)
+    return Markup(text)  # noqa: S704  a template of ours, with every value escaped
+
+
+def _shown_of(run: Run) -> dict[str, object]:
+    """Name in the templates -> what is shown."""
     found = disagreements(run)
     shown = tuple(
         _Shown(
@@ -127,7 +139,7 @@ def render_html(run: Run) -> str:
         )
         for item in found.chosen
     )
-    return page_template("report.html").render(
+    return dict(
         run=run,
         with_code=with_code,
         headline=headline(run),
