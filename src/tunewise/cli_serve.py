@@ -71,6 +71,7 @@ def serve(
     from tunewise.serving.extra import require_serve
 
     require_serve()
+    from tunewise.desk.router import pages_of
     from tunewise.serving.http.limits import Limits
     from tunewise.serving.start import Serving, serve_until_stopped
 
@@ -87,7 +88,12 @@ def serve(
     )
     raise typer.Exit(
         serve_until_stopped(
-            asked, say=typer.echo, note=partial(typer.echo, err=True), progress=progress_bars()
+            asked,
+            pages=pages_of([Path()]),
+            where="Serving at {url}/v1; /ready says when models are loaded. Pages: {url}/ui",
+            say=typer.echo,
+            note=partial(typer.echo, err=True),
+            progress=progress_bars(),
         )
     )
 

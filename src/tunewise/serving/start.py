@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import structlog
+from fastapi import APIRouter
 
 from tunewise.errors import UserError
 from tunewise.pipelines.publish import publish_newest
@@ -18,7 +19,7 @@ from tunewise.runs.model_names import EMBEDDING
 from tunewise.runs.registry import Registry
 from tunewise.serving.catalogue import RegistryCatalogue
 from tunewise.serving.engine.process import MAX_LOADED, ProcessEngine
-from tunewise.serving.http.access import access_for
+from tunewise.serving.http.access import Access, access_for
 from tunewise.serving.http.app import create_app
 from tunewise.serving.http.contents import ContentLog
 from tunewise.serving.http.limits import Limits
@@ -28,7 +29,13 @@ from tunewise.serving.http.service import EmbeddingModel
 from tunewise.serving.jobs.launch import start_worker
 from tunewise.serving.jobs.service import Jobs, open_jobs
 from tunewise.serving.keys import KeyFile, keys_file
-from tunewise.serving.protocol import EngineLostError, RefusedError, Weights
+from tunewise.serving.protocol import (
+    Catalogue,
+    ChatEngine,
+    EngineLostError,
+    RefusedError,
+    Weights,
+)
 from tunewise.serving.swaps import follow_aliases
 
 PROJECT_FILE = "tunewise.toml"
@@ -55,6 +62,18 @@ class Serving:
     """URL of the tables of jobs; None: SQLite in the data home."""
     worker: bool = True
     """Whether a worker for fine-tuning jobs is started beside it."""
+    load_first: bool = True
+    """Whether models are loaded before they are asked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shared:
+    """What pages have in common with the API beside them."""
+
+    registry: Registry
+    catalogue: Catalogue
+    engine: ChatEngine
+    access: Access
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +87,13 @@ class Chosen:
 
 
 def serve_until_stopped(
-    asked: Serving, *, say: Callable[[str], None], note: Callable[[str], None], progress: Progress
+    asked: Serving,
+    *,
+    pages: Callable[[Shared], APIRouter],
+    where: str,
+    say: Callable[[str], None],
+    note: Callable[[str], None],
+    progress: Progress,
 ) -> int:
     """Serves until it is told to stop, and gives the exit code.
 
@@ -76,6 +101,8 @@ def serve_until_stopped(
 
     Args:
         asked: the arguments.
+        pages: makes the routes for browsers.
+        where: what is said once it accepts, with `{url}` for its address.
         say: told where the server is, once it accepts.
         note: told what a person should know beside.
         progress: of what is made ready before.
@@ -94,7 +121,8 @@ def serve_until_stopped(
         catalogue = RegistryCatalogue(
             registry, bases=chosen.bases, names=chosen.names, held=True, note=note
         )
-        engine = ProcessEngine(first_weights(chosen, catalogue))
+        engine = ProcessEngine(first_weights(chosen, catalogue) if asked.load_first else ())
+        shared = Shared(registry=registry, catalogue=catalogue, engine=engine, access=access)
         app = create_app(
             catalogue=catalogue,
             engine=engine,
@@ -102,7 +130,7 @@ def serve_until_stopped(
             limits=asked.limits,
             embedding=EmbeddingModel(id=EMBEDDING, load=load_embedder),
             contents=contents,
-            routers=jobs.routers(partial(tunable, catalogue)),
+            routers=[*jobs.routers(partial(tunable, catalogue)), pages(shared)],
             upload_paths=[UPLOADS],
             beside=[
                 partial(follow_aliases, catalogue, engine),
@@ -110,9 +138,9 @@ def serve_until_stopped(
             ],
         )
         write_json_logs()
-        where = f"Serving at {address_of(listening)}/v1; /ready says when models are loaded."
+        told = where.format(url=address_of(listening))
         try:
-            return Server(app, listening).run(on_start=lambda: say(where))
+            return Server(app, listening).run(on_start=lambda: say(told))
         except (RefusedError, EngineLostError) as error:
             raise UserError(f"The models cannot be served: {error}") from error
         finally:

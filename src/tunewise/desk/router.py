@@ -1,0 +1,66 @@
+"""Puts the pages together over what a server shares with them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+
+from tunewise.desk.answer_pages import AnswerPages
+from tunewise.desk.assets import asset
+from tunewise.desk.compare_page import ComparePage
+from tunewise.desk.entrance import Entrance
+from tunewise.desk.home import Home
+from tunewise.desk.pages import DeskRoute, NotThereError
+from tunewise.desk.places import Places
+from tunewise.desk.run_pages import RunPages
+from tunewise.serving.http.access import needs
+from tunewise.serving.http.sessions import PAGES, STATIC
+from tunewise.serving.start import Shared
+
+_KEPT = "public, max-age=31536000, immutable"
+
+
+def pages_of(folders: Sequence[Path]) -> Callable[[Shared], APIRouter]:
+    """What makes the routes under /ui.
+
+    Args:
+        folders: projects, or folders that hold some.
+
+    Raises:
+        UserError: one of them is no folder.
+    """
+    places = Places(folders)
+
+    def pages(shared: Shared) -> APIRouter:
+        router = APIRouter(
+            route_class=DeskRoute, dependencies=[needs("admin")], include_in_schema=False
+        )
+        for part in (
+            Home(places, shared.registry),
+            RunPages(places),
+            AnswerPages(places),
+            ComparePage(places),
+        ):
+            part.add_to(router)
+        everybody = APIRouter(
+            route_class=DeskRoute, dependencies=[needs()], include_in_schema=False
+        )
+        Entrance(shared.access).add_to(everybody)
+        everybody.add_api_route(f"{STATIC}{{name}}", _static, response_class=Response)
+        everybody.include_router(router)
+        everybody.add_api_route(f"{PAGES}/{{rest:path}}", _nothing, response_class=Response)
+        return everybody
+
+    return pages
+
+
+def _static(name: str) -> Response:
+    found = asset(name)
+    if found is None:
+        raise NotThereError("There is no such file.")
+    headers = {"Cache-Control": _KEPT, "ETag": f'"{found.version}"'}
+    return Response(found.content, media_type=found.media_type, headers=headers)
+
+
+def _nothing(request: Request, rest: str) -> Response:
+    raise NotThereError("There is no such page.")
