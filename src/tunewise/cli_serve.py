@@ -72,6 +72,7 @@ def serve(
 
     require_serve()
     from tunewise.desk.router import pages_of
+    from tunewise.project.load import demo_folder
     from tunewise.serving.http.limits import Limits
     from tunewise.serving.start import Serving, serve_until_stopped
 
@@ -89,7 +90,7 @@ def serve(
     raise typer.Exit(
         serve_until_stopped(
             asked,
-            pages=pages_of([Path()]),
+            pages=pages_of([Path()], example=demo_folder()),
             where="Serving at {url}/v1; /ready says when models are loaded. Pages: {url}/ui",
             say=typer.echo,
             note=partial(typer.echo, err=True),

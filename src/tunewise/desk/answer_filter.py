@@ -96,9 +96,7 @@ def shows(index: AnswerIndex, wanted: Wanted) -> list[Choice]:
     for show, words in SHOWS.items():
         if show in OF_TWO and wanted.b is None:
             continue
-        other = Wanted(
-            a=wanted.a, b=wanted.b, show=show, label=wanted.label, length=wanted.length
-        )
+        other = Wanted(a=wanted.a, b=wanted.b, show=show, label=wanted.label, length=wanted.length)
         rows = len(matching(index, other))
         if rows or show in ("all", wanted.show):
             found.append(Choice(value=show, label=words.format(a=wanted.a), rows=rows))

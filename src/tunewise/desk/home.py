@@ -68,10 +68,10 @@ class Home:
         router.add_api_route(PAGES, self.show, response_class=Response)
 
     def show(self, request: Request) -> Response:
-        """Everything, the projects with the newest runs first."""
+        """Everything; projects with runs come first, the example last."""
         found = self._places.found()
         projects = [self._project(one) for one in found.projects]
-        projects.sort(key=lambda one: one.first[0].since if one.first else "", reverse=True)
+        projects.sort(key=lambda one: (one.found.is_example, not one.first))
         content = self._registry.content()
         return page(
             request,

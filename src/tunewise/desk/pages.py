@@ -87,9 +87,7 @@ def page(
         status: of HTTP.
         shown: name in the template -> what is shown.
     """
-    text = fragment(
-        template, title=title, here=here, with_key=key_of(request) is not None, **shown
-    )
+    text = fragment(template, title=title, here=here, with_key=key_of(request) is not None, **shown)
     return HTMLResponse(text, status)
 
 
@@ -133,7 +131,12 @@ def _error_page(request: Request, error: Exception) -> Response:
         status, "That did not work" if status < 500 else "The server failed"
     )
     return page(
-        request, "error.html", title=title, status=status, message=message.split("\n"), heading=title
+        request,
+        "error.html",
+        title=title,
+        status=status,
+        message=message.split("\n"),
+        heading=title,
     )
 
 

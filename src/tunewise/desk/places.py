@@ -36,6 +36,8 @@ class FoundProject:
     """Of its folder."""
     has_settings: bool
     """Whether there is a tunewise.toml: a run outlives it."""
+    is_example: bool
+    """Whether it comes with Tunewise."""
     runs: tuple[Listed, ...]
 
 
@@ -67,6 +69,7 @@ class Places:
 
     Args:
         folders: projects, or folders that hold some.
+        example: a project that is shown in any case; None: there is none.
         clock: seconds.
 
     Raises:
@@ -74,12 +77,17 @@ class Places:
     """
 
     def __init__(
-        self, folders: Sequence[Path], *, clock: Callable[[], float] = time.monotonic
+        self,
+        folders: Sequence[Path],
+        *,
+        example: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         for folder in folders:
             if not folder.is_dir():
                 raise UserError(f"{folder}: is no folder. Name a project, or a folder with some.")
         self.folders = tuple(dict.fromkeys(folder.resolve() for folder in folders))
+        self._example = example and example.resolve()
         self._clock, self._lock = clock, threading.Lock()
         self._found: Found | None = None
         self._read_at = 0.0
@@ -89,7 +97,7 @@ class Places:
         with self._lock:
             now = self._clock()
             if fresh or self._found is None or now - self._read_at > FRESH_SECONDS:
-                self._found, self._read_at = _look(self.folders), now
+                self._found, self._read_at = _look(self.folders, self._example), now
             return self._found
 
     def run(self, name: str) -> FoundRun:
@@ -118,7 +126,7 @@ class Places:
         raise NotThereError("There is no such project here. It may have been moved.")
 
 
-def _look(folders: Sequence[Path]) -> Found:
+def _look(folders: Sequence[Path], example: Path | None) -> Found:
     found: dict[Path, None] = {}
     left = MAX_FOLDERS
     for folder in folders:
@@ -131,7 +139,9 @@ def _look(folders: Sequence[Path]) -> Found:
                 found[here] = None
             if depth < MAX_DEPTH:
                 waiting += [(here / name, depth + 1) for name in sorted(names) if names[name]]
-    projects = [_project(folder) for folder in found]
+    if example is not None:
+        found[example] = None
+    projects = [_project(folder, is_example=folder == example) for folder in found]
     known = [one for one in projects if one.has_settings or one.runs]
     return Found(projects=tuple(known), cut_short=not left)
 
@@ -150,11 +160,12 @@ def _entries(folder: Path) -> dict[str, bool]:
         return {}
 
 
-def _project(folder: Path) -> FoundProject:
+def _project(folder: Path, *, is_example: bool) -> FoundProject:
     return FoundProject(
         id=id_of(folder),
         folder=folder,
         name=folder.name,
+        is_example=is_example,
         has_settings=(folder / PROJECT_FILE).is_file(),
         runs=tuple(list_runs(folder)) if (folder / RUNS).is_dir() else (),
     )

@@ -8,10 +8,14 @@ from fastapi import APIRouter, Request, Response
 from tunewise.desk.answer_pages import AnswerPages
 from tunewise.desk.assets import asset
 from tunewise.desk.compare_page import ComparePage
+from tunewise.desk.course_pages import CoursePages
 from tunewise.desk.entrance import Entrance
+from tunewise.desk.followers import Followers
 from tunewise.desk.home import Home
+from tunewise.desk.model_pages import ModelPages
 from tunewise.desk.pages import DeskRoute, NotThereError
 from tunewise.desk.places import Places
+from tunewise.desk.processes import Processes
 from tunewise.desk.run_pages import RunPages
 from tunewise.serving.http.access import needs
 from tunewise.serving.http.sessions import PAGES, STATIC
@@ -20,16 +24,19 @@ from tunewise.serving.start import Shared
 _KEPT = "public, max-age=31536000, immutable"
 
 
-def pages_of(folders: Sequence[Path]) -> Callable[[Shared], APIRouter]:
+def pages_of(
+    folders: Sequence[Path], *, example: Path | None = None
+) -> Callable[[Shared], APIRouter]:
     """What makes the routes under /ui.
 
     Args:
         folders: projects, or folders that hold some.
+        example: a project that is shown beside them.
 
     Raises:
         UserError: one of them is no folder.
     """
-    places = Places(folders)
+    places = Places(folders, example=example)
 
     def pages(shared: Shared) -> APIRouter:
         router = APIRouter(
@@ -40,6 +47,8 @@ def pages_of(folders: Sequence[Path]) -> Callable[[Shared], APIRouter]:
             RunPages(places),
             AnswerPages(places),
             ComparePage(places),
+            CoursePages(places, Processes(), Followers()),
+            ModelPages(shared.registry),
         ):
             part.add_to(router)
         everybody = APIRouter(
