@@ -5,6 +5,7 @@ shown.
 """
 
 import os
+import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,7 @@ from tunewise.errors import UserError
 from tunewise.runs.schema import Run
 from tunewise.text.words import count_words
 
+_one_at_a_time = threading.Lock()
 KEPT = 4
 """Runs whose index is kept."""
 TESTS, ANSWERS, SCORES = "test.jsonl", "answers.jsonl", "scores.jsonl"
@@ -65,7 +67,8 @@ def index_of(run: Run) -> AnswerIndex:
         UserError: a file cannot be read.
     """
     names = tuple((one.name, _shipped(run, one.name)) for one in run.measured)
-    return _index(run.folder, names, run.metric, _state(run.folder))
+    with _one_at_a_time:  # whoever asks for the same waits for it, and does not make it again
+        return _index(run.folder, names, run.metric, _state(run.folder))
 
 
 def read_line(folder: Path, file: str, place: int) -> dict[str, Any]:

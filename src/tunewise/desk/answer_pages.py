@@ -109,6 +109,10 @@ class AnswerPages:
         reader = _Reader(run, index)
         chosen = {"a": wanted.a, "b": wanted.b or "", "show": show, "label": label}
         chosen["length"] = length
+
+        def link(to: int) -> str:
+            return f"?{urlencode({**chosen, 'page': str(to)})}"
+
         return page(
             request,
             "answers.html",
@@ -124,7 +128,7 @@ class AnswerPages:
             lengths=lengths(index),
             page_number=number,
             last=last,
-            link=lambda to: f"?{urlencode({**chosen, 'page': to})}",
+            link=link,
             masked=not reader.shows_personal,
         )
 

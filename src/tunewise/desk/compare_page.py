@@ -96,7 +96,7 @@ def _facts(one: Run, other: Run) -> list[tuple[str, str, str, bool]]:
 
 
 def _data(run: Run) -> str:
-    return (run.splits.fingerprint or "")[:12] if run.splits else ""
+    return f"{(run.splits.fingerprint or '')[:12]}, {run.n_test} rows" if run.splits else ""
 
 
 def _caution(one: Run, other: Run) -> str:
@@ -109,6 +109,6 @@ def _caution(one: Run, other: Run) -> str:
             "from the rows alone."
         )
     return (
-        "Both were judged on the same rows. The intervals are each run's own, and no test of the "
+        "Both were judged on the same rows. The intervals are each run's own and do not test the "
         "difference between runs: for that, both contenders have to be in one run."
     )

@@ -170,11 +170,11 @@ class Course:
             case "fitted":
                 racer = self._racer(str(event["contender"]))
                 racer.standing, racer.dev = "out" if "out" in event else "in", event.get("dev")
-                racer.reason = visible(str(event.get("out", "")))
+                racer.reason = visible(str(event.get("out", ""))).removeprefix("out ")
             case "skipped" | "out":
                 racer = self._racer(str(event["contender"]))
                 racer.standing = "skipped" if kind == "skipped" else "out"
-                racer.reason = visible(str(event.get("reason", "")))
+                racer.reason = visible(str(event.get("reason", ""))).removeprefix("out ")
             case "planned":
                 said = (event.get("incumbent"), event.get("challenger"))
                 self.plan = cast("tuple[str, str]", tuple(visible(str(s or "")) for s in said))

@@ -80,7 +80,7 @@ class CoursePages:
         return page(
             request,
             "course.html",
-            title=f"{found.listed.id}: how it goes",
+            title=f"Progress of {found.listed.id}",
             run=found,
             tab="course",
             now=self._now(found, course),
@@ -155,6 +155,7 @@ class CoursePages:
             run=found,
             course=course,
             state=state,
+            there=there,
             preparing=alive and not course.reached,
             left=between(*left) if left else "",
             stages=_stages(course),

@@ -134,9 +134,7 @@ def _made(
     facts = facts_of(model) if model else {}
     return Made(
         version=version,
-        kind=visible(kind_in_words(model))
-        if model
-        else "damaged: its files have changed",
+        kind=visible(kind_in_words(model)) if model else "damaged: its files have changed",
         lineage=tuple((what, visible(said)) for what, said in way if said),
         aliases=tuple(one.alias for one in aliases if one.number == version.number),
         facts=tuple((what, visible(said)) for what, said in facts.items() if said),

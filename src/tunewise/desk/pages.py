@@ -6,7 +6,7 @@ Everything goes through Jinja's autoescape: texts of people and models are text,
 from collections.abc import Callable, Coroutine
 from functools import cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -63,9 +63,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(
-        address=address, count=count, percent=percent, plural=plural, with_code=with_code
-    )
+    said = {"count": count, "percent": percent, "plural": plural, "with_code": with_code}
+    cast("dict[str, Any]", environment.globals).update(said, address=address)
     return environment
 
 

@@ -3,7 +3,6 @@
 What was begun is written down, so that a server that comes later can stop it or go on with it.
 """
 
-import json
 import os
 import secrets
 import signal
@@ -13,9 +12,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import psutil
+from pydantic import TypeAdapter
 
 from tunewise.desk.places import PROJECT_FILE, id_of
 from tunewise.errors import UserError
@@ -42,6 +41,9 @@ class Begun:
     pid: int
     created: float
     """When the process began, as the system says: another one may get its number later."""
+
+
+_BEGUN = TypeAdapter(Begun)
 
 
 class Processes:
@@ -169,7 +171,6 @@ class Processes:
 
     def _read(self, name: str) -> Begun | None:
         try:
-            found = cast("dict[str, Any]", json.loads(self._file(name, "json").read_text("utf-8")))
-            return Begun(**{**found, "words": tuple(found["words"])})
-        except (OSError, ValueError, KeyError, TypeError):
+            return _BEGUN.validate_json(self._file(name, "json").read_bytes())
+        except (OSError, ValueError):
             return None

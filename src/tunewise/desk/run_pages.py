@@ -1,13 +1,17 @@
 """What a run found: its verdict, in the words and pictures of the report."""
 
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 from markupsafe import Markup
+from starlette.background import BackgroundTask
 
+from tunewise.desk.answer_index import index_of
 from tunewise.desk.pages import page
 from tunewise.desk.places import Places
+from tunewise.errors import UserError
 from tunewise.report.html import render_body
 from tunewise.report.sentences import headline
 from tunewise.runs.read import read_summary
@@ -37,7 +41,14 @@ class RunPages:
         path = found.listed.path
         changed = (path / "verdict.json").stat().st_mtime_ns if found.listed.outcome else 0
         title, body = _body(path, changed)
-        return page(request, "verdict.html", title=title, run=found, tab="verdict", body=body)
+        shown = page(request, "verdict.html", title=title, run=found, tab="verdict", body=body)
+        shown.background = BackgroundTask(_prepare_answers, path)  # these are looked at next
+        return shown
+
+
+def _prepare_answers(folder: Path) -> None:
+    with suppress(UserError):  # told where it matters
+        index_of(read_summary(folder))
 
 
 @lru_cache(maxsize=KEPT_BODIES)

@@ -15,7 +15,7 @@ function colour(name) {
 function axes() {
   const line = { stroke: colour("--line"), width: 1 };
   const axis = { stroke: colour("--soft"), grid: line, ticks: line, font: "12px system-ui" };
-  return [{ ...axis }, { ...axis, size: 56 }];
+  return [{ ...axis, size: 28 }, { ...axis, size: 56 }];
 }
 
 // One x for all trainings, with gaps where a training has no value.
