@@ -59,6 +59,7 @@ def everything(tmp_path: Path) -> list[str]:
         f"/ui/runs/{live}/course",
         f"/ui/projects/{id_of(tmp_path / 'shop')}/compare",
         "/ui/models",
+        "/ui/playground?text=hello",
         "/ui/models/triage?a=1&b=2",
     ]
 
@@ -118,6 +119,23 @@ def test_from_a_project_to_a_verdict_and_its_answers(
         page.get_by_label("Rows", exact=True).select_option("wrong")
         expect(page).to_have_url(re.compile("show=wrong"))
         expect(page.locator(".counts .here")).to_contain_text("is wrong")
+        assert browser.grave() == []
+        assert browser.faults == []
+
+
+@pytest.mark.slow
+def test_three_models_answer_one_input(tmp_path: Path) -> None:
+    with browsing(tmp_path) as window:
+        browser = window()
+        page = browser.page
+        browser.open("/ui/playground?text=Where+is+my+tent&model=base&model=help@1&model=triage@3")
+        page.get_by_role("button", name="Ask").click()
+        answers = page.locator("#replies .said")
+        expect(answers).to_have_text(["Where is my tent"] * 3)
+        expect(page.locator(".figures-line").first).to_contain_text("first token")
+        page.locator("#replies summary").nth(2).click()
+        expect(page.locator("#replies .prompt").nth(2)).to_contain_text("Sort the mail.")
+        expect(page).to_have_url(re.compile("text=Where"))
         assert browser.grave() == []
         assert browser.faults == []
 

@@ -23,6 +23,7 @@ from tunewise.desk.answer_filter import (
 from tunewise.desk.answer_index import ANSWERS, SCORES, TESTS, AnswerIndex, index_of, read_line
 from tunewise.desk.pages import page
 from tunewise.desk.places import Places
+from tunewise.desk.playground import MAX_TEXT
 from tunewise.desk.text_marks import marked
 from tunewise.errors import UserError
 from tunewise.report.figures import role_of
@@ -63,6 +64,8 @@ class Row:
     input: Clip
     wanted: Clip
     replies: tuple[Reply, ...]
+    playground: str
+    """Address of the playground with this input; empty where it is too long for one."""
 
 
 class AnswerPages:
@@ -171,10 +174,13 @@ class _Reader:
             self._reply(name, number, text, more, passages)
             for text, (name, (_, more, passages)) in zip(shown, texts.items(), strict=True)
         )
+        asked = self._shown(str(test["input"]))
+        fits = len(asked) <= MAX_TEXT
         return Row(
+            playground=f"{PAGES}/playground?{urlencode({'text': asked})}" if fits else "",
             number=number + 1,
             place=self._places.get(index.ids[number]) or f"id {visible(index.ids[number])}",
-            input=clip(self._shown(str(test["input"]))),
+            input=clip(asked),
             wanted=clip(self._shown(str(test["target"]))),
             replies=replies,
         )

@@ -55,6 +55,7 @@ FILES = {
     "desk.css": _OWN / "desk.css",
     "desk.js": _OWN / "desk.js",
     "live.js": _OWN / "live.js",
+    "playground.js": _OWN / "playground.js",
     **{name: _OWN / "vendor" / name for name in VENDORED},
 }
 """Name in an address -> the file; nothing else is served."""

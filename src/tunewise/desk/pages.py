@@ -102,7 +102,7 @@ class DeskRoute(APIRoute):
 
         async def handler(request: Request) -> Response:
             try:
-                _refuse_foreign(request)
+                refuse_foreign(request)
                 response = await answer(request)
             except Exception as error:  # noqa: BLE001 - boundary around one request
                 response = _error_page(request, error)
@@ -113,9 +113,14 @@ class DeskRoute(APIRoute):
         return handler
 
 
-def _refuse_foreign(request: Request) -> None:
-    """The guard of the server has compared Origin with Host, where a browser sent one; for what
-    changes something it has to."""
+def refuse_foreign(request: Request) -> None:
+    """Refuses what changes something and does not say from which page it comes.
+
+    The guard of the server has compared Origin with Host, where a browser sent one.
+
+    Raises:
+        ApiError: 403.
+    """
     if request.method not in _READING and "origin" not in request.headers:
         raise ApiError(
             403,

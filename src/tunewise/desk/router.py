@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from tunewise.desk.answer_pages import AnswerPages
 from tunewise.desk.assets import asset
@@ -13,12 +13,15 @@ from tunewise.desk.entrance import Entrance
 from tunewise.desk.followers import Followers
 from tunewise.desk.home import Home
 from tunewise.desk.model_pages import ModelPages
-from tunewise.desk.pages import DeskRoute, NotThereError
+from tunewise.desk.pages import DeskRoute, NotThereError, refuse_foreign
 from tunewise.desk.places import Places
+from tunewise.desk.playground import Playground
 from tunewise.desk.processes import Processes
 from tunewise.desk.run_pages import RunPages
 from tunewise.serving.http.access import needs
-from tunewise.serving.http.sessions import PAGES, STATIC
+from tunewise.serving.http.chat import chat_completions
+from tunewise.serving.http.service import rate_limited
+from tunewise.serving.http.sessions import ASK, PAGES, STATIC
 from tunewise.serving.start import Shared
 
 _KEPT = "public, max-age=31536000, immutable"
@@ -49,6 +52,7 @@ def pages_of(
             ComparePage(places),
             CoursePages(places, Processes(), Followers()),
             ModelPages(shared.registry),
+            Playground(shared.catalogue),
         ):
             part.add_to(router)
         everybody = APIRouter(
@@ -57,10 +61,22 @@ def pages_of(
         Entrance(shared.access).add_to(everybody)
         everybody.add_api_route(f"{STATIC}{{name}}", _static, response_class=Response)
         everybody.include_router(router)
+        everybody.include_router(asking)
         everybody.add_api_route(f"{PAGES}/{{rest:path}}", _nothing, response_class=Response)
         return everybody
 
     return pages
+
+
+asking = APIRouter(dependencies=[needs("admin"), Depends(refuse_foreign)], include_in_schema=False)
+"""Answers as the API does, in its form, errors too: scripts read them."""
+asking.add_api_route(
+    ASK,
+    chat_completions,
+    methods=["POST"],
+    dependencies=[Depends(rate_limited)],
+    response_model=None,
+)
 
 
 def _static(name: str) -> Response:

@@ -15,6 +15,8 @@ from tunewise.serving.keys import Key, KeyFile
 PAGES = "/ui"
 """Under which pages lie."""
 ENTRANCE = f"{PAGES}/enter"
+ASK = f"{PAGES}/playground/ask"
+"""Where the playground asks a model."""
 STATIC = f"{PAGES}/static/"
 """Style and scripts, which are the same for everybody."""
 COOKIE = "tunewise_session"
