@@ -22,6 +22,7 @@ from tunewise.cli_export import export
 from tunewise.cli_models import models_app
 from tunewise.cli_options import AsJson, Settings, Source, print_json, progress_bars, project_of
 from tunewise.cli_serve import keys_app, serve
+from tunewise.cli_ui import ui
 from tunewise.cli_worker import worker
 from tunewise.errors import UserError
 from tunewise.interrupts import INTERRUPTED, TERMINATED, ends_in_time, leave
@@ -199,6 +200,7 @@ def train(
 
 app.command("eval")(evaluate)
 app.command("serve")(serve)
+app.command("ui")(ui)
 app.command("worker")(worker)
 app.command()(export)
 

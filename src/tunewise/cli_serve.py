@@ -98,6 +98,8 @@ def serve(
     from tunewise.serving.extra import require_serve
 
     require_serve()
+    from tunewise.desk.router import pages_of
+    from tunewise.project.load import demo_folder
     from tunewise.serving.http.limits import Limits
     from tunewise.serving.start import Serving, serve_until_stopped
 
@@ -117,7 +119,12 @@ def serve(
     )
     raise typer.Exit(
         serve_until_stopped(
-            asked, say=typer.echo, note=partial(typer.echo, err=True), progress=progress_bars()
+            asked,
+            pages=pages_of([Path()], example=demo_folder()),
+            where="Serving at {url}/v1; /ready says when models are loaded. Pages: {url}/ui",
+            say=typer.echo,
+            note=partial(typer.echo, err=True),
+            progress=progress_bars(),
         )
     )
 

@@ -165,6 +165,8 @@ def run_decide(
         caveats = [f"{name}: {c.caveat}." for name, c in ceilings.items() if c.caveat]
         caveats += price_warnings(project)
         begun = _begin(run, prepared, progress, resume=resume)
+        if estimate is not None:
+            run.event("forecast", contenders=estimate.contenders, parts=estimate.parts)
         notes = (*(() if quick else begun), *caveats)
         for note in notes:
             progress.note(note)

@@ -114,7 +114,8 @@ class _Fitting:
 
     def __post_init__(self) -> None:
         self.skipped |= self.job.field.skipped
-        for name in self.skipped:
+        for name, reason in self.skipped.items():
+            self.job.run.event("skipped", contender=name, reason=reason)
             self.job.remaining.out(name)
 
     def in_turn(self, contenders: Iterable[_Any]) -> list[_Any]:
@@ -139,11 +140,12 @@ class _Fitting:
                 )
         except NotApplicable as reason:
             self.skipped[name] = reason.reason
+            job.run.event("skipped", contender=name, reason=reason.reason)
             job.remaining.out(name)
             job.progress.note(f"{name}: skipped, {reason.reason}")
         else:
             self._keep(name, found)
-            job.run.event("fitted", contender=name)
+            job.run.event("fitted", contender=name, **self._on_dev(name, found.fit))
             if found.fit.stopped:
                 job.progress.note(f"{name}: {out_of_the_race(found.fit.stopped)}")
             elif candidate:
@@ -170,6 +172,7 @@ class _Fitting:
             if found and not race.to_the_end and race.surely_behind(runner):
                 stopped = race.stopped(runner)
                 self.job.progress.note(f"{name}: {out_of_the_race(stopped)}")
+                self.job.run.event("out", contender=name, reason=out_of_the_race(stopped))
                 self._out(name, replace(self.fitted[name].fit, stopped=stopped))
 
     def drop(self, names: Sequence[str] | Mapping[str, Contender]) -> None:
@@ -230,6 +233,14 @@ class _Fitting:
                 for name in others
             ]
         job.remaining.did_seeds(None if hopeless else challenger)
+
+    def _on_dev(self, name: str, fit: Fit) -> dict[str, object]:
+        """What the event of a fit says beside its name, for whoever follows the race."""
+        if fit.stopped is not None:
+            stopped = fit.stopped
+            return {"dev": stopped.quality, "rows": stopped.rows, "out": out_of_the_race(stopped)}
+        on_dev = self.on_dev.get(name)
+        return {} if on_dev is None else {"dev": on_dev.quality(min(on_dev.scores))}
 
     def _keep(self, name: str, found: Fitted) -> None:
         self.fitted[name] = found

@@ -117,6 +117,18 @@ class _Shown:
 
 def render_html(run: Run) -> str:
     """The page as text, less than 1 MB."""
+    return page_template("report.html").render(_shown_of(run), with_examples=True)
+
+
+def render_body(run: Run) -> Markup:
+    """What stands on the page, without its frame and without the rows on which contenders
+    disagree: answers and scores of the run are not looked at."""
+    text = page_template("report_body.html").render(_shown_of(run), with_examples=False)
+    return Markup(text)  # noqa: S704  a template of ours, with every value escaped
+
+
+def _shown_of(run: Run) -> dict[str, object]:
+    """Name in the templates -> what is shown."""
     found = disagreements(run)
     shown = tuple(
         _Shown(
@@ -127,47 +139,47 @@ def render_html(run: Run) -> str:
         )
         for item in found.chosen
     )
-    return page_template("report.html").render(
-        run=run,
-        with_code=with_code,
-        headline=headline(run),
-        lead=lead(run),
-        left_out=left_out(run),
-        said=summary(run),
-        prospects=prospects(run),
-        learner=learner(run),
-        curves=curves_shown(run),
-        curves_missing=curves_missing(run),
-        figures=key_figures(run),
-        forest=forest(run),
-        scatter=scatter(run),
-        latency=latency(run),
-        forgotten=forgotten(run),
-        rows=[_row(run, contender) for contender in _ranked(run)],
-        savings=saving_rows(run),
-        reckoned=how_reckoned(run.economics) if run.economics else "",
-        total_cost=total_cost(run),
-        tornado=tornado(run),
-        with_cost=any(c.cost is not None for c in run.measured),
-        bases=base_rows(run),
-        internalised=internalised_sentence(run),
-        judged=judged_lines(run),
-        segments=segment_rows(run),
-        segments_said=segments_sentence(run),
-        segments_plot=segments_plot(run),
-        label_noise=label_noise_sentence(run),
-        dependable=dependable_rows(run),
-        dependable_form=dependable_forms(run),
-        dependable_plot=dependable_plot(run),
-        found=found,
-        shown=shown,
-        chosen=[_chosen(run, contender) for contender in _ranked(run)],
-        findings=when_to_fine_tune(run),
-        changes=what_would_change(run),
-        measured=what_was_measured(run),
-        minimum_gain=wording.amount(run.decision.minimum_gain),
-        confidence=wording.stated_confidence(run.gain) if run.gain else "",
-    )
+    return {
+        "run": run,
+        "with_code": with_code,
+        "headline": headline(run),
+        "lead": lead(run),
+        "left_out": left_out(run),
+        "said": summary(run),
+        "prospects": prospects(run),
+        "learner": learner(run),
+        "curves": curves_shown(run),
+        "curves_missing": curves_missing(run),
+        "figures": key_figures(run),
+        "forest": forest(run),
+        "scatter": scatter(run),
+        "latency": latency(run),
+        "forgotten": forgotten(run),
+        "rows": [_row(run, contender) for contender in _ranked(run)],
+        "savings": saving_rows(run),
+        "reckoned": how_reckoned(run.economics) if run.economics else "",
+        "total_cost": total_cost(run),
+        "tornado": tornado(run),
+        "with_cost": any(c.cost is not None for c in run.measured),
+        "bases": base_rows(run),
+        "internalised": internalised_sentence(run),
+        "judged": judged_lines(run),
+        "segments": segment_rows(run),
+        "segments_said": segments_sentence(run),
+        "segments_plot": segments_plot(run),
+        "label_noise": label_noise_sentence(run),
+        "dependable": dependable_rows(run),
+        "dependable_form": dependable_forms(run),
+        "dependable_plot": dependable_plot(run),
+        "found": found,
+        "shown": shown,
+        "chosen": [_chosen(run, contender) for contender in _ranked(run)],
+        "findings": when_to_fine_tune(run),
+        "changes": what_would_change(run),
+        "measured": what_was_measured(run),
+        "minimum_gain": wording.amount(run.decision.minimum_gain),
+        "confidence": wording.stated_confidence(run.gain) if run.gain else "",
+    }
 
 
 def write_html(run: Run) -> Path:

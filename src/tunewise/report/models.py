@@ -84,9 +84,9 @@ def model_lines(
     """All that is known of a version, a line each."""
     yield version.id
     facts = {
-        "made": f"{_when(version.created)} of {model.origin.project}, run {version.lineage.run}",
+        "made": f"{when(version.created)} of {model.origin.project}, run {version.lineage.run}",
         "folder": str(version.folder),
-        **_facts(model),
+        **facts_of(model),
         "verdict": visible(model.verdict.reason) if model.verdict else "",
         "aliases": ", ".join(one.id for one in content.aliases if one.version == version.id),
     }
@@ -98,7 +98,7 @@ def model_lines(
     if about:
         yield "  history"
         for event in about:
-            yield f"    {_when(event.time)}  {_happened(event)}"
+            yield f"    {when(event.time)}  {happened(event)}"
 
 
 def diff_models(a: str, one: ModelFile, b: str, other: ModelFile) -> ModelDiff:
@@ -149,7 +149,7 @@ def _judged(model: ModelFile) -> str:
     return f"{model.verdict.metric} {_quality(model.measured.quality)}"
 
 
-def _facts(model: ModelFile) -> dict[str, str]:
+def facts_of(model: ModelFile) -> dict[str, str]:
     """What is shown of a model, and compared: name -> words, empty where there is nothing."""
     said, measured = model.verdict, model.measured
     return {
@@ -172,7 +172,7 @@ def _compared(model: ModelFile) -> dict[str, str]:
         "adapter": model.files.get("adapter/adapter_model.safetensors", "")[:12],
     }
     return {
-        **_facts(model),
+        **facts_of(model),
         "instruction": visible(model.instruction),
         **settings,
         **teacher,
@@ -233,7 +233,8 @@ def _comparable(one: ModelFile, other: ModelFile) -> str:
     return ""
 
 
-def _happened(event: Event) -> str:
+def happened(event: Event) -> str:
+    """A line of the history of a model."""
     id_ = f"{event.name}@{event.alias or event.number}"
     target = f"{event.name}@{event.number}"
     return {
@@ -249,5 +250,6 @@ def _text(value: JsonValue) -> str:
     return visible(value if isinstance(value, str) else str(value))
 
 
-def _when(seconds: float) -> str:
+def when(seconds: float) -> str:
+    """A moment, local time."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

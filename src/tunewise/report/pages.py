@@ -4,6 +4,7 @@ Everything goes through Jinja's autoescape: a text is text, never markup.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
@@ -26,15 +27,19 @@ class Clip:
 
 def page_template(name: str) -> Template:
     """A template of the report, with every value escaped."""
-    environment = Environment(
+    said = {"count": count, "percent": percent, "in_points": in_points, "plural": plural}
+    return _environment().get_template(name, globals=said)
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
         loader=PackageLoader("tunewise.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    said = {"count": count, "percent": percent, "in_points": in_points, "plural": plural}
-    return environment.get_template(name, globals=said)
 
 
 def with_code(text: str) -> Markup:

@@ -388,6 +388,10 @@ def _decided(path: Path) -> dict[str, Any]:
     verdict = path / "verdict.json"
     if not verdict.is_file():
         return {"outcome": None, "finding": ""}
-    found = cast("dict[str, Any]", json.loads(verdict.read_text("utf-8")))
+    try:
+        found = cast("dict[str, Any]", json.loads(verdict.read_text("utf-8")))
+        outcome = str(found["outcome"])
+    except (ValueError, KeyError, TypeError):
+        return {"outcome": None, "finding": "verdict.json cannot be read."}
     first = re.split(r"(?<=\.) ", str(found.get("reason", "")), maxsplit=1)[0]
-    return {"outcome": str(found["outcome"]), "finding": first}
+    return {"outcome": outcome, "finding": first}

@@ -33,13 +33,26 @@ def read_run(folder: Path) -> Run:
     Raises:
         UserError: no verdict there yet, or records that cannot be read; all faults together.
     """
+    return _read(folder, with_rows=True)
+
+
+def read_summary(folder: Path) -> Run:
+    """The same without rows, answers and scores, however many there are.
+
+    Raises:
+        UserError: as `read_run`.
+    """
+    return _read(folder, with_rows=False)
+
+
+def _read(folder: Path, *, with_rows: bool) -> Run:
     path = _verdict_of(folder)
     faults: list[str] = []
     verdict = validate(VERDICT, _completed(_parse_verdict(path), folder), path.name, faults)
-    places = _read_places(folder / "places.json")
-    tests = read_records(folder / "test.jsonl", TEST_ROW, faults)
-    answers = read_records(folder / "answers.jsonl", ANSWER, faults)
-    scores = read_records(folder / "scores.jsonl", SCORE, faults)
+    places = read_places(folder / "places.json") if with_rows else {}
+    tests = read_records(folder / "test.jsonl", TEST_ROW, faults) if with_rows else ()
+    answers = read_records(folder / "answers.jsonl", ANSWER, faults) if with_rows else ()
+    scores = read_records(folder / "scores.jsonl", SCORE, faults) if with_rows else ()
     if faults or verdict is None:
         raise damaged(folder, faults, "`tunewise decide PROJECT --resume` writes it anew.")
     run = Run(
@@ -50,7 +63,7 @@ def read_run(folder: Path) -> Run:
         scores=scores,
         judge=read_judged(folder),
     )
-    return run if _shows_personal(folder / "project.toml") else without_personal(run)
+    return run if shows_personal(folder / "project.toml") else without_personal(run)
 
 
 def read_judged(folder: Path) -> JudgeResult | None:
@@ -105,7 +118,7 @@ def _verdict_of(folder: Path) -> Path:
     return path
 
 
-def _read_places(file: Path) -> dict[str, str]:
+def read_places(file: Path) -> dict[str, str]:
     """Example id -> `file:line`; a run without them, or with damaged ones, has none."""
     try:
         places = cast(object, json.loads(file.read_text(encoding="utf-8")))
@@ -117,7 +130,7 @@ def _read_places(file: Path) -> dict[str, str]:
     return {visible(name): visible(place) for name, place in pairs if isinstance(place, str)}
 
 
-def _shows_personal(project: Path) -> bool:
+def shows_personal(project: Path) -> bool:
     """`report.show_personal` of the run's project.toml."""
     try:
         document = cast(dict[str, object], tomllib.loads(project.read_text(encoding="utf-8")))

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import structlog
+from fastapi import APIRouter
 
 from tunewise.errors import UserError
 from tunewise.pipelines.publish import publish, publish_newest
@@ -22,7 +23,7 @@ from tunewise.serving.backend.engine import MAX_ADAPTERS, BackEndEngine
 from tunewise.serving.catalogue import RegistryCatalogue
 from tunewise.serving.engine.capabilities import EngineName, require_engine
 from tunewise.serving.engine.process import MAX_LOADED, ProcessEngine
-from tunewise.serving.http.access import access_for
+from tunewise.serving.http.access import Access, access_for
 from tunewise.serving.http.app import create_app
 from tunewise.serving.http.contents import ContentLog
 from tunewise.serving.http.limits import Limits
@@ -32,7 +33,13 @@ from tunewise.serving.http.service import EmbeddingModel
 from tunewise.serving.jobs.launch import start_worker
 from tunewise.serving.jobs.service import Jobs, open_jobs
 from tunewise.serving.keys import KeyFile, keys_file
-from tunewise.serving.protocol import ChatEngine, EngineLostError, RefusedError, Weights
+from tunewise.serving.protocol import (
+    Catalogue,
+    ChatEngine,
+    EngineLostError,
+    RefusedError,
+    Weights,
+)
 from tunewise.serving.swaps import follow_aliases
 
 PROJECT_FILE = "tunewise.toml"
@@ -65,6 +72,18 @@ class Serving:
     """URL of a vllm server that runs the language models; None: this machine does."""
     backend_adapters: str | None = None
     """The registry's folder of models, as that server sees it; None: under the same path."""
+    load_first: bool = True
+    """Whether models are loaded before they are asked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shared:
+    """What pages have in common with the API beside them."""
+
+    registry: Registry
+    catalogue: Catalogue
+    engine: ChatEngine
+    access: Access
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +97,13 @@ class Chosen:
 
 
 def serve_until_stopped(
-    asked: Serving, *, say: Callable[[str], None], note: Callable[[str], None], progress: Progress
+    asked: Serving,
+    *,
+    pages: Callable[[Shared], APIRouter],
+    where: str,
+    say: Callable[[str], None],
+    note: Callable[[str], None],
+    progress: Progress,
 ) -> int:
     """Serves until it is told to stop, and gives the exit code.
 
@@ -86,6 +111,8 @@ def serve_until_stopped(
 
     Args:
         asked: the arguments.
+        pages: makes the routes for browsers.
+        where: what is said once it accepts, with `{url}` for its address.
         say: told where the server is, once it accepts.
         note: told what a person should know beside.
         progress: of what is made ready before.
@@ -113,11 +140,14 @@ def serve_until_stopped(
             needed=jobs.needing,
             note=note,
         )
+        most = MAX_LOADED if back_end is None else MAX_ADAPTERS
+        first = first_weights(chosen, catalogue, most=most) if asked.load_first else ()
         engine: ChatEngine
         if back_end is None:
-            engine = ProcessEngine(first_weights(chosen, catalogue), engine=asked.engine)
+            engine = ProcessEngine(first, engine=asked.engine)
         else:
-            engine = BackEndEngine(back_end, first_weights(chosen, catalogue, most=MAX_ADAPTERS))
+            engine = BackEndEngine(back_end, first)
+        shared = Shared(registry=registry, catalogue=catalogue, engine=engine, access=access)
         app = create_app(
             catalogue=catalogue,
             engine=engine,
@@ -125,7 +155,7 @@ def serve_until_stopped(
             limits=asked.limits,
             embedding=EmbeddingModel(id=EMBEDDING, load=load_embedder),
             contents=contents,
-            routers=jobs.routers(partial(tunable, catalogue)),
+            routers=[*jobs.routers(partial(tunable, catalogue)), pages(shared)],
             upload_paths=[UPLOADS],
             beside=[
                 partial(follow_aliases, catalogue, engine),
@@ -133,9 +163,9 @@ def serve_until_stopped(
             ],
         )
         write_json_logs()
-        where = f"Serving at {address_of(listening)}/v1; /ready says when models are loaded."
+        told = where.format(url=address_of(listening))
         try:
-            return Server(app, listening).run(on_start=lambda: say(where))
+            return Server(app, listening).run(on_start=lambda: say(told))
         except (RefusedError, EngineLostError) as error:
             raise UserError(f"The models cannot be served: {error}") from error
         finally:

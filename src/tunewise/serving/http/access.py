@@ -9,18 +9,21 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, cast
 
 from fastapi import Depends, Request
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
 from tunewise.errors import UserError
 from tunewise.serving.http.errors import ApiError, failed
+from tunewise.serving.http.sessions import ENTRANCE, PAGES, STATIC, Sessions
 from tunewise.serving.keys import SCOPES, Key, KeyFile, Scope
 
-OPEN_PATHS = frozenset({"/health", "/ready"})
-"""What needs no key, for whoever watches over the process."""
+OPEN_PATHS = frozenset({"/health", "/ready", ENTRANCE})
+"""What needs no key: for whoever watches over the process, and where a browser gives its key."""
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _AUTHORITY = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^\[\]:/@\s]+))(?::(\d{1,5}))?")
 
@@ -68,6 +71,7 @@ class Access:
     Args:
         keys: None where no key is needed.
         hosts: names and addresses by which the server may be called, without port.
+        sessions: of browsers that gave a key; None where no key is needed.
         any_address: whether it may also be called by any numeric address. A page that rebinds a
             name of its own to this machine sends that name, never a number.
     """
@@ -75,6 +79,7 @@ class Access:
     keys: KeyFile | None = None
     hosts: frozenset[str] = _LOCAL_NAMES
     any_address: bool = False
+    sessions: Sessions | None = None
 
     def knows(self, host: str) -> bool:
         """Whether the server may be called so (in lower case, without port)."""
@@ -107,7 +112,12 @@ def access_for(
             f"{where} needs an API key, and there is none. Make one with `tunewise keys new NAME`."
         )
     own = set[str]() if local else {socket.gethostname().lower()}
-    return Access(keys=keys, hosts=frozenset(_LOCAL_NAMES | given | own), any_address=not local)
+    return Access(
+        keys=keys,
+        hosts=frozenset(_LOCAL_NAMES | given | own),
+        any_address=not local,
+        sessions=Sessions(keys),
+    )
 
 
 def is_loopback(host: str) -> bool:
@@ -135,6 +145,9 @@ class Guard:
         try:
             self._admit(scope)
         except (ApiError, UserError) as error:
+            if _may_enter(scope, error):
+                await RedirectResponse(ENTRANCE, 303)(scope, receive, send)
+                return
             # A damaged file of keys lets nobody in.
             await failed(error).response()(scope, receive, send)
             return
@@ -160,8 +173,19 @@ class Guard:
             )
         state = cast("dict[str, Any]", scope.setdefault("state", {}))
         state["key"] = None
-        if self._access.keys is not None and scope["path"] not in OPEN_PATHS:
-            state["key"] = _key(headers, self._access.keys)
+        path = cast("str", scope["path"])
+        if self._access.keys is None or path in OPEN_PATHS or path.startswith(STATIC):
+            return
+        if self._access.sessions is not None and (path == PAGES or path.startswith(f"{PAGES}/")):
+            state["key"] = self._access.sessions.key_of(_only(headers, b"cookie"))
+        state["key"] = state["key"] or _key(headers, self._access.keys)
+
+
+def _may_enter(scope: Connection, error: Exception) -> bool:
+    """Whether a browser wants a page, and a key is all that it lacks."""
+    path = cast("str", scope["path"])
+    wants_page = scope["method"] == "GET" and (path == PAGES or path.startswith(f"{PAGES}/"))
+    return wants_page and isinstance(error, ApiError) and error.status == HTTPStatus.UNAUTHORIZED
 
 
 def _key(headers: Sequence[tuple[bytes, bytes]], keys: KeyFile) -> Key:

@@ -12,10 +12,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tunewise.serving.http.errors import ApiError
 from tunewise.serving.http.limits import Limits
+from tunewise.serving.http.sessions import ASK
 from tunewise.serving.http.telemetry import Metrics, Trace, refused
 
 Phase: TypeAlias = Literal["warming", "ready", "draining", "failed"]
-WORK = frozenset({"/v1/chat/completions", "/v1/embeddings"})
+WORK = frozenset({"/v1/chat/completions", "/v1/embeddings", ASK})
 """Paths whose requests need a slot."""
 _CLOSED = {
     "warming": "The server is loading its models. Ask again in a moment.",

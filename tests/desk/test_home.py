@@ -1,0 +1,95 @@
+"""The first page: what lies where it was started."""
+
+from pathlib import Path
+
+import pytest
+
+from desk_pages import desk_client
+from example_run import write_run
+from html_pages import HOSTILE
+from served_models import write_versions
+from tunewise.desk.places import MAX_DEPTH, Places, id_of
+from tunewise.errors import UserError
+from tunewise.runs.registry import Registry
+
+
+def project(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "tunewise.toml").write_text('[data]\nexamples = "rows.jsonl"\n')
+    return folder
+
+
+def finished(folder: Path, *, ends: str = "fine_tune") -> Path:
+    run = write_run(folder, ends=ends, draws=2)
+    (run / "splits.json").write_text("{}")
+    return run
+
+
+def test_projects_are_found_with_their_runs(tmp_path: Path) -> None:
+    run = finished(project(tmp_path / "shop") / "runs" / "first", ends="do_not")
+    text = desk_client(tmp_path).get("/ui").text
+    assert f'<a href="/ui/runs/{id_of(run)}">first</a>' in text
+    assert "Do not fine-tune" in text
+
+
+def test_a_run_leads_to_its_verdict_or_to_how_it_goes(tmp_path: Path) -> None:
+    run = finished(project(tmp_path / "shop") / "runs" / "first")
+    client = desk_client(tmp_path)
+    there = f"/ui/runs/{id_of(run)}"
+    assert client.get(there).headers["location"] == f"{there}/verdict"
+    (run / "verdict.json").unlink()
+    assert desk_client(tmp_path).get(there).headers["location"] == f"{there}/course"
+
+
+def test_a_verdict_that_cannot_be_read_hides_no_other_run(tmp_path: Path) -> None:
+    runs = project(tmp_path / "shop") / "runs"
+    finished(runs / "first")
+    (finished(runs / "second") / "verdict.json").write_text("{cut off")
+    text = desk_client(tmp_path).get("/ui").text
+    assert "verdict.json cannot be read." in text
+    assert ">first</a>" in text
+
+
+def test_what_lies_deep_hidden_or_behind_a_link_is_not_looked_into(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*"abcdef"[: MAX_DEPTH + 1])
+    project(deep)
+    project(tmp_path / ".hidden")
+    project(tmp_path / "elsewhere" / "project")
+    inside = tmp_path / "inside"
+    project(inside / "shop")
+    (inside / "link").symlink_to(tmp_path / "elsewhere")
+    assert [one.name for one in Places([inside]).found().projects] == ["shop"]
+    assert [one.name for one in Places([tmp_path / "a"]).found().projects] == [deep.name]
+    assert {one.name for one in Places([tmp_path]).found().projects} == {"shop", "project"}
+
+
+def test_a_run_outside_the_named_folders_is_not_shown(tmp_path: Path) -> None:
+    run = finished(project(tmp_path / "other" / "shop") / "runs" / "first")
+    (tmp_path / "mine").mkdir()
+    client = desk_client(tmp_path / "mine")
+    assert client.get(f"/ui/runs/{id_of(run)}/verdict").status_code == 404
+
+
+def test_a_named_folder_has_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is no folder"):
+        Places([tmp_path / "nowhere"])
+
+
+def test_names_of_folders_are_text(tmp_path: Path) -> None:
+    project(tmp_path / HOSTILE.replace("/", "_")[:120])
+    text = desk_client(tmp_path).get("/ui").text
+    assert "<img" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_without_a_project_the_page_says_how_to_begin(tmp_path: Path) -> None:
+    assert "tunewise init" in desk_client(tmp_path).get("/ui").text
+
+
+def test_models_with_a_name_are_listed(tmp_path: Path) -> None:
+    registry = Registry()
+    write_versions(registry)
+    registry.point("triage@production", "2")
+    text = desk_client(tmp_path, registry=registry).get("/ui").text
+    assert "triage</a>" in text
+    assert "production → 2" in text
