@@ -130,7 +130,7 @@ def test_adapters_are_merged_as_peft_merges_them(
         one: Real(merged_folder(small_llama, one, tmp_path / f"{one.name}+")) for one in (a, b)
     }
     for _ in range(2):
-        for one, real in reals.items():
+        for one in reals:
             weights = Weights(base=served.base.base, adapter=one)
             told = served.told(weights, "zip broke", max_tokens=4)
             for other, another in reals.items():
