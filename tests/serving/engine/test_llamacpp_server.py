@@ -1,13 +1,19 @@
 """What llama.cpp's server says, read into tokens."""
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
-from tunewise.serving.engine.llamacpp_server import Events
+from tunewise.models.engines.prefixes import BLOCK
+from tunewise.serving.engine.answers import Writer
+from tunewise.serving.engine.lane import Lane, Slot
+from tunewise.serving.engine.llamacpp_server import Events, LlamaPipeline
 from tunewise.serving.engine.pipeline import LEAST_LOGPROB, Generated
+from tunewise.serving.engine.wire import GREEDY
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +63,12 @@ def test_a_character_of_several_tokens_is_all_of_them(tokenizer: Any) -> None:
     assert made.unseen == 0
 
 
+def test_bytes_that_never_become_a_character_are_only_counted(tokenizer: Any) -> None:
+    said = event("\ufffd", 7, count=3, completion_probabilities=probabilities(-0.5))
+    made = Events(tokenizer, 1).read(said)
+    assert (made.tokens, made.logprobs, made.ranked, made.unseen) == ((), (), (), 3)
+
+
 def test_what_is_cut_within_a_character_is_counted(tokenizer: Any) -> None:
     events = Events(tokenizer, 0)
     events.read(event("a", 9, count=1))
@@ -81,3 +93,49 @@ def test_a_token_without_text_comes_with_what_follows(tokenizer: Any) -> None:
 def test_a_fault_is_told_in_its_own_words(tokenizer: Any) -> None:
     said = {"error": {"code": 500, "message": "Context size has been exceeded."}}
     assert Events(tokenizer, 0).read(said).fault == "Context size has been exceeded."
+
+
+def test_answers_that_outgrow_the_cache_are_taken_out_and_go_on(
+    small_llama: LocalModel, tokenizer: Any
+) -> None:
+    pytest.importorskip("xllamacpp")
+    assert small_llama.gguf is not None
+    pipeline = LlamaPipeline(small_llama.gguf, tokenizer, 16)
+    lane = Lane(pipeline, 16, estimate=BLOCK, blocks_shared=False)
+    slots = [slot(tokenizer, tokens(40, seed), limit=150) for seed in range(5)]
+    lane.waiting.extend(slots)
+    for _ in range(20_000):
+        lane.admit()
+        assert all(news.fault is None for news in lane.step())
+        if not lane.busy:
+            break
+    assert not lane.busy
+    assert all(one.writer.finished for one in slots)
+    assert any(one.known for one in slots), "none had to be taken out"
+
+
+def test_a_request_that_llama_cpp_refuses_is_a_fault_of_its_own(
+    small_llama: LocalModel, tokenizer: Any
+) -> None:
+    pytest.importorskip("xllamacpp")
+    assert small_llama.gguf is not None
+    lane = Lane(LlamaPipeline(small_llama.gguf, tokenizer, 16), 16, blocks_shared=False)
+    broken = slot(tokenizer, tokens(20), limit=8, grammar="root ::= (")
+    fine = slot(tokenizer, tokens(20), limit=8)
+    lane.waiting.extend((broken, fine))
+    faults: list[Slot] = []
+    while lane.busy:
+        lane.admit()
+        faults += [news.slot for news in lane.step() if news.fault]
+    assert faults == [broken]
+    assert fine.writer.finished
+
+
+def slot(tokenizer: Any, prompt: list[int], *, limit: int, grammar: str | None = None) -> Slot:
+    choice = replace(GREEDY, max_tokens=limit, grammar=grammar)
+    writer = Writer(tokenizer, ends=frozenset({2}), stops=(), limit=limit)
+    return Slot(prompt=tuple(prompt), choice=choice, seed=0, limit=limit, writer=writer)
+
+
+def tokens(count: int, seed: int = 0) -> list[int]:
+    return [int(one) for one in np.random.default_rng(seed).integers(3, 399, count)]

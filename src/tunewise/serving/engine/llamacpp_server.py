@@ -21,6 +21,7 @@ import torch
 from tunewise.chat.tokenize import ChatTokenizer
 from tunewise.errors import UserError
 from tunewise.models.engines.prefixes import BLOCK
+from tunewise.serving.engine.answers import BROKEN
 from tunewise.serving.engine.gbnf import gbnf_of
 from tunewise.serving.engine.pipeline import LEAST_LOGPROB, SEEDS, Generated, Ranked
 from tunewise.serving.engine.wire import Choice
@@ -182,7 +183,8 @@ class Events:
     """Events of one answer in, tokens out.
 
     llama.cpp tells no token whose bytes end within a character; once that is whole it tells its
-    text and the last of its tokens. The others are found again in the text.
+    text and the last of its tokens. The others are found again in the text; those of bytes that
+    never become a character are only counted.
 
     Args:
         tokenizer: of the model.
@@ -221,8 +223,9 @@ class Events:
         count = int(event["tokens_predicted"])
         made, self._counted = count - self._counted, count
         if made > len(ids):
-            ids = self._found_again(str(event["content"])) or ids
+            ids = self._found_again(str(event["content"]).replace(BROKEN, ""))
         told = cast("list[Mapping[str, Any]]", event.get("completion_probabilities") or [])
+        told = told[: len(ids)]
         unknown = [None] * (len(ids) - len(told))
         return Generated(
             tokens=tuple(ids),
