@@ -43,6 +43,7 @@ class JobPages:
 
     def list(self, request: Request, after: _Id = "") -> Response:
         """The jobs, the newest first, and the keys."""
+        known = self._keys.keys()
         found = self._queue.page(Cursor(after=after or None, limit=PAGE_JOBS), metadata={})
         return page(
             request,
@@ -54,7 +55,7 @@ class JobPages:
             open_jobs=self._queue.waiting(),
             keys=[
                 (key.name, ", ".join(key.scopes), f"{key.rotated or key.created:%Y-%m-%d}")
-                for key in self._keys
+                for key in known
             ],
         )
 
