@@ -60,6 +60,7 @@ def everything(tmp_path: Path) -> list[str]:
         f"/ui/projects/{id_of(tmp_path / 'shop')}/compare",
         "/ui/models",
         "/ui/playground?text=hello",
+        "/ui/jobs",
         "/ui/models/triage?a=1&b=2",
     ]
 

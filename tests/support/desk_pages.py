@@ -16,6 +16,9 @@ from tunewise.serving.engine.scripted import ScriptedChatEngine
 from tunewise.serving.http.access import Access
 from tunewise.serving.http.app import create_app
 from tunewise.serving.http.server import Server, address_of, listen
+from tunewise.serving.jobs.queue import JobQueue
+from tunewise.serving.jobs.service import open_jobs
+from tunewise.serving.keys import KeyFile, keys_file
 from tunewise.serving.start import Shared
 
 ORIGIN = {"origin": "http://localhost"}
@@ -23,13 +26,21 @@ ORIGIN = {"origin": "http://localhost"}
 
 
 def desk_app(
-    *folders: Path, access: Access | None = None, registry: Registry | None = None
+    *folders: Path,
+    access: Access | None = None,
+    registry: Registry | None = None,
+    jobs: JobQueue | None = None,
 ) -> FastAPI:
     """A server with pages."""
     catalogue, engine = FixedCatalogue(), ScriptedChatEngine(echo)
     access = access or Access()
     shared = Shared(
-        registry=registry or Registry(), catalogue=catalogue, engine=engine, access=access
+        registry=registry or Registry(),
+        catalogue=catalogue,
+        engine=engine,
+        access=access,
+        jobs=jobs or open_jobs().queue,
+        keys=access.keys or KeyFile(keys_file()),
     )
     return create_app(
         catalogue=catalogue, engine=engine, access=access, routers=[pages_of(folders)(shared)]

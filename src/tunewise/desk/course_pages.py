@@ -162,7 +162,9 @@ class CoursePages:
             racers=[
                 (
                     racer,
-                    _WORDS[racer.standing],
+                    _WORDS[racer.standing]
+                    if racer.standing != "fitting" or state == "running"
+                    else "interrupted",
                     "" if racer.dev is None else percent(racer.dev),
                     "" if racer.seconds is None else duration(racer.seconds),
                 )

@@ -12,6 +12,7 @@ from tunewise.desk.course_pages import CoursePages
 from tunewise.desk.entrance import Entrance
 from tunewise.desk.followers import Followers
 from tunewise.desk.home import Home
+from tunewise.desk.job_pages import JobPages
 from tunewise.desk.model_pages import ModelPages
 from tunewise.desk.pages import DeskRoute, NotThereError, refuse_foreign
 from tunewise.desk.places import Places
@@ -53,6 +54,7 @@ def pages_of(
             CoursePages(places, Processes(), Followers()),
             ModelPages(shared.registry),
             Playground(shared.catalogue),
+            JobPages(shared.jobs, shared.keys),
         ):
             part.add_to(router)
         everybody = APIRouter(

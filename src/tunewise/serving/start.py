@@ -31,6 +31,7 @@ from tunewise.serving.http.logs import write_json_logs
 from tunewise.serving.http.server import Server, address_of, listen
 from tunewise.serving.http.service import EmbeddingModel
 from tunewise.serving.jobs.launch import start_worker
+from tunewise.serving.jobs.queue import JobQueue
 from tunewise.serving.jobs.service import Jobs, open_jobs
 from tunewise.serving.keys import KeyFile, keys_file
 from tunewise.serving.protocol import (
@@ -84,6 +85,8 @@ class Shared:
     catalogue: Catalogue
     engine: ChatEngine
     access: Access
+    jobs: JobQueue
+    keys: KeyFile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,7 +150,14 @@ def serve_until_stopped(
             engine = ProcessEngine(first, engine=asked.engine)
         else:
             engine = BackEndEngine(back_end, first)
-        shared = Shared(registry=registry, catalogue=catalogue, engine=engine, access=access)
+        shared = Shared(
+            registry=registry,
+            catalogue=catalogue,
+            engine=engine,
+            access=access,
+            jobs=jobs.queue,
+            keys=keys,
+        )
         app = create_app(
             catalogue=catalogue,
             engine=engine,
