@@ -64,7 +64,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     said = {"count": count, "percent": percent, "plural": plural, "with_code": with_code}
-    cast("dict[str, Any]", environment.globals).update(said, address=address)
+    cast("Any", environment).globals.update(said, address=address)
     return environment
 
 
