@@ -287,5 +287,7 @@ def _cached(event: Mapping[str, Any]) -> int:
 
 
 def _fault(event: Mapping[str, Any]) -> str:
-    error = event.get("error", event)
-    return str(error.get("message", error) if isinstance(error, Mapping) else error)
+    error: object = event.get("error", event)
+    if not isinstance(error, Mapping):
+        return str(error)
+    return str(cast("Mapping[str, object]", error).get("message", "it says no reason"))

@@ -187,7 +187,7 @@ class PassedRequest:
 
 
 def _ranked(told: torch.Tensor, most: int) -> Ranked:
-    found = told.topk(most)
+    found = cast("Any", told.topk(most))
     values = cast("list[float]", found.values.tolist())
     indices = cast("list[int]", found.indices.tolist())
     return tuple(

@@ -5,16 +5,16 @@ Engines hold answers to schemas while they write; this is the second look, for a
 
 import json
 from collections.abc import Mapping
+from typing import Any, cast
 
+import jsonschema
+import referencing
 import structlog
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-from referencing import Registry
 
 from tunewise.serving.http.errors import ApiError
 from tunewise.types import JsonValue
 
-_NOTHING: Registry[object] = Registry()
+_NOTHING: referencing.Registry[Any] = referencing.Registry()
 """What a schema may refer to outside itself: a server fetches nothing that a request names."""
 
 
@@ -32,11 +32,13 @@ def require_kept(text: str, schema: Mapping[str, JsonValue]) -> None:
         value: object = json.loads(text)
     except (ValueError, RecursionError):
         raise _broken("it is no JSON", place="$", keyword="json") from None
-    validator = Draft202012Validator(dict(schema), registry=_NOTHING)
-    fault = best_match(validator.iter_errors(value))
+    library = cast("Any", jsonschema)  # its types say nothing of what it returns
+    validator = library.Draft202012Validator(dict(schema), registry=_NOTHING)
+    fault = library.exceptions.best_match(validator.iter_errors(value))
     if fault is not None:
-        keyword = str(fault.validator)
-        raise _broken(f"{fault.message[:300]}", place=str(fault.json_path), keyword=keyword)
+        raise _broken(
+            str(fault.message)[:300], place=str(fault.json_path), keyword=str(fault.validator)
+        )
 
 
 def _broken(why: str, *, place: str, keyword: str) -> ApiError:
