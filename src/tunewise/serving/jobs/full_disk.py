@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from sqlalchemy.exc import OperationalError
 
 from tunewise.serving.http.errors import ApiError
 from tunewise.serving.jobs.database import is_full
@@ -20,7 +21,7 @@ class FullDiskRoute(APIRoute):
         async def handled(request: Request) -> Response:
             try:
                 return await handle(request)
-            except Exception as error:
+            except (OSError, OperationalError) as error:
                 if not is_full(error):
                     raise
                 raise ApiError(

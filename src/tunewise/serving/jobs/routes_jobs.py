@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.exc import OperationalError
 
 from tunewise.serving.http.access import needs
 from tunewise.serving.http.errors import ApiError
@@ -84,8 +85,8 @@ class JobService:
         try:
             make_project(job, source, self.places, self.files)
             return self.queue.add(job)
-        except Exception as error:
-            if isinstance(error, OSError | QueueFullError) or is_full(error):
+        except (OSError, OperationalError, QueueFullError) as error:
+            if not isinstance(error, OperationalError) or is_full(error):
                 shutil.rmtree(self.places.job(job.id), ignore_errors=True)  # no row names it
             if isinstance(error, FileNotFoundError):
                 raise self._gone(job) from error
