@@ -5,6 +5,7 @@ machine. Only necessary operations count: what a gradient needs at least, shared
 """
 
 import functools
+import statistics
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,9 @@ import torch
 from tunewise.training.attention import plain_model
 from tunewise.training.hardware import Precision
 from tunewise.training.packing import Batch
+
+LONG_ENOUGH = 0.1
+"""Seconds that a matrix product takes at least, from which the peak is told."""
 
 
 class Utilisation:
@@ -66,15 +70,24 @@ class Utilisation:
 
 @functools.cache
 def multiply_peak(device: str, precision: Precision) -> float:
-    """Operations a second in large matrix products, measured here: the median of several."""
-    size = 2048 if device == "cpu" else 8192
+    """Operations a second in large matrix products, measured here: the median of several.
+
+    Products grow until one takes long enough: processors without bfloat16 need minutes for a large
+    one in that precision.
+    """
+    largest = 2048 if device == "cpu" else 8192
+    size = 256
+    while size < largest and _product(size, device, precision) < LONG_ENOUGH:
+        size *= 2
+    _product(size, device, precision)
+    return 2.0 * size**3 / statistics.median(_product(size, device, precision) for _ in range(5))
+
+
+def _product(size: int, device: str, precision: Precision) -> float:
+    """Seconds of one product of square matrices."""
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     left = torch.ones(size, size, dtype=dtype, device=device)
-    seconds: list[float] = []
-    for turn in range(6):
-        began = time.perf_counter()
-        result = left @ left
-        float(result[0, 0])  # waits for a GPU
-        if turn:
-            seconds.append(time.perf_counter() - began)
-    return 2.0 * size**3 / sorted(seconds)[len(seconds) // 2]
+    began = time.perf_counter()
+    result = left @ left
+    float(result[0, 0])  # waits for a GPU
+    return time.perf_counter() - began
