@@ -147,7 +147,7 @@ class Served:
     engine: ScriptedChatEngine
     service: Service
     server: Server
-    catalogue: Catalogue
+    catalogue: FixedCatalogue
     codes: list[int] = field(default_factory=list)
 
     def client(self, key: str = "any", **options: object) -> OpenAI:
@@ -195,9 +195,9 @@ def serving(
     if not structlog.is_configured():
         log_as_json()
     chosen = engine or ScriptedChatEngine(script)
-    models = catalogue or FixedCatalogue()
+    fixed = FixedCatalogue()
     app = create_app(
-        catalogue=models,
+        catalogue=catalogue or fixed,
         engine=chosen,
         access=access or Access(),
         limits=limits,
@@ -215,7 +215,7 @@ def serving(
     thread.start()
     try:
         assert started.wait(30)
-        served = Served(url, chosen, app.state.service, server, models, codes)  # type: ignore[arg-type]
+        served = Served(url, chosen, app.state.service, server, fixed, codes)  # type: ignore[arg-type]
         if wait:
             until(lambda: served.service.slots.phase == "ready")
         yield served

@@ -149,11 +149,9 @@ async def keep_worker(jobs: Jobs, *, every: float = 1.0, pause: float = WORKER_P
 
 
 def choose(sources: Sequence[str], registry: Registry, progress: Progress) -> Chosen:
-    """What the words of the command mean: a project, the folder of a model, a registered model, or
-    else a base model.
+    """What the words of the command mean: a project, a registered model, else a base model.
 
-    A project is served as what the newest finished run of it recommends, which is registered; so is
-    the model of a folder, such as an exported prompt.
+    A project is served as what the newest finished run of it recommends, which is registered.
 
     Raises:
         UserError: a project has no run, or the registry cannot be read.
@@ -166,7 +164,7 @@ def choose(sources: Sequence[str], registry: Registry, progress: Progress) -> Ch
         path = Path(source)
         if path.name == PROJECT_FILE or (path / PROJECT_FILE).is_file():
             names.append(publish_newest(path, registry=registry, progress=progress).name)
-        elif (path / MODEL_FILE).is_file():
+        elif (path / MODEL_FILE).is_file():  # such as an exported prompt: registered, too
             names.append(publish(path, registry=registry, progress=progress).name)
         elif (version := registry.content().resolve(source)) is not None:
             names.append(version.name)
