@@ -65,7 +65,7 @@ def test_each_kind_holds_what_it_needs_and_no_more(
         "constant": set(),
         "zero_shot": set(),
         "prompt": set(),
-        "few_shot": {"examples.jsonl"},
+        "few_shot": {"examples.jsonl", "index.npy"},
         "classifier": {"examples.jsonl"},
         "rag": {"passages.jsonl"},
         "internalised": {"adapter"},

@@ -150,7 +150,7 @@ class Served:
     engine: ScriptedChatEngine
     service: Service
     server: Server
-    catalogue: Catalogue
+    catalogue: FixedCatalogue
     codes: list[int] = field(default_factory=list)
 
     def client(self, key: str = "any", **options: object) -> OpenAI:
@@ -198,9 +198,9 @@ def serving(
     if not structlog.is_configured():
         log_as_json()
     chosen = engine or ScriptedChatEngine(script)
-    models = catalogue or FixedCatalogue()
+    fixed = FixedCatalogue()
     app = create_app(
-        catalogue=models,
+        catalogue=catalogue or fixed,
         engine=chosen,
         access=access or Access(),
         limits=limits,
@@ -218,7 +218,7 @@ def serving(
     thread.start()
     try:
         assert started.wait(30)
-        served = Served(url, chosen, app.state.service, server, models, codes)  # type: ignore[arg-type]
+        served = Served(url, chosen, app.state.service, server, fixed, codes)  # type: ignore[arg-type]
         if wait:
             until(lambda: served.service.slots.phase == "ready")
         yield served
