@@ -5,6 +5,7 @@ Everything goes through Jinja's autoescape: a text is text, never markup.
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
@@ -27,19 +28,21 @@ class Clip:
 
 def page_template(name: str) -> Template:
     """A template of the report, with every value escaped."""
-    said = {"count": count, "percent": percent, "in_points": in_points, "plural": plural}
-    return _environment().get_template(name, globals=said)
+    return _environment().get_template(name)
 
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("tunewise.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    said = {"count": count, "percent": percent, "in_points": in_points, "plural": plural}
+    cast("Any", environment).globals.update(said)
+    return environment
 
 
 def with_code(text: str) -> Markup:

@@ -69,6 +69,7 @@ def test_the_back_end_is_asked_what_decide_asked(
         assert asked["model"] == shop.vllm.served
     else:
         assert asked["model"] == f"tunewise-{adapter_hash(judged.adapter)[:16]}"
-        assert (
-            shop.vllm.adapters[asked["model"]] == f"{SEEN_AS}/{version.replace('@', '/')}/adapter"
-        )
+        # Versions with the same adapter share what the first of them loaded.
+        assert shop.vllm.adapters[asked["model"]] in {
+            f"{SEEN_AS}/{one.replace('@', '/')}/adapter" for one in shop.versions.values()
+        }

@@ -202,7 +202,8 @@ def test_many_answers_run_beside_each_other(served: Served) -> None:
     requests = [ask(served.base, f"{n} boots", max_tokens=4, seed=n) for n in range(40)]
     made = served.run(all_said(served.engine, requests))
     assert len(set(made)) > 5
-    assert served.engine.state().running == served.engine.state().waiting == 0
+    state = served.engine.state
+    served.run(until(lambda: state().running == state().waiting == 0))
 
 
 def test_answers_keep_to_their_schema(served: Served) -> None:

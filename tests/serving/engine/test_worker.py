@@ -11,8 +11,9 @@ import pytest
 from chat_engines import CACHE_BYTES, cache_of
 from small_models import adapter, user
 from tunewise.models.catalog import LocalModel
-from tunewise.serving.engine import prepared, worker
-from tunewise.serving.engine.steps import Handle, SteppedPipeline
+from tunewise.serving.engine import openvino
+from tunewise.serving.engine.openvino import OpenVinoBackend
+from tunewise.serving.engine.steps import SteppedPipeline, SteppedRequest
 from tunewise.serving.engine.wire import (
     Ask,
     Cancel,
@@ -75,7 +76,7 @@ def touched(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[int]]:
     def note(what: str) -> None:
         seen.setdefault(what, set()).add(threading.get_ident())
 
-    class NotedHandle(Handle):
+    class NotedHandle(SteppedRequest):
         def read(self) -> Any:
             note("read")
             return super().read()
@@ -89,7 +90,9 @@ def touched(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[int]]:
             note("open")
             super().__init__(*given)
 
-        def add(self, prompt: Sequence[int], limit: int, choice: Choice, seed: int) -> Handle:
+        def add(
+            self, prompt: Sequence[int], limit: int, choice: Choice, seed: int
+        ) -> SteppedRequest:
             note("add")
             return NotedHandle(super().add(prompt, limit, choice, seed)._handle)
 
@@ -100,14 +103,14 @@ def touched(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[int]]:
         def __del__(self) -> None:
             note("close")
 
-    merge = prepared.merge_into_gguf
+    merge = openvino.merge_into_gguf
 
     def noted_merge(*given: Any) -> None:
         note("merge")
         merge(*given)
 
-    monkeypatch.setattr(worker, "SteppedPipeline", Noted)
-    monkeypatch.setattr(prepared, "merge_into_gguf", noted_merge)
+    monkeypatch.setattr(openvino, "SteppedPipeline", Noted)
+    monkeypatch.setattr(openvino, "merge_into_gguf", noted_merge)
     return seen
 
 
@@ -123,7 +126,7 @@ def line(
     found = Line()
 
     def run() -> None:
-        working = Worker(found, tmp_path, max_loaded=2, cache_bytes=CACHE_BYTES)
+        working = Worker(found, OpenVinoBackend(), tmp_path, max_loaded=2, cache_bytes=CACHE_BYTES)
         touched["worker"] = {threading.get_ident()}
         with pytest.raises(EOFError):
             working.run()

@@ -6,6 +6,7 @@ It takes seconds, in which no pipeline is touched: it has a thread of its own.
 import functools
 import os
 import shutil
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -53,7 +54,8 @@ class Preparer:
         merged = self._merged / name
         if not merged.exists():
             self._backend.merge(base.model, weights.adapter, merged)
-        os.utime(merged)
+        now = time.time_ns()  # finer than the file system's own clock
+        os.utime(merged, ns=(now, now))
         self._forget_oldest()
         return Prepared(base=base, file=merged)
 
