@@ -104,7 +104,7 @@ def test_a_run_folder_holds_everything_that_the_design_names(
     scores = read_jsonl(run / "scores.jsonl")
     assert {(s["contender"], s["seed"], s["example_id"]) for s in scores} == keys
     assert [event["event"] for event in read_jsonl(run / "events.jsonl")] == [
-        "start", "fitted", "fitted", "fitted", "planned", "test opened", "decided",
+        "start", "forecast", "fitted", "fitted", "fitted", "planned", "test opened", "decided",
     ]  # fmt: skip
 
 

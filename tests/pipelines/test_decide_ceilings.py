@@ -124,7 +124,9 @@ def test_an_endpoint_marked_as_a_candidate_may_be_recommended(
     verdict = verdict_of(project(tmp_path, endpoint, "candidate = true"))
     version = publish(tmp_path / "run", registry=Registry(), progress=Silent())
     model = read_bundle(version.folder).model
-    assert model.endpoint == EndpointUsed(name="big", model="large", base_url=endpoint.url)
+    assert model.endpoint == EndpointUsed(
+        name="big", model="large", base_url=endpoint.url, api_key_env="BIG_KEY"
+    )
     assert model.base is None
     assert KEY not in (version.folder / "model.json").read_text()
     served = VersionServed(name="m", loaded=Loaded(version, load_embedder))
