@@ -3,11 +3,19 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from small_models import adapter, merged_folder, tensors, write_small_gguf
 from tunewise.errors import UserError
 from tunewise.models import loading
-from tunewise.models.adapters import can_scale, check_adapter, merge_into_gguf, scale_adapter
+from tunewise.models.adapters import (
+    attach_adapter,
+    can_scale,
+    check_adapter,
+    merge_into_folder,
+    merge_into_gguf,
+    scale_adapter,
+)
 from tunewise.models.catalog import LocalModel
 from tunewise.models.gguf import write_gguf
 from tunewise.models.stored import adapter_hash
@@ -144,6 +152,30 @@ def test_what_an_adapter_trained_beside_its_matrices_is_never_left_out_in_silenc
     trained = adapter(small_qwen, tmp_path / "adapter", **lora)
     with pytest.raises(UserError, match="more than low-rank matrices"):
         merge_into_gguf(small_qwen, trained, tmp_path / "merged.gguf")
+
+
+@pytest.mark.parametrize(("added", "left_out", "why"), [(1, 0, "unused"), (0, 1, "missing")])
+def test_a_lora_tensor_that_is_not_used_or_not_there_is_an_error_whatever_runs_the_adapter(
+    added: int, left_out: int, why: str, small_llama: LocalModel, tmp_path: Path
+) -> None:
+    """PEFT passes over both, and the model would be another than the one that was judged."""
+    trained = adapter(small_llama, tmp_path / "adapter")
+    tensors = load_file(trained / "adapter_model.safetensors")
+    name = "base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight"
+    more = {name.replace("layers.1", "layers.2"): tensors[name].clone()} if added else {}
+    kept = {key: value for key, value in tensors.items() if key != name or not left_out}
+    save_file({**kept, **more}, trained / "adapter_model.safetensors")
+    concerned = name.replace("layers.1", "layers.2" if added else "layers.1").removesuffix("weight")
+    refused = pytest.raises(UserError, match=rf"{why} LoRA tensors, {concerned}")
+    plain, tuned = loading.load_model(small_llama.folder), adapter(small_llama, tmp_path / "other")
+    several = attach_adapter(plain, tuned, small_llama, name="first")
+    with refused:  # as `decide` asks it with transformers, beside others
+        attach_adapter(several, trained, small_llama, name="second")
+    with refused:  # OpenVINO and llama.cpp
+        merge_into_gguf(small_llama, trained, tmp_path / "merged.gguf")
+    with refused:  # transformers that serves, and what is exported
+        merge_into_folder(small_llama, trained, tmp_path / "merged")
+    assert not list(tmp_path.glob("merged*"))
 
 
 def test_a_base_without_a_gguf_file_says_why(small_llama: LocalModel, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import gguf
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from peft import PeftModel
+from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 
 from tunewise.errors import UserError, first_line
@@ -95,15 +95,45 @@ def attach_adapter(model: object, adapter: Path, base: LocalModel, *, name: str)
     check_adapter(adapter, base)
     try:
         if isinstance(model, PeftModel):
-            cast("Any", model).load_adapter(str(adapter), adapter_name=name)
-            return model
-        return cast("Any", PeftModel).from_pretrained(model, str(adapter), adapter_name=name)
+            adapted = cast("Any", model)
+            loaded = adapted.load_adapter(str(adapter), adapter_name=name)
+        else:
+            adapted = cast("Any", PeftModel).from_pretrained(model, str(adapter), adapter_name=name)
+            # Loaded once more, since only so does PEFT tell what it did not use.
+            weights = cast("Any", load_peft_weights)(str(adapter), device="cpu")
+            loaded = cast("Any", set_peft_model_state_dict)(adapted, weights, adapter_name=name)
     except (RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
         # shapes, names of layers, settings, a damaged file
         raise UserError(
             f"{adapter}: this adapter does not fit {base.name}: {first_line(error)} Choose the "
             "base that it was trained for."
         ) from error
+    _refuse_half(adapter, base, loaded, name)
+    return adapted
+
+
+def _refuse_half(adapter: Path, base: LocalModel, loaded: Any, name: str) -> None:
+    """Refuses an adapter of which a part would be left out, or left untrained: PEFT passes over
+    both.
+
+    Args:
+        loaded: what PEFT told of keys when it loaded the adapter.
+        name: of the adapter within the model.
+
+    Raises:
+        UserError: with the first tensor concerned.
+    """
+    unused = [key for key in loaded.unexpected_keys if "lora_" in key]
+    if unused:
+        raise UserError(
+            f"{adapter}: unused LoRA tensors, {unused[0]} the first: {base.name} has no such "
+            "place. Choose the base that it was trained for."
+        )
+    missing = [key for key in loaded.missing_keys if "lora_" in key and f".{name}" in key]
+    if missing:
+        raise UserError(
+            f"{adapter}: missing LoRA tensors, {missing[0]} the first. Train the adapter again."
+        )
 
 
 def can_scale(adapter: Path) -> bool:

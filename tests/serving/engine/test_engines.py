@@ -8,12 +8,10 @@ from typing import Any, TypeVar
 
 import jsonschema
 import pytest
-import torch
 
 from chat_engines import all_said, ask, joined, pieces, said, small_engine, until
+from real_logprobs import Real, agree
 from small_models import CONTEXT, adapter, merged_folder, user
-from tunewise.chat.tokenize import prompt_tokens
-from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
 from tunewise.serving.engine.capabilities import EngineName
 from tunewise.serving.protocol import ChatRequest, RefusedError, TokenLogprob, Weights
@@ -66,40 +64,6 @@ def served(request: pytest.FixtureRequest, small_llama: LocalModel) -> Iterator[
     running = Served(request.param, small_llama)
     yield running
     running.close()
-
-
-class Real:
-    """What the model itself says of the next token."""
-
-    def __init__(self, folder: Path) -> None:
-        self.model = loading.load_model(folder)
-        self.tokenizer: Any = loading.load_tokenizer(folder)
-
-    def prompt(self, text: str) -> list[int]:
-        return list(prompt_tokens(self.tokenizer, user(text)))
-
-    @torch.inference_mode()
-    def logprobs(self, ids: list[int]) -> torch.Tensor:
-        return self.model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
-
-    def id_of(self, logprobs: torch.Tensor, told: TokenLogprob) -> int:
-        """The token that is written so and is about so probable."""
-        written = [n for n in range(len(logprobs)) if self.tokenizer.decode([n]) == told.text]
-        return min(written, key=lambda n: abs(float(logprobs[n]) - told.logprob))
-
-
-def agree(told: list[TokenLogprob], real: Real, text: str, rounding: float) -> bool:
-    """Whether every token is as probable as the model says, and no other is more so."""
-    assert told
-    ids = real.prompt(text)
-    for one in told:
-        logprobs = real.logprobs(ids)
-        token = real.id_of(logprobs, one)
-        found, best = float(logprobs[token]), float(logprobs.max())
-        if abs(one.logprob - found) > rounding or best - found > rounding:
-            return False
-        ids.append(token)
-    return True
 
 
 def test_log_probabilities_are_those_of_the_model(served: Served, small_llama: LocalModel) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import jsonschema
 import pytest
-import torch
+from structlog.testing import capture_logs
 
 from chat_engines import (
     all_said,
@@ -22,16 +22,18 @@ from chat_engines import (
     small_engine,
     until,
 )
-from small_models import CONTEXT, adapter, user
+from real_logprobs import Real, agree
+from small_models import CONTEXT, adapter, merged_folder, user
 from tunewise.chat.tokenize import prompt_tokens
 from tunewise.models import loading
+from tunewise.models.adapters import BASE_FILE
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.openvino import OpenVinoEngine
 from tunewise.models.engines.protocol import Request, Sampling
 from tunewise.serving.engine.answers import BROKEN
 from tunewise.serving.engine.grammars import Grammars
 from tunewise.serving.engine.process import ProcessEngine
-from tunewise.serving.protocol import ChatRequest, EngineLostError, RefusedError, Weights
+from tunewise.serving.protocol import ChatRequest, EngineLostError, Piece, RefusedError, Weights
 from tunewise.types import Generation
 
 MESSAGES = [
@@ -40,6 +42,8 @@ MESSAGES = [
     "ok",
     "The tent leaks. " * 6,
 ]
+ROUNDING = 0.02
+"""Nats by which a log-probability may be off."""
 T = TypeVar("T")
 
 
@@ -149,16 +153,7 @@ def test_log_probabilities_are_those_of_the_model(served: Served, small_llama: L
     request = ask(served.base, "zip broke", logprobs=True, max_tokens=6)
     made = served.run(pieces(served.engine, request))
     told = [one for piece in made for one in piece.logprobs]
-    model = loading.load_model(small_llama.folder)
-    tokenizer = loading.load_tokenizer(small_llama.folder)
-    ids = list(prompt_tokens(tokenizer, user("zip broke")))
-    for one in told:
-        with torch.inference_mode():
-            logits = model(torch.tensor([ids])).logits[0, -1]
-        best = int(logits.argmax())
-        assert one.text == tokenizer.decode([best])
-        assert one.logprob == pytest.approx(float(logits.log_softmax(-1)[best]), abs=0.02)
-        ids.append(best)
+    assert agree(told, Real(small_llama.folder), "zip broke", ROUNDING)
     assert len(told) == 6
 
 
@@ -251,12 +246,39 @@ def test_adapters_and_base_answer_beside_each_other_as_each_does_alone(
     begun = "The tent leaks, and the zip of it broke on the second night. "
     texts = [begun + text for text in MESSAGES[:3]]
     alone = {one: decided(small_llama, texts, one) for one in (a, b, None)}
+    merged = {one: merged_folder(small_llama, one, tmp_path / f"{one.name}+") for one in (a, b)}
+    reals = {one: Real(merged[one] if one else small_llama.folder) for one in (a, b, None)}
     order = [(text, one) for text in texts for one in (a, None, b)]
     for _ in range(2):  # with empty caches, and with full ones
-        requests = [ask(Weights(base=served.base.base, adapter=one), text) for text, one in order]
-        made = served.run(all_said(served.engine, requests))
-        assert made == [alone[one][texts.index(text)] for text, one in order]
+        made = served.run(all_pieces(served, order))
+        for (text, one), answer in zip(order, made, strict=True):
+            assert joined(answer).text == alone[one][texts.index(text)]
+            told = [token for piece in answer for token in piece.logprobs][:4]
+            assert agree(told, reals[one], text, ROUNDING)
+            assert not agree(told, reals[{a: b, b: None, None: a}[one]], text, ROUNDING)
     assert len({text for answers in alone.values() for text in answers}) == 9
+
+
+async def all_pieces(served: Served, asked: list[tuple[str, Path | None]]) -> list[list[Piece]]:
+    """Answers at the same time, with the log-probabilities of their tokens."""
+    base = served.base.base
+    requests = [ask(Weights(base=base, adapter=one), text, logprobs=True) for text, one in asked]
+    return await asyncio.gather(*(pieces(served.engine, request) for request in requests))
+
+
+def test_an_adapter_of_another_base_is_refused_and_the_log_tells_why(
+    served: Served, small_llama: LocalModel, tmp_path: Path
+) -> None:
+    other = adapter(small_llama, tmp_path / "other")
+    (other / BASE_FILE).write_text(json.dumps({"base": "org/other", "sha256": "0" * 64}))
+    asked = ask(Weights(base=served.base.base, adapter=other), "zip")
+    with capture_logs() as logs, pytest.raises(RefusedError) as refused:
+        served.run(said(served.engine, asked))
+    assert (refused.value.param, refused.value.code) == ("model", "model_unusable")
+    assert str(tmp_path) not in refused.value.message
+    (told,) = [line["why"] for line in logs]
+    assert "trained for another base (org/other)" in told
+    assert served.text("zip broke")
 
 
 def test_of_too_many_weights_the_one_used_longest_ago_is_closed(

@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tunewise.serving.engine.wire import (
     Choice,
     Ended,
     FromEngine,
+    Pieces,
     Refused,
     ToEngine,
     Warm,
@@ -31,6 +33,8 @@ from tunewise.serving.protocol import Weights
 GREEDY = Choice(
     max_tokens=40, temperature=0, top_p=1, seed=0, stop=(), n=1, logprobs=False, grammar=None
 )
+LEFT_AFTER = 5
+"""Steps after which nobody reads an answer of 150 tokens any more."""
 
 
 class Line:
@@ -166,6 +170,33 @@ def test_one_thread_touches_pipelines_and_another_prepares_them(
     assert set().union(*touched.values()) == touched["worker"]
     assert len(preparing) == 1
     assert not preparing & touched["worker"]
+
+
+def test_what_nobody_reads_is_generated_for_no_more_than_a_step(
+    line: Line, small_llama: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted, and not timed: a step is a token of every answer, or a part of a prompt."""
+    base = Weights(base=small_llama.name)
+    line.asked.put(Warm(number=1, weights=base))
+    line.until(Warmed, 1)
+    steps: list[int] = []
+    one_step = openvino.SteppedPipeline.step
+
+    def counted(pipeline: SteppedPipeline) -> None:
+        steps.append(len(steps) + 1)
+        if steps[-1] == LEFT_AFTER:  # while the engine works on this very token
+            line.asked.put(Cancel(number=2))
+        one_step(pipeline)
+
+    monkeypatch.setattr(openvino.SteppedPipeline, "step", counted)
+    long = replace(GREEDY, max_tokens=150)
+    line.asked.put(Ask(number=2, weights=base, messages=user("zip"), tools="[]", choice=long))
+    told: list[FromEngine] = []
+    while not isinstance(message := line.said.get(timeout=60), Ended):
+        told.append(message)
+    given = [one for message in told if isinstance(message, Pieces) for one in message.pieces]
+    assert 0 < len(given) <= LEFT_AFTER
+    assert len(steps) == LEFT_AFTER + 1  # the last one frees its room
 
 
 def test_an_adapter_of_another_base_is_refused_and_the_others_go_on(

@@ -74,7 +74,7 @@ def test_a_hang_up_frees_the_slot(slow: Served, stream: bool) -> None:
     connection.close()
     until(lambda: slow.engine.state().running == 0)
     until(lambda: slow.service.slots.active == 0)
-    assert slow.engine.closed == 1
+    assert (slow.engine.closed, slow.engine.told) == (1, 0)  # not a token of a thousand was made
     assert figure(slow, "tunewise_engine_running") == 0
 
 
@@ -83,9 +83,11 @@ def test_a_hang_up_in_the_middle_of_a_stream_frees_the_slot(slow: Served) -> Non
     connection = opened(slow, request_bytes({**BODY, "stream": True}))
     assert b"200 OK" in connection.recv(4096)
     slow.engine.seconds_per_token = FOR_EVER
+    told = slow.engine.told
     connection.close()
     until(lambda: slow.engine.state().running == 0 and slow.service.slots.active == 0)
     assert slow.engine.closed == 1
+    assert slow.engine.told <= told + 1  # what was under way when its client left
 
 
 def test_beyond_its_slots_a_server_says_so_at_once(slow: Served) -> None:

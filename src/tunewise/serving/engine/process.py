@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from tunewise.serving.engine.capabilities import CAPABILITIES, EngineName
 from tunewise.serving.engine.checks import check_request
 from tunewise.serving.engine.children import Child, start_child
@@ -151,6 +153,10 @@ class ProcessEngine:
                 if isinstance(heard, Piece):
                     over = heard.usage is not None
                     yield heard
+        except RefusedError as error:
+            if error.param != "model":
+                raise
+            raise _unusable(error.message) from error
         finally:
             if not sent:
                 self._asked.pop(number, None)
@@ -331,3 +337,15 @@ class ProcessEngine:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _unusable(why: str) -> RefusedError:
+    """What a client is told where a model cannot be opened: why is for the log, since it names
+    files of this machine."""
+    structlog.get_logger().error("not_opened", why=why)
+    return RefusedError(
+        "The engine cannot open this model. The server's log tells why, under the id of this "
+        "request (header x-request-id).",
+        param="model",
+        code="model_unusable",
+    )

@@ -47,6 +47,7 @@ class ScriptedChatEngine:
     Attributes:
         requests: every request so far that was not refused, in order.
         closed: how many streams ended before their answer did.
+        told: pieces of answers so far.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class ScriptedChatEngine:
         self.capabilities = capabilities
         self.seconds_per_token = seconds_per_token
         self.requests: list[ChatRequest] = []
-        self.closed = 0
+        self.closed = self.told = 0
         self._script = script
         self._context_tokens = context_tokens
         self._slots = asyncio.Semaphore(slots)
@@ -109,6 +110,7 @@ class ScriptedChatEngine:
                     await _sleep(self.seconds_per_token, lost)
                 if lost.is_set():
                     raise EngineLostError("the engine was lost while it answered")
+                self.told += 1
                 yield piece
             whole = True
         finally:

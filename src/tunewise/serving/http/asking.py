@@ -81,7 +81,7 @@ async def ask(service: Service, body: ChatCompletionRequest) -> Asked:
         tools=tools,
         decoding=_decoding(body, prepared.max_tokens, schema),
     )
-    pieces = _closing(service, request)
+    pieces = _closing(service, request, model.resolved)
     return Asked(
         model=model.resolved,
         pieces=_of_tools(pieces) if forced else pieces,
@@ -134,12 +134,20 @@ def unknown_model(name: str) -> ApiError:
     )
 
 
-async def _closing(service: Service, request: ChatRequest) -> AsyncGenerator[Piece]:
-    """What the engine says. Closing this closes the engine's iterator, which frees its slot."""
+async def _closing(service: Service, request: ChatRequest, model: str) -> AsyncGenerator[Piece]:
+    """What the engine says. Closing this closes the engine's iterator, which frees its slot.
+
+    Args:
+        model: the version that is asked, which a refusal of its weights names.
+    """
     pieces = service.engine.stream(request)
     try:
         async for piece in pieces:
             yield piece
+    except RefusedError as error:
+        if error.param != "model":
+            raise
+        raise RefusedError(f"{model}: {error.message}", param="model", code=error.code) from error
     finally:
         close = getattr(pieces, "aclose", None)
         if close is not None:

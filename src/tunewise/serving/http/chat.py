@@ -285,9 +285,7 @@ class _EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(self, answering: _Answering, first: Piece, headers: dict[str, str]) -> None:
-        super().__init__(
-            headers={**headers, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        )
+        super().__init__(headers={**headers, **_UNBUFFERED})
         del self.headers["content-length"]
         self._answering = answering
         self._first = first
