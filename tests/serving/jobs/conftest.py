@@ -1,8 +1,10 @@
 """What tests of jobs share: a data base of either kind, and a home with its files."""
 
+import secrets
 from collections.abc import Generator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from postgres_server import postgres
@@ -46,7 +48,9 @@ def jobs(tmp_path: Path) -> Generator[Jobs]:
 
 
 @pytest.fixture
-def own_postgres_url() -> Generator[str]:
+def own_postgres_url(postgres_url: str) -> str:
     """Of a data base that no other test has seen."""
-    with postgres() as url:
-        yield url
+    name = f"own_{secrets.token_hex(4)}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return postgres_url.replace("///postgres?", f"///{name}?")

@@ -11,9 +11,12 @@ from tunewise.serving.jobs.leases import LEASE_SECONDS, MAX_CRASHES, LeaseLostEr
 from tunewise.serving.jobs.paging import Cursor
 from tunewise.serving.jobs.queue import JobQueue
 from tunewise.serving.jobs.records import Job, JobFault, NewCheckpoint, NewEvent, new_id
+from tunewise.serving.jobs.worker import POLL_SECONDS
 from tunewise.serving.protocol import RefusedError
 
 EVERYTHING = Cursor(after=None, limit=100)
+PROMISED_SECONDS = 30
+"""Within which the job of a lost worker is taken over."""
 
 
 class Jobs:
@@ -111,6 +114,7 @@ def test_a_job_whose_worker_is_not_heard_of_is_taken_over_before_later_ones(
     again = taken(jobs.other)
     assert again.id == job.id
     assert again.token > held.token
+    assert LEASE_SECONDS + POLL_SECONDS < PROMISED_SECONDS
 
 
 def test_who_lost_a_job_can_write_nothing_of_it(jobs: Jobs, clock: object) -> None:

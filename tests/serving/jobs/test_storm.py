@@ -4,6 +4,7 @@ The workers, their children, the table and the locks are real; only the training
 keeps steps, as kills within a real one are shown in `training/test_kills` and `test_training`.
 """
 
+import json
 import os
 import random
 import signal
@@ -19,10 +20,11 @@ from sqlalchemy import select
 
 import light_child
 import light_worker
-from served_jobs import alive, end, wait_for
+from served_jobs import alive, children_of, end, wait_for
 from tunewise.runs.registry import Registry, Version
 from tunewise.serving.jobs import database as tables
 from tunewise.serving.jobs.paging import Cursor
+from tunewise.serving.jobs.places import RUN
 from tunewise.serving.jobs.project_files import make_project
 from tunewise.serving.jobs.records import OVER, Job, new_id
 from tunewise.serving.jobs.service import Jobs, open_jobs
@@ -181,6 +183,36 @@ def test_of_sixty_kills_forty_on_sqlite(sqlite_jobs: Jobs) -> None:
 def test_of_sixty_kills_twenty_on_postgres(postgres_jobs: Jobs) -> None:
     counted = storm_of(Storm(postgres_jobs), jobs=10, kills=20, seed=3)
     assert counted["succeeded"] >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("on", ["sqlite_jobs", "postgres_jobs"])
+def test_the_job_of_a_dead_worker_goes_on_at_another_where_it_was(
+    on: str, request: pytest.FixtureRequest
+) -> None:
+    jobs: Jobs = request.getfixturevalue(on)
+    storm = Storm(jobs, devices=("cpu", "cuda:0"), step_seconds=0.1)
+    try:
+        storm.add(1)
+        (job,) = storm.added
+        events = jobs.places.run(job, 2) / "training" / "events.jsonl"
+        wait_for(lambda: events.exists() and len(steps_in(events)) >= 3)
+        (dead,) = [one for one in storm.workers if children_of(one.pid)]
+        end(dead)  # and it stays dead: its lease has to run out
+        wait_for(lambda: storm.status()[job] == "succeeded", seconds=TAKEOVER_SECONDS)
+        (run,) = jobs.places.runs(job)
+        assert run == jobs.places.job(job) / f"{RUN}3"  # taken once more, and not twice
+        steps = steps_in(run / "training" / "events.jsonl")
+        assert steps == list(range(1, light_child.STEPS + 1))
+        storm.check()
+    finally:
+        storm.close()
+
+
+def steps_in(events: Path) -> list[int]:
+    """What a training has written down, which may write on meanwhile."""
+    whole = events.read_text().rpartition("\n")[0]
+    return [json.loads(line)["step"] for line in whole.splitlines()]
 
 
 @pytest.mark.slow
