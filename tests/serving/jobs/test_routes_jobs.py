@@ -4,6 +4,7 @@ import errno
 import threading
 import time
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from tunewise.serving.jobs import project_files
 from tunewise.serving.jobs import queue as job_queue
 from tunewise.serving.jobs.leases import Leases, Success
 from tunewise.serving.jobs.records import JobFault, NewCheckpoint, NewEvent
-from tunewise.serving.jobs.service import Jobs
+from tunewise.serving.jobs.service import Jobs, open_jobs
 
 BASES = {"small": "small", "org/other:1": "/models/other"}
 
@@ -115,6 +116,18 @@ def test_a_job_that_is_not_there_is_a_404(client: OpenAI) -> None:
         jobs.checkpoints.list("ftjob-none")
     with pytest.raises(NotFoundError):
         client.get("/fine_tuning/jobs/ftjob-none/verdict", cast_to=object)
+
+
+def test_an_id_that_postgres_cannot_hold_is_a_400(tmp_path: Path, own_postgres_url: str) -> None:
+    jobs = open_jobs(home=tmp_path / "home", database=own_postgres_url)
+    with served(jobs, BASES) as client:
+        for ask in (client.files.retrieve, client.files.delete, client.fine_tuning.jobs.cancel):
+            with pytest.raises(BadRequestError, match="a character that no id"):
+                ask("\0")
+        assert refusal(client, "\0").code == "invalid_value"
+        with pytest.raises(BadRequestError):
+            client.fine_tuning.jobs.list(after="\0")
+    jobs.close()
 
 
 def test_jobs_are_listed_newest_first_paged_and_by_metadata(client: OpenAI, file: str) -> None:

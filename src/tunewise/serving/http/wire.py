@@ -33,7 +33,10 @@ _INT64 = 2**63
 class Wire(BaseModel):
     """A part of a request: exact types, finite numbers, nothing unknown; null is as if left out."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    # What stands below a field describes it at /openapi.json.
+    model_config = ConfigDict(
+        extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -215,12 +218,15 @@ ResponseFormat: TypeAlias = Annotated[
 
 
 class ToolFunction(Wire):
-    """A function that may be called. Its arguments are not enforced: `strict` has to be false."""
+    """A function that may be called."""
 
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
     description: Text | None = None
     parameters: JsonObject | None = None
+    """A JSON schema. Arguments keep to it where `tool_choice` requires a call; where the model may
+    choose, they are what it writes."""
     strict: Literal[False] | None = None
+    """Cannot be promised where the model may choose."""
 
 
 class ToolOffered(Wire):
@@ -256,16 +262,23 @@ _Nothing: TypeAlias = Annotated[float, Field(ge=0, le=0)]
 
 
 class ChatCompletionRequest(Wire):
-    """`POST /v1/chat/completions`."""
+    """A conversation to answer."""
 
     model: Annotated[Text, Field(min_length=1, max_length=512)]
+    """Of `GET /v1/models`: a base model, a version or an alias."""
     messages: Annotated[list[Turn], Field(min_length=1, max_length=4096)]
+    """The conversation. The model's own prompt is put around it here."""
     max_completion_tokens: Annotated[int, Field(ge=1, lt=_INT64)] | None = None
+    """The longest answer. Left out: that of the run that the model comes from, or what the context
+    leaves."""
     max_tokens: Annotated[int, Field(ge=1, lt=_INT64)] | None = None
+    """The old name of `max_completion_tokens`."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    """None: 0, at which models were measured."""
+    """Left out: 0, at which models were measured."""
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """The share of probability that tokens are drawn from. Left out: 1."""
     n: Annotated[int, Field(ge=1, le=MAX_N)] = 1
+    """Answers to the conversation."""
     stop: (
         Annotated[
             Annotated[_StopText, Tag("*one")]
@@ -274,11 +287,20 @@ class ChatCompletionRequest(Wire):
         ]
         | None
     ) = None
+    """Texts before which an answer ends."""
     seed: Annotated[int, Field(ge=-_INT64, lt=_INT64)] | None = None
+    """Repeats what is drawn."""
     logprobs: bool = False
+    """Whether the log-probability of each token of the answer is told, in nats."""
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
+    """How many tokens are told that could have stood in a place, most probable first. It needs
+    `logprobs`. The engine `openvino` tells none."""
     response_format: ResponseFormat | None = None
+    """Holds while the answer is written, and is validated once more where the answer ends by
+    itself. It cannot be had together with `tools`."""
     tools: Annotated[list[ToolOffered], Field(max_length=128)] | None = None
+    """What the model may call. It needs a chat template that writes tools, or an adapter that was
+    trained with tools here."""
     tool_choice: (
         Annotated[
             Annotated[Literal["none", "auto", "required"], Tag("*word")]
@@ -287,23 +309,39 @@ class ChatCompletionRequest(Wire):
         ]
         | None
     ) = None
+    """`auto`: the model may call. `required`, or a function by its name: it writes one call whose
+    arguments match `parameters`. `none`: it is told of no tools."""
     stream: bool = False
+    """Whether the answer comes as server-sent events: `data: ` and a chat.completion.chunk each, an
+    error in their place where there is one, `data: [DONE]` at the end."""
     stream_options: StreamOptions | None = None
+    """Of a stream alone."""
 
     # Said of a request, without effect on its answer.
     user: Annotated[Text, Field(max_length=512)] | None = None
+    """Without effect."""
     safety_identifier: Annotated[Text, Field(max_length=512)] | None = None
+    """Without effect."""
     prompt_cache_key: Annotated[Text, Field(max_length=512)] | None = None
+    """Without effect."""
     metadata: Annotated[dict[Text, Text], Field(max_length=16)] | None = None
+    """Without effect."""
 
     # Taken with the value that changes nothing.
     frequency_penalty: _Nothing | None = None
+    """The engines know none: 0."""
     presence_penalty: _Nothing | None = None
+    """The engines know none: 0."""
     logit_bias: Annotated[dict[str, float], Field(max_length=0)] | None = None
+    """The engines know none: empty."""
     modalities: Annotated[list[Literal["text"]], Field(min_length=1, max_length=1)] | None = None
+    """Answers are texts."""
     parallel_tool_calls: Literal[True] | None = None
+    """A model that may call may call several at once."""
     service_tier: Literal["auto", "default"] | None = None
+    """There is one."""
     store: Literal[False] | None = None
+    """Answers are not kept for a client."""
 
     @property
     def most_tokens(self) -> int | None:

@@ -10,10 +10,10 @@ from fastapi.responses import FileResponse
 from tunewise.serving.http.access import needs
 from tunewise.serving.http.errors import ApiError
 from tunewise.serving.jobs.files import FileStore
-from tunewise.serving.jobs.full_disk import FullDiskRoute
 from tunewise.serving.jobs.paging import Cursor
 from tunewise.serving.jobs.records import TRAINING, StoredFile, new_id
 from tunewise.serving.jobs.responses import Json, file_body, list_body
+from tunewise.serving.jobs.storing import StoringRoute
 from tunewise.serving.jobs.uploads import Upload, read_upload
 
 MAX_FILES = 10_000
@@ -21,6 +21,23 @@ MAX_FILES = 10_000
 MAX_ROWS = 1_000_000
 """Lines of an upload: what `tunewise check` is known to get through."""
 _CHUNK = 2**20
+_FORM = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "file": {"type": "string", "format": "binary", "description": "JSON lines."},
+                    "purpose": {"type": "string", "enum": [TRAINING]},
+                },
+                "required": ["file", "purpose"],
+                "additionalProperties": False,
+            }
+        }
+    },
+}
+"""What `read_upload` takes, as OpenAPI writes it: FastAPI does not see it."""
 
 
 def files_router(files: FileStore) -> APIRouter:
@@ -33,10 +50,10 @@ def files_router(files: FileStore) -> APIRouter:
         prefix="/v1/files",
         tags=["files"],
         dependencies=[needs("jobs")],
-        route_class=FullDiskRoute,
+        route_class=StoringRoute,
     )
 
-    @router.post("")
+    @router.post("", openapi_extra={"requestBody": _FORM})
     async def create(request: Request) -> Json:  # pyright: ignore[reportUnusedFunction]
         """Uploads a file: a form with `file` and `purpose`."""
         await run_in_threadpool(_check_room, files)

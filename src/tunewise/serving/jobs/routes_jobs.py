@@ -14,7 +14,6 @@ from tunewise.serving.http.access import needs
 from tunewise.serving.http.errors import ApiError
 from tunewise.serving.jobs.database import is_full
 from tunewise.serving.jobs.files import FileStore
-from tunewise.serving.jobs.full_disk import FullDiskRoute
 from tunewise.serving.jobs.paging import Cursor
 from tunewise.serving.jobs.places import Places
 from tunewise.serving.jobs.project_files import make_project
@@ -29,6 +28,7 @@ from tunewise.serving.jobs.responses import (
     list_body,
     verdict_body,
 )
+from tunewise.serving.jobs.storing import StoringRoute
 
 WAIT_SECONDS = 20.0
 """A request to cancel or pause waits so long for the training to have stopped."""
@@ -163,7 +163,7 @@ def jobs_router(service: JobService) -> APIRouter:
         prefix="/v1/fine_tuning/jobs",
         tags=["fine-tuning"],
         dependencies=[needs("jobs")],
-        route_class=FullDiskRoute,
+        route_class=StoringRoute,
     )
 
     @router.post("")

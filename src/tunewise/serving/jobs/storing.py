@@ -1,18 +1,20 @@
-"""A full disk, wherever files and jobs meet it: a 507 that says so, in place of a failure."""
+"""What disk and data base cannot hold, wherever files and jobs meet it: an answer that says so, in
+place of a failure."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 
 from tunewise.serving.http.errors import ApiError
 from tunewise.serving.jobs.database import is_full
 
 
-class FullDiskRoute(APIRoute):
-    """A route that may find the disk full: its client hears so, and that nothing was kept."""
+class StoringRoute(APIRoute):
+    """A route of files or jobs. A full disk is a 507: its client hears that nothing was kept. Text
+    that Postgres cannot hold, such as an id with a NUL, is a 400."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """See FastAPI."""
@@ -21,6 +23,12 @@ class FullDiskRoute(APIRoute):
         async def handled(request: Request) -> Response:
             try:
                 return await handle(request)
+            except DataError as error:
+                raise ApiError(
+                    400,
+                    "The request holds a character that no id and no name here has. Leave it out.",
+                    code="invalid_value",
+                ) from error
             except (OSError, OperationalError) as error:
                 if not is_full(error):
                     raise
