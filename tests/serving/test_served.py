@@ -1,16 +1,21 @@
 """A served model asks, for the user's words alone, exactly what `decide` asked for the same row."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from every_kind import NAMES, EveryKind, script
+from exports import model_of
 from served_models import as_request, said, user, wherever
 from tunewise.pipelines.publish import publish
 from tunewise.progress import Silent
 from tunewise.retrieval.embed import load_embedder
+from tunewise.runs.model_file import EndpointUsed
 from tunewise.runs.registry import Registry
+from tunewise.runs.registry_file import Lineage
 from tunewise.serving.protocol import Answered, Prompted, RefusedError, ServedModel, Weights
 from tunewise.serving.served import BaseServed, Loaded, VersionServed
 from tunewise.types import Usage
@@ -163,4 +168,34 @@ def test_a_version_of_damaged_files_is_refused_and_says_what_is_wrong(
     with pytest.raises(RefusedError, match=r"examples\.jsonl: is not as it was written") as refused:
         model.prepare(user("message 3"))
     assert refused.value.param == "model"
+    assert str(tmp_path) not in refused.value.message
     assert model.weights == Weights(base=every_kind.model.name)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"thinking": True}, "triage@1: thinks before it answers"),
+        (
+            {
+                "base": None,
+                "endpoint": EndpointUsed(name="big", model="big", base_url="http://127.0.0.1:1/v1"),
+            },
+            "triage@1: runs at an endpoint of its own",
+        ),
+    ],
+    ids=["thinks", "endpoint"],
+)
+def test_a_version_that_no_engine_here_can_ask_is_refused_by_name(
+    fields: dict[str, Any], why: str, tmp_path: Path
+) -> None:
+    registry = Registry(tmp_path / "home")
+    model = model_of(tmp_path / "model", "zero_shot", {"instruction": "Which label?"}, **fields)
+    lineage = Lineage(token="t", contender="zero_shot", run="run")
+    with registry.staging() as folder:
+        shutil.copytree(model.folder, folder, dirs_exist_ok=True)
+        version = registry.add("triage", folder, lineage=lineage, card=lambda title: f"# {title}")
+    served = VersionServed(name="triage", loaded=Loaded(version, load_embedder))
+    with pytest.raises(RefusedError, match=why) as refused:
+        served.prepare(user("message 3"))
+    assert (refused.value.param, refused.value.code) == ("model", "model_unusable")

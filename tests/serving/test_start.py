@@ -11,16 +11,18 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from openai import OpenAI
+from openai import BadRequestError, OpenAI
 
 from chat_engines import cache_of
 from every_kind import EveryKind
 from http_serving import until
 from job_rows import chat_rows, jsonl
 from served_models import write_versions
+from small_models import adapter
 from stand_in_vllm import VllmStandIn
 from tunewise.errors import UserError
-from tunewise.exporting.bundle import seal_bundle
+from tunewise.exporting.bundle import seal_bundle, write_files
+from tunewise.models.adapters import BASE_FILE
 from tunewise.models.catalog import LocalModel
 from tunewise.progress import Silent
 from tunewise.project.settings import STARTER_MODEL
@@ -99,8 +101,9 @@ def test_the_command_serves_and_follows_an_alias_and_drains(
             lineage = Lineage(token=f"t{number}", contender="zero_shot", run=f"run-{number}")
             registry.add("triage", folder, lineage=lineage, card=lambda title: f"# {title}")
     registry.point("triage@production", "1")
+    add_of_another_base(registry, small_llama, tmp_path)
     log = tmp_path / "log"
-    with started("triage", "--no-worker", home=home, model=small_llama, log=log) as (
+    with started("triage", "other", "--no-worker", home=home, model=small_llama, log=log) as (
         process,
         client,
     ):
@@ -115,11 +118,39 @@ def test_the_command_serves_and_follows_an_alias_and_drains(
         assert answers() == "triage@1"
         registry.point("triage@production", "2")
         until(lambda: answers() == "triage@2", seconds=60)
+        with pytest.raises(BadRequestError, match=r"other@1: .*cannot open this model") as refused:
+            client.chat.completions.create(
+                model="other@1", messages=[{"role": "user", "content": "a b"}]
+            )
+        assert (refused.value.param, refused.value.code) == ("model", "model_unusable")
+        assert str(tmp_path) not in refused.value.message
         process.send_signal(signal.SIGTERM)
         assert process.wait(40) == 143
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     moved = [line for line in lines if line["event"] == "alias_moved"]
     assert ("triage@production", "triage@2") in [(line["alias"], line["to"]) for line in moved]
+    (told,) = [line for line in lines if line["event"] == "not_opened"]
+    assert "trained for another base (org/other)" in told["why"]
+    assert told["request_id"] == refused.value.request_id
+
+
+def add_of_another_base(registry: Registry, model: LocalModel, folder: Path) -> None:
+    """other@1: an adapter that was trained for another base than it says it runs on."""
+    trained = adapter(model, folder / "adapter")
+    (trained / BASE_FILE).write_text(json.dumps({"base": "org/other", "sha256": "0" * 64}))
+    with registry.staging() as staged:
+        write_files(staged, adapter=trained)
+        file = ModelFile(
+            contender="fine_tune",
+            kind="fine_tune",
+            base=BaseUsed(name=model.name),
+            settings={},
+            max_tokens=8,
+            origin=Origin(project="shop", run="run-9", token="t9"),
+        )
+        seal_bundle(staged, file)
+        lineage = Lineage(token="t9", contender="fine_tune", run="run-9")
+        registry.add("other", staged, lineage=lineage, card=lambda title: f"# {title}")
 
 
 @pytest.mark.slow

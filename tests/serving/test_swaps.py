@@ -1,14 +1,23 @@
 """An alias means its new version once that is ready, and its old one as long as it is not."""
 
 import asyncio
+import threading
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import structlog
 
+from http_serving import serving, until
+from served_models import write_versions
 from tunewise.errors import UserError
+from tunewise.runs.registry import Registry
+from tunewise.serving.catalogue import RegistryCatalogue
 from tunewise.serving.engine.scripted import ScriptedChatEngine
-from tunewise.serving.protocol import RefusedError, Weights
+from tunewise.serving.protocol import ChatRequest, Piece, RefusedError, Weights
 from tunewise.serving.swaps import follow_aliases
 
 BASE = Weights(base="b")
@@ -113,3 +122,55 @@ def test_an_engine_that_refuses_leaves_the_alias_as_it_was() -> None:
     engine.faults = [RefusedError("of another base")]
     asyncio.run(followed(catalogue, engine))
     assert happened == ["load a@2", "warm b", "load a@2", "warm b", "flip a@live"]
+
+
+class Loading(ScriptedChatEngine):
+    """Takes a while to load weights, and answers with none that are not loaded."""
+
+    async def warm(self, weights: Weights) -> None:
+        await asyncio.sleep(0.05)
+        await super().warm(weights)
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
+        if request.weights not in self.state().loaded:
+            raise RefusedError("is not loaded yet", param="model")
+        async with aclosing(super().stream(request)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+
+def test_an_alias_that_moves_under_load_loses_no_request_and_names_who_answered(
+    tmp_path: Path,
+) -> None:
+    registry = Registry(tmp_path / "home")
+    write_versions(registry, [f"I am {number}." for number in (1, 2, 3, 4)], base="base-{}")
+    registry.point("triage@production", "1")
+    catalogue = RegistryCatalogue(registry, held=True)
+    engine = Loading(lambda request: request.messages[0].content)
+    asyncio.run(engine.warm(Weights(base="base-1")))
+    over = threading.Event()
+    following = [lambda: follow_aliases(catalogue, engine, every=0.01)]
+    with serving(engine=engine, catalogue=catalogue, beside=following) as served:
+
+        def ask() -> tuple[str, str | None]:
+            got = served.client().chat.completions.create(
+                model="triage@production", messages=[{"role": "user", "content": "Who?"}]
+            )
+            return got.model, got.choices[0].message.content
+
+        def ask_on() -> list[tuple[str, str | None]]:
+            answers = [ask()]
+            while not over.is_set():
+                answers.append(ask())
+            return answers
+
+        with ThreadPoolExecutor(4) as pool:
+            asking = [pool.submit(ask_on) for _ in range(4)]
+            for number in (2, 3, 4):
+                registry.point("triage@production", str(number))
+                until(lambda number=number: ask()[0] == f"triage@{number}")
+            over.set()
+            answers = [answer for one in asking for answer in one.result()]
+    catalogue.close()
+    assert {model for model, _ in answers} == {f"triage@{number}" for number in (1, 2, 3, 4)}
+    assert all(said == f"I am {model[-1]}." for model, said in answers)

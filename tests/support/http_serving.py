@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 
@@ -184,6 +184,7 @@ def serving(
     embedding: EmbeddingModel | None = None,
     routers: Sequence[APIRouter] = (),
     upload_paths: Sequence[str] = (),
+    beside: Sequence[Callable[[], Coroutine[None, None, None]]] = (),
     wait: bool = True,
 ) -> Iterator[Served]:
     """A server on a free port of loopback, in a thread.
@@ -193,7 +194,7 @@ def serving(
         engine: instead of the scripted one.
         catalogue: instead of the fixed one.
         wait: until it is ready.
-        access, limits, contents, embedding, routers, upload_paths: see `create_app`.
+        access, limits, contents, embedding, routers, upload_paths, beside: see `create_app`.
     """
     if not structlog.is_configured():
         log_as_json()
@@ -208,6 +209,7 @@ def serving(
         contents=contents,
         routers=routers,
         upload_paths=upload_paths,
+        beside=beside,
     )
     listening = listen("127.0.0.1", 0)
     url = address_of(listening)

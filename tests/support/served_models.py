@@ -13,14 +13,20 @@ from tunewise.serving.protocol import Prompted, Weights
 from tunewise.types import Message
 
 
-def write_versions(registry: Registry, instructions: Sequence[str] = ("Sort.", "Sort it.")) -> None:
-    """triage@1, triage@2 and so on, each zero_shot with another instruction."""
+def write_versions(
+    registry: Registry, instructions: Sequence[str] = ("Sort.", "Sort it."), *, base: str = "base"
+) -> None:
+    """triage@1, triage@2 and so on, each zero_shot with another instruction.
+
+    Args:
+        base: of all of them; `{}` in it is their number.
+    """
     for number, instruction in enumerate(instructions, 1):
         with registry.staging() as folder:
             model = ModelFile(
                 contender="zero_shot",
                 kind="zero_shot",
-                base=BaseUsed(name="base"),
+                base=BaseUsed(name=base.format(number)),
                 settings={"instruction": instruction},
                 max_tokens=20,
                 origin=Origin(project="shop", run=f"run-{number}", token=f"t{number}"),

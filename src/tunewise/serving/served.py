@@ -147,8 +147,10 @@ class VersionServed:
         try:
             self.load()
         except UserError as error:
+            # Clients are told no path of this machine.
+            why = str(error).replace(str(self.loaded.version.folder), self.resolved)
             raise RefusedError(
-                f"{self.resolved}: cannot be asked: {error}", param="model", code="model_unusable"
+                f"{self.resolved}: cannot be asked: {why}", param="model", code="model_unusable"
             ) from error
         if model.kind == "classifier":
             return self._classified(item)
@@ -178,7 +180,7 @@ class VersionServed:
         model = self.loaded.bundle.model
         if model.endpoint is not None:
             raise RefusedError(
-                f"{self.resolved}: runs at {model.endpoint.base_url}, which this server does not "
+                f"{self.resolved}: runs at an endpoint of its own, which this server does not "
                 "ask. `tunewise export MODEL --to prompt` writes what asks it.",
                 param="model",
                 code="model_unusable",
