@@ -148,29 +148,26 @@ def test_an_alias_that_moves_under_load_loses_no_request_and_names_who_answered(
     catalogue = RegistryCatalogue(registry, held=True)
     engine = Loading(lambda request: request.messages[0].content)
     asyncio.run(engine.warm(Weights(base="base-1")))
-    over = threading.Event()
+    over, answers = threading.Event(), list[tuple[str, str | None]]()
     following = [lambda: follow_aliases(catalogue, engine, every=0.01)]
     with serving(engine=engine, catalogue=catalogue, beside=following) as served:
 
-        def ask() -> tuple[str, str | None]:
-            got = served.client().chat.completions.create(
-                model="triage@production", messages=[{"role": "user", "content": "Who?"}]
-            )
-            return got.model, got.choices[0].message.content
-
-        def ask_on() -> list[tuple[str, str | None]]:
-            answers = [ask()]
-            while not over.is_set():
-                answers.append(ask())
-            return answers
+        def ask_on() -> None:
+            with served.client() as client:
+                while not over.is_set():
+                    got = client.chat.completions.create(
+                        model="triage@production", messages=[{"role": "user", "content": "Who?"}]
+                    )
+                    answers.append((got.model, got.choices[0].message.content))
 
         with ThreadPoolExecutor(4) as pool:
             asking = [pool.submit(ask_on) for _ in range(4)]
-            for number in (2, 3, 4):
-                registry.point("triage@production", str(number))
-                until(lambda number=number: ask()[0] == f"triage@{number}")
-            over.set()
-            answers = [answer for one in asking for answer in one.result()]
+            try:
+                for number in (1, 2, 3, 4):
+                    registry.point("triage@production", str(number))
+                    until(lambda name=f"triage@{number}": bool(answers) and answers[-1][0] == name)
+            finally:
+                over.set()
+            assert [one.result() for one in asking] == [None] * 4
     catalogue.close()
-    assert {model for model, _ in answers} == {f"triage@{number}" for number in (1, 2, 3, 4)}
-    assert all(said == f"I am {model[-1]}." for model, said in answers)
+    assert set(answers) == {(f"triage@{number}", f"I am {number}.") for number in (1, 2, 3, 4)}
