@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 
-from every_kind import NAMES, EveryKind, script
+from every_kind import NAMES, EveryKind, said_in_the_run, script
 from exports import model_of
+from http_serving import serving
 from served_models import as_request, said, user, wherever
+from tunewise.models.engines.openai import api_turns
 from tunewise.pipelines.publish import publish
 from tunewise.progress import Silent
 from tunewise.retrieval.embed import load_embedder
 from tunewise.runs.model_file import EndpointUsed
 from tunewise.runs.registry import Registry
 from tunewise.runs.registry_file import Lineage
+from tunewise.serving.catalogue import RegistryCatalogue
 from tunewise.serving.protocol import Answered, Prompted, RefusedError, ServedModel, Weights
 from tunewise.serving.served import BaseServed, Loaded, VersionServed
 from tunewise.types import Usage
@@ -24,11 +27,13 @@ ASKS = [name for name in NAMES if name not in ("constant", "classifier")]
 
 
 @pytest.fixture(scope="module")
-def served(
-    every_kind: EveryKind, tmp_path_factory: pytest.TempPathFactory
-) -> Mapping[str, VersionServed]:
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return Registry(tmp_path_factory.mktemp("served"))
+
+
+@pytest.fixture(scope="module")
+def served(every_kind: EveryKind, registry: Registry) -> Mapping[str, VersionServed]:
     """Contender -> the model that it became."""
-    registry = Registry(tmp_path_factory.mktemp("served"))
     embedder = load_embedder()
     return {
         name: VersionServed(
@@ -73,6 +78,28 @@ def test_answers_are_decides_own(
         text = script(as_request(found, model.weights))
         answers.append(found.read(text) if found.read else text.strip())
     assert answers == every_kind.answers(name)
+
+
+@pytest.mark.parametrize("name", ["classifier", "fine_tune", "fine_tune_rag"])
+def test_over_http_they_are_decides_own_too(
+    name: str, every_kind: EveryKind, served: Mapping[str, VersionServed], registry: Registry
+) -> None:
+    """Of those that no exported folder holds; the others go this way in `test_served_folder`."""
+    version = served[name].resolved
+    catalogue = RegistryCatalogue(registry, names=[version.partition("@")[0]])
+    answers, passages = list[str | None](), list[str]()
+    with serving(said_in_the_run, catalogue=catalogue) as running, running.client() as client:
+        for item in every_kind.inputs:
+            turns: Any = api_turns(item.messages)
+            got = client.chat.completions.create(model=version, messages=turns)
+            answers.append(got.choices[0].message.content)
+            cited = got.choices[0].message.annotations or []
+            passages += [str(one.url_citation.text) for one in cited]  # type: ignore[attr-defined]
+        asked = "".join(one.messages[-1].content for one in running.engine.requests)
+    catalogue.close()
+    assert answers == every_kind.answers(name)
+    assert bool(passages) == (name == "fine_tune_rag")
+    assert all(passage in asked for passage in passages)
 
 
 def test_only_a_wording_that_asks_for_steps_has_its_answer_looked_for(

@@ -5,16 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from every_kind import EveryKind, script
+from every_kind import EveryKind, said_in_the_run
 from http_serving import serving
 from tunewise.models.engines.openai import api_turns
-from tunewise.models.engines.protocol import Request, Sampling
 from tunewise.pipelines.export import run_export
 from tunewise.progress import Silent
 from tunewise.retrieval.embed import load_embedder
 from tunewise.runs.registry import Registry
 from tunewise.serving.catalogue import RegistryCatalogue
-from tunewise.serving.protocol import ChatRequest
 from tunewise.serving.start import Chosen, choose
 
 NAMES = ("prompt", "few_shot", "rag")
@@ -36,13 +34,6 @@ def folders(every_kind: EveryKind, tmp_path_factory: pytest.TempPathFactory) -> 
     }
 
 
-def as_in_the_run(asked: ChatRequest) -> str:
-    """What the model of the run says to what the server asks it."""
-    assert asked.decoding.max_tokens is not None
-    sampling = Sampling(max_tokens=asked.decoding.max_tokens)
-    return script(Request(messages=asked.messages, tools=asked.tools, sampling=sampling))
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_over_http_it_asks_and_answers_as_the_contender_did(
     name: str, every_kind: EveryKind, folders: Mapping[str, Path]
@@ -52,7 +43,7 @@ def test_over_http_it_asks_and_answers_as_the_contender_did(
     assert choose((str(folders[name]),), registry, Silent()) == Chosen(bases=(), names=(called,))
     embedder = load_embedder()
     catalogue = RegistryCatalogue(registry, names=[called], load=lambda: embedder)
-    with serving(as_in_the_run, catalogue=catalogue) as served:
+    with serving(said_in_the_run, catalogue=catalogue) as served:
         client, answers = served.client(), list[str | None]()
         for item in every_kind.inputs:
             done = client.chat.completions.create(

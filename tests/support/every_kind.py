@@ -19,10 +19,11 @@ from decide_projects import (
 from tunewise.contenders.answering import FittedPrompt
 from tunewise.data.prepare import Prepared, prepare
 from tunewise.models.catalog import LocalModel
-from tunewise.models.engines.protocol import Request
+from tunewise.models.engines.protocol import Request, Sampling
 from tunewise.models.engines.scripted import ScriptedEngine
 from tunewise.pipelines import decide as pipeline
 from tunewise.project.load import load_project
+from tunewise.serving.protocol import ChatRequest
 from tunewise.types import Input
 
 NAMES = (
@@ -83,6 +84,19 @@ def script(request: Request) -> str:
     if "Think step by step" in said:
         return f"It says {number}.\nAnswer: {label}"
     return label if (number + len(said)) % 3 else "nonsense"
+
+
+def said_in_the_run(asked: ChatRequest) -> str:
+    """What the model of the run says to what a server asks it."""
+    assert asked.decoding.max_tokens is not None
+    return script(
+        Request(
+            messages=asked.messages,
+            tools=asked.tools,
+            adapter=asked.weights.adapter,
+            sampling=Sampling(max_tokens=asked.decoding.max_tokens),
+        )
+    )
 
 
 def make_every_kind(folder: Path, model: LocalModel) -> EveryKind:

@@ -44,7 +44,8 @@ def document() -> dict[str, Any]:
     return app.openapi()
 
 
-described = schemathesis.openapi.from_dict(document())
+DOCUMENT = document()
+described = schemathesis.openapi.from_dict(DOCUMENT)
 
 
 @described.parametrize()
@@ -58,7 +59,7 @@ def test_no_request_makes_the_server_fail(case: schemathesis.Case, served: Serve
 def test_every_route_is_described(served: Served) -> None:
     with served.http() as http:
         told = http.get("/openapi.json").json()
-    assert told == document()
+    assert told == DOCUMENT
     assert set(told["paths"]) == {
         "/v1/chat/completions",
         "/v1/chat/completions/{id}/feedback",
@@ -79,10 +80,10 @@ def test_every_route_is_described(served: Served) -> None:
 
 
 def test_every_field_of_a_chat_request_says_what_it_does() -> None:
-    schemas = document()["components"]["schemas"]
+    schemas = DOCUMENT["components"]["schemas"]
     fields = schemas["ChatCompletionRequest"]["properties"]
     assert [name for name, field in fields.items() if not field.get("description")] == []
     function = schemas["ToolFunction"]["properties"]
     assert "tool_choice" in function["parameters"]["description"]
-    form = document()["paths"]["/v1/files"]["post"]["requestBody"]["content"]
+    form = DOCUMENT["paths"]["/v1/files"]["post"]["requestBody"]["content"]
     assert set(form["multipart/form-data"]["schema"]["properties"]) == {"file", "purpose"}
