@@ -1,6 +1,7 @@
 """Schemathesis takes our OpenAPI document at its word, and sends what it forbids as well."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -19,6 +20,7 @@ from tunewise.serving.jobs.service import open_jobs
 
 EXAMPLES = 25
 """Requests for each route; which, is fixed."""
+SERVING = Path(__file__).parents[3] / "docs" / "serving.md"
 JOB = "/v1/fine_tuning/jobs/{job_id}"
 
 
@@ -77,6 +79,8 @@ def test_every_route_is_described(served: Served) -> None:
         "/ready",
         "/metrics",
     }
+    page = SERVING.read_text("utf-8")
+    assert [path for path in told["paths"] if path.removeprefix(f"{JOB}/") not in page] == []
 
 
 def test_every_field_of_a_chat_request_says_what_it_does() -> None:
