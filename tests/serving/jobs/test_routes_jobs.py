@@ -7,8 +7,16 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-from openai import APIStatusError, BadRequestError, NotFoundError, OpenAI, RateLimitError
+from openai import (
+    APIStatusError,
+    BadRequestError,
+    InternalServerError,
+    NotFoundError,
+    OpenAI,
+    RateLimitError,
+)
 from openai.types.fine_tuning import FineTuningJob
 from sqlalchemy import event
 
@@ -118,8 +126,11 @@ def test_a_job_that_is_not_there_is_a_404(client: OpenAI) -> None:
         client.get("/fine_tuning/jobs/ftjob-none/verdict", cast_to=object)
 
 
-def test_an_id_that_postgres_cannot_hold_is_a_400(tmp_path: Path, own_postgres_url: str) -> None:
+def test_what_postgres_cannot_hold_is_a_400_and_without_it_there_is_a_503(
+    tmp_path: Path, postgres_url: str, own_postgres_url: str
+) -> None:
     jobs = open_jobs(home=tmp_path / "home", database=own_postgres_url)
+    name = own_postgres_url.partition("///")[2].partition("?")[0]
     with served(jobs, BASES) as client:
         for ask in (client.files.retrieve, client.files.delete, client.fine_tuning.jobs.cancel):
             with pytest.raises(BadRequestError, match="a character that no id"):
@@ -127,6 +138,15 @@ def test_an_id_that_postgres_cannot_hold_is_a_400(tmp_path: Path, own_postgres_u
         assert refusal(client, "\0").code == "invalid_value"
         with pytest.raises(BadRequestError):
             client.fine_tuning.jobs.list(after="\0")
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        for _ in range(2):
+            with pytest.raises(InternalServerError) as refused:
+                client.fine_tuning.jobs.list()
+            told = refused.value
+            assert (told.status_code, told.code) == (503, "database_unreachable")
+            assert "retry-after" in told.response.headers
+            assert name not in told.message
     jobs.close()
 
 

@@ -4,6 +4,7 @@ place of a failure."""
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import structlog
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DataError, OperationalError
@@ -14,7 +15,8 @@ from tunewise.serving.jobs.database import is_full
 
 class StoringRoute(APIRoute):
     """A route of files or jobs. A full disk is a 507: its client hears that nothing was kept. Text
-    that Postgres cannot hold, such as an id with a NUL, is a 400."""
+    that Postgres cannot hold, such as an id with a NUL, is a 400, and a data base that cannot be
+    reached a 503: clients ask again by themselves."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """See FastAPI."""
@@ -30,13 +32,20 @@ class StoringRoute(APIRoute):
                     code="invalid_value",
                 ) from error
             except (OSError, OperationalError) as error:
-                if not is_full(error):
+                if is_full(error):
+                    raise ApiError(
+                        507,
+                        "The disk of the server is full: nothing was kept or changed. Free some "
+                        "space there, and ask again.",
+                        code="disk_full",
+                    ) from error
+                if isinstance(error, OSError):
                     raise
+                structlog.get_logger().error("data_base_not_reached", why=str(error.orig))
                 raise ApiError(
-                    507,
-                    "The disk of the server is full: nothing was kept or changed. Free some "
-                    "space there, and ask again.",
-                    code="disk_full",
+                    503,
+                    "The data base of jobs cannot be reached at the moment. Ask again.",
+                    code="database_unreachable",
                 ) from error
 
         return handled
