@@ -387,10 +387,10 @@ class TestPostgres:
 
         database = Database(postgres_url, clock=lambda: 0.0)
         jobs = Jobs(database)
-        jobs.one = Leases(database, "one", seconds=0.3)
         job = jobs.add()
         held = taken(jobs.one)
         assert jobs.other.take_to_train() is None
+        Leases(database, "one", seconds=0.3).renew(held)
         time.sleep(0.4)
         assert taken(jobs.other).id == job.id
         with pytest.raises(LeaseLostError):
