@@ -18,7 +18,7 @@ from tunewise.serving.jobs.routes_files import files_router
 from tunewise.serving.jobs.routes_jobs import jobs_router
 from tunewise.serving.jobs.service import open_jobs
 
-EXAMPLES = 25
+EXAMPLES = 10
 """Requests for each route; which, is fixed."""
 SERVING = Path(__file__).parents[3] / "docs" / "serving.md"
 JOB = "/v1/fine_tuning/jobs/{job_id}"
