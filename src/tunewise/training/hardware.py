@@ -22,7 +22,8 @@ def fastest_precision(device: str = "cpu") -> Precision:
     """The format to train in: measured on a CPU (up to a second), bfloat16 on CUDA.
 
     Some chips multiply bfloat16 four times faster than float32, others emulate it at half the
-    speed. Measured once, so that all seeds of a run train in one format. Weights, optimiser and loss stay in float32 either way.
+    speed. Measured once, so that all seeds of a run train in one format. Weights, optimiser and
+    loss stay in float32 either way.
     """
     if device.startswith("cuda"):
         return "bfloat16"
