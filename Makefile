@@ -50,6 +50,8 @@ demo: setup ## runs decide on examples/support_triage
 
 # One thread a worker: two workers whose libraries take both cores wait for each other.
 test test-slow: export OMP_NUM_THREADS = 1
+# Bytecode is kept: else hundreds of the tests' processes compile the same files again.
+test test-slow: export PYTHONDONTWRITEBYTECODE =
 
 test: setup ## the quick tests
 	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu" $(PYTEST_FLAGS)

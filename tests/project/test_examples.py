@@ -6,7 +6,7 @@ import pytest
 
 from command_line import tunewise
 from tunewise.errors import UserError
-from tunewise.project.examples import DEMO, copy_example, demo_folder, examples
+from tunewise.project.examples import DEMO, LEFT_OUT, copy_example, demo_folder, examples
 from tunewise.project.load import load_project
 
 
@@ -30,7 +30,7 @@ def test_a_copy_is_a_project_like_the_first(tmp_path: Path) -> None:
     assert names == {
         path.name
         for path in first.folder.iterdir()
-        if path.name not in {"runs", "__pycache__"} and not path.name.startswith(".")
+        if path.name not in LEFT_OUT and not path.name.startswith(".")
     }
     assert (copy.rows, copy.about) == (first.rows, first.about)
     there, here = load_project(first.folder), load_project(copy.folder)
@@ -42,11 +42,11 @@ def test_runs_and_what_python_leaves_are_not_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = copy_example(DEMO, tmp_path / DEMO).folder
-    for left in ("runs/one", "__pycache__", ".cache"):
+    for left in ("runs/one", "finished", "__pycache__", ".cache"):
         (home / left).mkdir(parents=True)
     monkeypatch.setattr("tunewise.project.examples._folder", lambda: tmp_path)
     copy = copy_example(DEMO, tmp_path / "copy").folder
-    assert not {"runs", "__pycache__", ".cache"} & {path.name for path in copy.iterdir()}
+    assert not {*LEFT_OUT, ".cache"} & {path.name for path in copy.iterdir()}
 
 
 def test_an_empty_folder_will_do_and_one_that_holds_something_is_left_alone(tmp_path: Path) -> None:

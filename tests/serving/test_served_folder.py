@@ -1,6 +1,5 @@
 """The folder of an exported prompt, served over HTTP, answers as the contender did in the run."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,32 +14,23 @@ from tunewise.runs.registry import Registry
 from tunewise.serving.catalogue import RegistryCatalogue
 from tunewise.serving.start import Chosen, choose
 
-NAMES = ("prompt", "few_shot", "rag")
+LOOKED_UP = [pytest.param(name, marks=pytest.mark.slow) for name in ("few_shot", "rag")]
 
 
-@pytest.fixture(scope="module")
-def folders(every_kind: EveryKind, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    """Contender -> its export."""
-    root = tmp_path_factory.mktemp("prompts")
-    return {
-        name: run_export(
-            f"{every_kind.run}:{name}",
-            "prompt",
-            out=root / f"My {name}",
-            registry=Registry(root / "home"),
-            progress=Silent(),
-        ).folder
-        for name in NAMES
-    }
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["prompt", *LOOKED_UP])
 def test_over_http_it_asks_and_answers_as_the_contender_did(
-    name: str, every_kind: EveryKind, folders: Mapping[str, Path]
+    name: str, every_kind: EveryKind, tmp_path: Path
 ) -> None:
     registry = Registry()
+    folder = run_export(
+        f"{every_kind.run}:{name}",
+        "prompt",
+        out=tmp_path / f"My {name}",
+        registry=Registry(tmp_path / "home"),
+        progress=Silent(),
+    ).folder
     called = f"my-{name}"
-    assert choose((str(folders[name]),), registry, Silent()) == Chosen(bases=(), names=(called,))
+    assert choose((str(folder),), registry, Silent()) == Chosen(bases=(), names=(called,))
     embedder = load_embedder()
     catalogue = RegistryCatalogue(registry, names=[called], load=lambda: embedder)
     with serving(said_in_the_run, catalogue=catalogue) as served:

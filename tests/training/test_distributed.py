@@ -64,7 +64,7 @@ def saved(folder: Path) -> dict[str, list[float]]:
     return {name: tensor.flatten().tolist() for name, tensor in load_file(file).items()}
 
 
-@pytest.mark.parametrize("adapter", ["lora", "full"])
+@pytest.mark.parametrize("adapter", ["lora", pytest.param("full", marks=pytest.mark.slow)])
 def test_two_processes_reach_the_losses_and_weights_of_one(
     adapter: str, small_llama: LocalModel, tmp_path: Path
 ) -> None:
@@ -78,6 +78,7 @@ def test_two_processes_reach_the_losses_and_weights_of_one(
         assert b[name] == pytest.approx(values, abs=2e-4), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
 def test_the_checkpoint_of_one_number_of_processes_loads_in_the_other(
     before: int, after: int, small_llama: LocalModel, tmp_path: Path

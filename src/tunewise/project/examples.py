@@ -10,8 +10,8 @@ from tunewise.project.toml_reader import FILE_NAME
 
 DEMO = "support_triage"
 """The example that `tunewise demo` runs."""
-LEFT_OUT = ("runs", "__pycache__")
-"""What lies in a project's folder without being part of it."""
+LEFT_OUT = ("runs", "finished", "__pycache__")
+"""What lies in a project's folder without being part of it: runs, the finished one among them."""
 
 
 @dataclass(frozen=True, slots=True)
