@@ -16,6 +16,7 @@ from tunewise.serving.engine.scripted import ScriptedChatEngine
 from tunewise.serving.http.access import Access
 from tunewise.serving.http.app import create_app
 from tunewise.serving.http.server import Server, address_of, listen
+from tunewise.serving.http.sessions import UPLOAD
 from tunewise.serving.jobs.queue import JobQueue
 from tunewise.serving.jobs.service import open_jobs
 from tunewise.serving.keys import KeyFile, keys_file
@@ -43,7 +44,11 @@ def desk_app(
         keys=access.keys or KeyFile(keys_file()),
     )
     return create_app(
-        catalogue=catalogue, engine=engine, access=access, routers=[pages_of(folders)(shared)]
+        catalogue=catalogue,
+        engine=engine,
+        access=access,
+        routers=[pages_of(folders)(shared)],
+        upload_paths=[UPLOAD],
     )
 
 

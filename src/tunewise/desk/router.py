@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from tunewise.desk.answer_pages import AnswerPages
 from tunewise.desk.assets import asset
+from tunewise.desk.commands import Commands
 from tunewise.desk.compare_page import ComparePage
 from tunewise.desk.course_pages import CoursePages
 from tunewise.desk.entrance import Entrance
@@ -18,7 +19,9 @@ from tunewise.desk.pages import DeskRoute, NotThereError, refuse_foreign
 from tunewise.desk.places import Places
 from tunewise.desk.playground import Playground
 from tunewise.desk.processes import Processes
+from tunewise.desk.project_pages import ProjectPages
 from tunewise.desk.run_pages import RunPages
+from tunewise.desk.start_pages import StartPages
 from tunewise.serving.http.access import needs
 from tunewise.serving.http.chat import chat_completions
 from tunewise.serving.http.service import rate_limited
@@ -43,11 +46,14 @@ def pages_of(
     places = Places(folders, example=example)
 
     def pages(shared: Shared) -> APIRouter:
+        commands = Commands()
         router = APIRouter(
             route_class=DeskRoute, dependencies=[needs("admin")], include_in_schema=False
         )
         for part in (
             Home(places, shared.registry),
+            StartPages(places),
+            ProjectPages(places, commands),
             RunPages(places),
             AnswerPages(places),
             ComparePage(places),
