@@ -1,6 +1,7 @@
 """The first page: projects and runs that lie here, models with a name, and the example."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
@@ -12,6 +13,8 @@ from tunewise.serving.http.sessions import PAGES
 
 SHOWN_RUNS = 6
 """Of a project, before the rest is folded away."""
+MAX_ABOUT = 400
+"""Characters."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +55,33 @@ class _Project:
     rest: tuple[RunLine, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Example:
+    project: _Project
+    about: str
+    """The first paragraph of its README."""
+    finished: tuple[RunLine, ...]
+
+
+def _example(project: _Project) -> _Example:
+    lines = (*project.first, *project.rest)
+    return _Example(
+        project=project,
+        about=_about(project.found.folder / "README.md"),
+        finished=tuple(one for one in lines if one.is_verdict)[:SHOWN_RUNS],
+    )
+
+
+def _about(file: Path) -> str:
+    """The first paragraph below the heading; empty where there is none."""
+    try:
+        paragraphs = file.read_text("utf-8").split("\n\n")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    plain = (" ".join(one.split()) for one in paragraphs if not one.startswith("#"))
+    return next(plain, "")[:MAX_ABOUT]
+
+
 class Home:
     """The first page.
 
@@ -68,17 +98,18 @@ class Home:
         router.add_api_route(PAGES, self.show, response_class=Response)
 
     def show(self, request: Request) -> Response:
-        """Everything; projects with runs come first, the example last."""
+        """Everything; projects with runs come first, examples apart."""
         found = self._places.found()
         projects = [self._project(one) for one in found.projects]
-        projects.sort(key=lambda one: (one.found.is_example, not one.first))
+        projects.sort(key=lambda one: not one.first)
         content = self._registry.content()
         return page(
             request,
             "home.html",
             title="Projects",
             here="home",
-            projects=projects,
+            projects=[one for one in projects if not one.found.is_example],
+            examples=[_example(one) for one in projects if one.found.is_example],
             folders=[str(folder) for folder in self._places.folders],
             cut_short=found.cut_short,
             models=sorted({version.name for version in content.versions}),

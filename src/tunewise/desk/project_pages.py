@@ -115,7 +115,7 @@ class ProjectPages:
         everything: Annotated[bool, Form()] = False,
     ) -> Response:
         """Begins to write a repaired copy, without what is not ticked."""
-        project = self._project(name)
+        project = self._own(name)
         checked = self._commands.outcome(_check(name))
         keep: Sequence[str] = ()
         if not everything:
@@ -132,7 +132,7 @@ class ProjectPages:
 
     def use_repaired(self, name: str) -> Response:
         """Names the repaired copy in tunewise.toml, and checks that."""
-        project = self._project(name)
+        project = self._own(name)
         files = _copy_of(self._commands.outcome(_repair(name)))
         if files is None:
             raise UserError("There is no repaired copy. Write one first.")
@@ -165,12 +165,7 @@ class ProjectPages:
         return await run_in_threadpool(self._save, request, name, typed)
 
     def _save(self, request: Request, name: str, typed: Mapping[str, Sequence[str]]) -> Response:
-        project = self._project(name)
-        if project.is_example:
-            raise UserError(
-                "The examples that come with Tunewise are not edited. Copy the folder, and edit "
-                "the copy."
-            )
+        project = self._own(name)
         with _locked(name):
             source = read_project_file(project.folder)
             sections = typed_into(form_of(source.values), typed)
@@ -215,6 +210,16 @@ class ProjectPages:
             folder=project.folder,
             facts={"settings": _state(project)},
         )
+
+    def _own(self, name: str) -> FoundProject:
+        """A project that may be changed."""
+        project = self._project(name)
+        if project.is_example:
+            raise UserError(
+                "The examples that come with Tunewise are not changed. Copy the folder, and change "
+                "the copy."
+            )
+        return project
 
     def _project(self, name: str) -> FoundProject:
         project = self._places.project(name)

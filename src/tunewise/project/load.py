@@ -363,6 +363,17 @@ def _written(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def example_folders() -> tuple[Path, ...]:
+    """The example projects that are there: the embedded one first, beside the sources the others.
+
+    Raises:
+        UserError: as `demo_folder`.
+    """
+    first = demo_folder()
+    others = sorted(one.parent for one in first.parent.glob(f"*/{FILE_NAME}"))
+    return (first, *(one for one in others if one != first))
+
+
 def demo_folder() -> Path:
     """The embedded example project: beside the sources, or inside the installed package.
 
