@@ -1,7 +1,7 @@
 """The pages over folders of a test, asked without a network."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ def desk_app(
     access: Access | None = None,
     registry: Registry | None = None,
     jobs: JobQueue | None = None,
+    examples: Sequence[Path] = (),
 ) -> FastAPI:
     """A server with pages."""
     catalogue, engine = FixedCatalogue(), ScriptedChatEngine(echo)
@@ -47,7 +48,7 @@ def desk_app(
         catalogue=catalogue,
         engine=engine,
         access=access,
-        routers=[pages_of(folders)(shared)],
+        routers=[pages_of(folders, examples=examples)(shared)],
         upload_paths=[UPLOAD],
     )
 
