@@ -3,6 +3,8 @@
 What `tunewise init` found, and why, it writes into these remarks; so does whoever edits the file.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tomlkit import parse
@@ -12,6 +14,8 @@ from tomlkit.items import AoT, Comment, Item, Table, Whitespace
 
 from tunewise.errors import UserError
 from tunewise.runs.records import visible
+
+_COMMENTED_OUT = re.compile(r"#\s*[\w-]+\s*=")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,22 +56,31 @@ def _sections(name: str, table: Container) -> list[Section]:
 
     def alone() -> None:
         if remark:
-            found.append(Reason(key="", value="", remark="\n".join(remark)))
+            found.append(Reason(key="", value="", remark=_joined(remark)))
             remark.clear()
 
     for key, item in table.body:
         if isinstance(item, Comment):
-            remark.append(visible(item.as_string().strip().lstrip("#").strip()))
+            remark.append(visible(item.as_string().strip()))
         elif isinstance(item, Whitespace):
             alone()
         elif isinstance(item, Table) and key is not None:
             alone()
             inner += _sections(f"{name}.{key.key}".lstrip("."), item.value)
         elif key is not None and not isinstance(item, AoT):
-            found.append(Reason(key=key.key, value=_shown(item), remark="\n".join(remark)))
+            found.append(Reason(key=key.key, value=_shown(item), remark=_joined(remark)))
             remark.clear()
     alone()
     return ([Section(name=name, reasons=tuple(found))] if found else []) + inner
+
+
+def _joined(lines: Sequence[str]) -> str:
+    """Lines of a remark as running text; a key that is commented out has a line of its own."""
+    text = ""
+    for line in lines:
+        is_key = _COMMENTED_OUT.match(line) is not None
+        text += f"\n{line}" if is_key else f" {line.removeprefix('#').strip()}"
+    return text.strip()
 
 
 def _shown(item: Item) -> str:

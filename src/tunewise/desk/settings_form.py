@@ -15,7 +15,7 @@ from tunewise.errors import UserError
 from tunewise.project.constraints import AUTO
 from tunewise.project.schema import toml_schema
 
-Look = Literal["line", "lines", "choice", "choices", "pairs"]
+Look = Literal["line", "text", "lines", "choice", "choices", "pairs"]
 Values = Mapping[str, object]
 NONE = "(none)"
 """Stands for a list of choices of which none is taken, where an empty value is a key left out."""
@@ -31,7 +31,8 @@ class Field:
     key: str
     help: str
     look: Look
-    """How it is asked for; `lines` has an entry a line, `pairs` a `name = meaning`."""
+    """How it is asked for; `text` is one of several lines, `lines` has an entry a line, `pairs` a
+    `name = meaning`."""
     choices: tuple[str, ...]
     """Of a choice; what is proposed for a line."""
     default: str
@@ -217,7 +218,7 @@ def _field(section: str, key: str, schema: Mapping[str, Any], value: object) -> 
     elif auto:
         choices = auto
     elif types == {"string"} and (len(shown) > TEXTS or "\n" in shown):
-        look = "lines"
+        look = "text"
     return Field(
         section=section,
         key=key,
