@@ -59,7 +59,7 @@ class Playground:
             here="playground",
             models=models,
             chosen=[one for one in model if one in known] or [one.id for one in models[:1]],
-            text=text,
+            text=visible(text),
             prices={
                 name: version and price_of(version, self._places)
                 for name, version in versions.items()

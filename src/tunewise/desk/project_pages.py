@@ -103,8 +103,12 @@ class ProjectPages:
         )
 
     def check(self, name: str) -> Response:
-        """Begins a check."""
-        self._begin_check(self._project(name))
+        """Begins a check; a repaired copy that nobody used is offered no more."""
+        project = self._project(name)
+        repaired = self._commands.outcome(_repair(name))
+        self._begin_check(project)
+        if repaired is not None and not repaired.running:
+            self._commands.forget(_repair(name))
         return _to_findings(name)
 
     def repair(
