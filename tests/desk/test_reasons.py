@@ -28,7 +28,7 @@ def test_each_key_has_its_value_and_the_remark_above_it() -> None:
     head, task, data, big = reasons_of(TEXT)
     assert head.name == ""
     assert task.reasons == (
-        Reason(key="instruction", value="Sort \\x1b it.", remark="EDIT THIS: it was guessed."),
+        Reason(key="instruction", value="Sort ␛ it.", remark="EDIT THIS: it was guessed."),
         Reason(key="kind", value="classification", remark=""),
     )
     assert data.reasons[0].value == "a.csv, b.csv"

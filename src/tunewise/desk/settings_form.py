@@ -3,6 +3,7 @@
 A field that nobody touched leaves its line as it is, and an empty one takes the key out.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
@@ -21,6 +22,9 @@ NONE = "(none)"
 """Stands for a list of choices of which none is taken, where an empty value is a key left out."""
 TEXTS = 60
 """Characters from which a text has several lines to be typed in."""
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,7 +193,12 @@ def _keys(fields: Sequence[Field]) -> set[str]:
 def _one(values: Sequence[str] | None, otherwise: str) -> str:
     if values is None:
         return otherwise
-    return values[0].replace("\r\n", "\n").strip() if values else ""
+    return _plain(values[0]) if values else ""
+
+
+def _plain(text: str) -> str:
+    """The text without control characters, which nobody means to type."""
+    return _CONTROL.sub("", text.replace("\r\n", "\n")).strip()
 
 
 def _field(section: str, key: str, schema: Mapping[str, Any], value: object) -> Field:
@@ -244,7 +253,7 @@ def _text(value: object) -> str:
             pairs = cast("dict[str, object]", value).items()
             return "\n".join(f"{name} = {_text(what)}" for name, what in pairs)
         case _:
-            return str(value).replace("\r\n", "\n").strip()
+            return _plain(str(value))
 
 
 def _value(field: Field) -> object:
