@@ -6,9 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tunewise.errors import UserError
+from tunewise.project.examples import demo_folder
 from tunewise.project.faults import SettingsError
 from tunewise.project.infer_task import infer_task
-from tunewise.project.load import demo_folder, example_folders, load_project, resolved_toml
+from tunewise.project.load import load_project, resolved_toml
 from tunewise.project.settings import USUAL_CONTENDERS, Project
 from tunewise.types import Example, Message
 
@@ -577,13 +578,6 @@ def test_what_an_optimiser_cannot_be_is_one_clear_fault(
 ) -> None:
     (found,) = faults(write(COACH.format(use=use, more=more)))
     assert key in found
-
-
-def test_the_embedded_example_stands_before_the_others() -> None:
-    first, *others = example_folders()
-    assert first == demo_folder()
-    assert others == sorted(others)
-    assert all((folder / "tunewise.toml").is_file() for folder in others)
 
 
 def test_faults_are_known_by_their_keys(tmp_path: Path) -> None:
