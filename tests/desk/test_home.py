@@ -10,6 +10,7 @@ from html_pages import HOSTILE
 from served_models import write_versions
 from tunewise.desk.places import MAX_DEPTH, Places, id_of
 from tunewise.errors import UserError
+from tunewise.project.examples import demo_folder
 from tunewise.runs.registry import Registry
 
 
@@ -90,17 +91,31 @@ def test_examples_stand_apart_with_what_they_are_about_and_their_finished_runs(
     tmp_path: Path,
 ) -> None:
     done, fresh = (project(tmp_path / "kept" / name) for name in ("shop_mail", "manuals"))
-    (done / "README.md").write_text("# Mail\n\nWhat customers of a\nshop write.\n\nMore.\n")
-    run = finished(done / "runs" / "first", ends="do_not")
+    text = (done / "tunewise.toml").read_text()
+    (done / "tunewise.toml").write_text(f"# What customers of a shop write.\n{text}")
+    run = finished(done / "finished", ends="do_not")
     (tmp_path / "mine").mkdir()
     text = desk_client(tmp_path / "mine", examples=[done, fresh]).get("/ui").text
     assert "Try it before you have data" in text
     assert "What customers of a shop write." in text
-    assert f'<a href="/ui/runs/{id_of(run)}">first</a>' in text
+    assert f'<a href="/ui/runs/{id_of(run)}">finished</a>' in text
     assert "No finished run of it is here." in text
     assert "None of them was run" not in text
     alone = desk_client(tmp_path / "mine", examples=[fresh]).get("/ui").text
     assert "None of them was run on this machine yet" in alone
+
+
+def test_a_project_begins_as_a_copy_of_an_example(tmp_path: Path) -> None:
+    client = desk_client(tmp_path, examples=[demo_folder()])
+    body = {"example": "support_triage"}
+    begun = client.post("/ui/start/example", data=body, headers=ORIGIN)
+    copy = tmp_path / "support_triage"
+    assert begun.headers["location"] == f"/ui/projects/{id_of(copy)}/data"
+    assert (copy / "examples.jsonl").is_file()
+    again = client.post("/ui/start/example", data=body, headers=ORIGIN)
+    assert (again.status_code, "is there already" in again.text) == (400, True)
+    other = client.post("/ui/start/example", data={"example": "../x"}, headers=ORIGIN)
+    assert other.status_code == 404
 
 
 def test_an_example_is_looked_at_and_not_changed(tmp_path: Path) -> None:

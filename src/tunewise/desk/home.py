@@ -6,7 +6,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 
 from tunewise.desk.pages import page
-from tunewise.desk.places import FoundProject, Places, id_of
+from tunewise.desk.places import PROJECT_FILE, FoundProject, Places, id_of
 from tunewise.runs.folder import Listed
 from tunewise.runs.registry import Registry
 from tunewise.serving.http.sessions import PAGES
@@ -59,7 +59,7 @@ class _Project:
 class _Example:
     project: _Project
     about: str
-    """The first paragraph of its README."""
+    """The first line of its tunewise.toml."""
     finished: tuple[RunLine, ...]
 
 
@@ -67,19 +67,18 @@ def _example(project: _Project) -> _Example:
     lines = (*project.first, *project.rest)
     return _Example(
         project=project,
-        about=_about(project.found.folder / "README.md"),
+        about=_about(project.found.folder / PROJECT_FILE),
         finished=tuple(one for one in lines if one.is_verdict)[:SHOWN_RUNS],
     )
 
 
 def _about(file: Path) -> str:
-    """The first paragraph below the heading; empty where there is none."""
+    """The remark that the file begins with; empty where there is none."""
     try:
-        paragraphs = file.read_text("utf-8").split("\n\n")
+        first = file.read_text("utf-8").partition("\n")[0]
     except (OSError, UnicodeDecodeError):
         return ""
-    plain = (" ".join(one.split()) for one in paragraphs if not one.startswith("#"))
-    return next(plain, "")[:MAX_ABOUT]
+    return first.removeprefix("#").strip()[:MAX_ABOUT] if first.startswith("# ") else ""
 
 
 class Home:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tunewise.desk.pages import NotThereError
 from tunewise.errors import UserError
-from tunewise.runs.folder import RUNS, Listed, list_runs
+from tunewise.runs.folder import RUNS, Listed, finished_run, list_runs
 
 PROJECT_FILE = "tunewise.toml"
 MAX_DEPTH = 4
@@ -160,11 +160,13 @@ def _entries(folder: Path) -> dict[str, bool]:
 
 
 def _project(folder: Path, *, is_example: bool) -> FoundProject:
+    runs = list_runs(folder) if (folder / RUNS).is_dir() else []
+    brought = finished_run(folder) if is_example else None
     return FoundProject(
         id=id_of(folder),
         folder=folder,
         name=folder.name,
         is_example=is_example,
         has_settings=(folder / PROJECT_FILE).is_file(),
-        runs=tuple(list_runs(folder)) if (folder / RUNS).is_dir() else (),
+        runs=(*runs, *([brought] if brought else ())),
     )

@@ -220,8 +220,8 @@ class ProjectPages:
         project = self._project(name)
         if project.is_example:
             raise UserError(
-                "The examples that come with Tunewise are not changed. Copy the folder, and change "
-                "the copy."
+                "The examples that come with Tunewise are not changed. Start from a copy, on the "
+                "first page or with `tunewise new`."
             )
         return project
 

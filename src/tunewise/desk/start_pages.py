@@ -6,11 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from starlette.responses import RedirectResponse
 
-from tunewise.desk.pages import page
+from tunewise.desk.pages import NotThereError, page
 from tunewise.desk.places import PROJECT_FILE, Places, id_of
 from tunewise.desk.uploads import MAX_BYTES, MAX_FILES, Dropped, new_project, project_name
 from tunewise.errors import UserError
 from tunewise.pipelines.init.start import start_project
+from tunewise.project.examples import copy_example, examples
 from tunewise.serving.http.sessions import PAGES, UPLOAD
 
 _Text = Annotated[str, Form(max_length=500)]
@@ -33,6 +34,9 @@ class StartPages:
         router.add_api_route(UPLOAD, self.upload, methods=["POST"], response_class=Response)
         router.add_api_route(
             f"{start}/folder", self.name_folder, methods=["POST"], response_class=Response
+        )
+        router.add_api_route(
+            f"{start}/example", self.copy, methods=["POST"], response_class=Response
         )
 
     def show(self, request: Request) -> Response:
@@ -73,6 +77,13 @@ class StartPages:
         if not (found / PROJECT_FILE).is_file():
             start_project(found)
         return self._begun(found)
+
+    def copy(self, example: _Text) -> Response:
+        """Begins a project as a copy of an example, below the first known place."""
+        known = {one.name for one in examples()}
+        if example not in known:
+            raise NotThereError("There is no such example.")
+        return self._begun(copy_example(example, self._places.folders[0] / example).folder)
 
     def _inside(self, named: str) -> Path:
         """A folder by the name that a person typed.
