@@ -2,18 +2,21 @@
 
 import io
 import json
-import time
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from openpyxl import Workbook
 from starlette.testclient import TestClient
 
+from command_line import tunewise
 from decide_projects import labelled, write_project
 from desk_pages import ORIGIN, desk_client
 from html_pages import HOSTILE
 from tunewise.desk import uploads
 from tunewise.desk.places import id_of
+from tunewise.desk.spawn import Children, Spawned
 from tunewise.desk.uploads import safe_file_name
 from tunewise.errors import UserError
 from tunewise.project.load import load_project
@@ -37,13 +40,39 @@ def drop(client: TestClient, *files: tuple[str, str | bytes], **fields: str) -> 
     return answer.status_code, answer.headers.get("location", answer.text)
 
 
-def done(client: TestClient, path: str) -> str:
-    """The page once what was begun has ended."""
-    end = time.monotonic() + 120
-    while "hx-trigger" in (text := client.get(path).text):
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    return text
+class Begun:
+    """What pages began: it runs in this process, when `end` is called."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Sequence[str], Path, Path]] = []
+
+    def spawn(
+        self, words: Sequence[str], *, folder: Path, log: Path, out: Path | None = None
+    ) -> Spawned:
+        assert out is not None
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self.waiting.append((words, log, out))
+        return Spawned(pid=os.getpid(), created=0.0)
+
+    def alive(self, one: Spawned) -> bool:
+        return bool(self.waiting)
+
+    def end(self) -> list[str]:
+        """Runs the command that is waiting; its words."""
+        [(words, log, out)] = self.waiting
+        ended = tunewise(*words)
+        out.write_text(ended.out)
+        log.write_text(ended.err)
+        self.waiting.clear()
+        return list(words)
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> Begun:
+    found = Begun()
+    monkeypatch.setattr(Children, "spawn", lambda _, words, **where: found.spawn(words, **where))
+    monkeypatch.setattr(Children, "alive", lambda _, one: found.alive(one))
+    return found
 
 
 def test_a_table_becomes_a_project_with_what_was_found_and_why(
@@ -197,12 +226,16 @@ def faulty(tmp_path: Path) -> Path:
 
 
 def test_findings_stand_row_by_row_with_their_repair_and_what_is_ticked_is_repaired(
-    client: TestClient, faulty: Path
+    client: TestClient, faulty: Path, begun: Begun
 ) -> None:
     there = f"/ui/projects/{id_of(faulty)}"
     assert "Not checked yet" in client.get(f"{there}/findings").text
     client.post(f"{there}/check", headers=ORIGIN)
-    text = done(client, f"{there}/findings")
+    assert "<h1>Checking</h1>" in client.get(f"{there}/findings").text
+    again = client.post(f"{there}/check", headers=ORIGIN)
+    assert (again.status_code, "being done already" in again.text) == (400, True)
+    assert begun.end() == ["check", str(faulty), "--json"]
+    text = client.get(f"{there}/findings").text
     for place in ("61", "62", "63", "64"):
         assert f'value="examples.jsonl:{place}" checked' in text
     assert "repeats examples.jsonl:4" in text
@@ -210,7 +243,10 @@ def test_findings_stand_row_by_row_with_their_repair_and_what_is_ticked_is_repai
 
     ticked = ["examples.jsonl:61", "examples.jsonl:63", "examples.jsonl:64"]
     client.post(f"{there}/repair", data={"row": ticked}, headers=ORIGIN)
-    assert "A repaired copy is written" in done(client, f"{there}/findings")
+    assert begun.end()[2:] == [
+        *("--fix", str(faulty / "repaired"), "--json", "--keep", "examples.jsonl:62")
+    ]
+    assert "A repaired copy is written" in client.get(f"{there}/findings").text
     before = (faulty / "tunewise.toml").read_text()
     client.post(f"{there}/repaired", headers=ORIGIN)
     assert (faulty / "tunewise.toml").read_text() == before.replace(
@@ -222,15 +258,31 @@ def test_findings_stand_row_by_row_with_their_repair_and_what_is_ticked_is_repai
     ]
     assert len(rows) == 62  # one repetition and the row without an answer are gone
     assert rows[-1] == {"text": "message 70", "label": "refund"}
-    assert "1 of 62" not in done(client, f"{there}/findings")
+    begun.end()
+    assert "62 rows can be used" in client.get(f"{there}/findings").text
     assert len((faulty / "examples.jsonl").read_text().splitlines()) == 64
 
 
-def test_a_file_that_cannot_be_read_is_told_with_its_line(client: TestClient, faulty: Path) -> None:
+def test_a_file_that_cannot_be_read_is_told_with_its_line(
+    client: TestClient, faulty: Path, begun: Begun
+) -> None:
     (faulty / "examples.jsonl").write_text('{"text": "a"')
     there = f"/ui/projects/{id_of(faulty)}"
     client.post(f"{there}/check", headers=ORIGIN)
-    assert "examples.jsonl:1" in done(client, f"{there}/findings")
+    begun.end()
+    assert "<code>examples.jsonl:1</code>" in client.get(f"{there}/findings").text
+
+
+def test_findings_of_other_settings_are_said_to_be_so(
+    client: TestClient, faulty: Path, begun: Begun
+) -> None:
+    there = f"/ui/projects/{id_of(faulty)}"
+    client.post(f"{there}/check", headers=ORIGIN)
+    begun.end()
+    assert "have changed since" not in client.get(f"{there}/findings").text
+    with (faulty / "tunewise.toml").open("a") as file:
+        file.write("# one more remark\n")
+    assert "have changed since" in client.get(f"{there}/findings").text
 
 
 def test_without_findings_there_is_nothing_to_choose_or_to_use(

@@ -6,6 +6,7 @@ What `tunewise init` found, and why, it writes into these remarks; so does whoev
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from tomlkit import parse
 from tomlkit.container import Container
@@ -84,7 +85,7 @@ def _joined(lines: Sequence[str]) -> str:
 
 
 def _shown(item: Item) -> str:
-    value = item.unwrap()
+    value = cast("object", item.unwrap())
     if isinstance(value, list):
-        return visible(", ".join(str(one) for one in value))
+        return visible(", ".join(str(one) for one in cast("list[object]", value)))
     return visible(str(value).lower() if isinstance(value, bool) else str(value))
