@@ -53,6 +53,11 @@ class Browser:
             if one["impact"] in GRAVE
         ]
 
+    def keep(self, file: Path) -> None:
+        """A picture of what is seen, for people to look at."""
+        file.parent.mkdir(exist_ok=True)
+        self.page.screenshot(path=file)
+
     def too_wide(self) -> bool:
         """Whether the page scrolls sideways."""
         width = "document.documentElement.scrollWidth > window.innerWidth"
