@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from eshop.__main__ import main
 from eshop.desk import Desk
+from eshop.passages import passages
 from eshop.seed import seed_tickets
 from eshop.settings import Function, Functions, read_settings
 from eshop.shop import Shop
 from eshop.tables import open_database
 from eshop.threads import thread_text
+from eshop.web import DOCUMENTS
 from starlette.testclient import TestClient
 
 from chat_endpoint import completion, refusal
@@ -89,12 +91,17 @@ def test_summaries_are_of_threads_as_the_app_asks_with_them() -> None:
         assert len(row["output"].split()) <= 60, row["id"]
 
 
-def test_replies_are_in_the_shops_measure_and_stand_on_what_is_known() -> None:
+def test_replies_are_in_the_shops_measure_and_stand_on_what_the_app_would_know() -> None:
     rows = example_rows("eshop/projects/replies")
     assert len(rows) >= 200
     assert len({row["output"] for row in rows}) == len(rows)
+    documents = [passage for folder in DOCUMENTS for passage in passages(folder)]
+    cited = {" ".join(f"{one.title}. {one.text}".split()) for one in documents}
     for row in rows:
-        assert "\n\nKnown:\n- " in row["input"], row["id"]
+        thread, known = row["input"].split("\n\nKnown:\n")
+        facts = {line.removeprefix("- ") for line in known.splitlines()} - {"nothing"}
+        assert {fact for fact in facts - cited if not fact.startswith("HP-3")} == set(), row["id"]
+        assert thread.startswith("Customer: "), row["id"]
         assert len(row["output"].split()) <= 60, row["id"]
         assert "!" not in row["output"], row["id"]
 

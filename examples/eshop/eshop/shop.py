@@ -16,7 +16,7 @@ from types import ModuleType
 from eshop.errors import DeskError
 
 _SHOP_SQL = Path(__file__).resolve().parents[2] / "shop_sql"
-_ORDER = re.compile(r"\bHP[- ]?(\d{5})\b", re.IGNORECASE)
+_ORDER = re.compile(r"\b(HP[- ]?)?(\d{5})\b", re.IGNORECASE)
 MAX_ORDERS = 4
 """Orders of a customer that a reply is told of."""
 
@@ -102,13 +102,19 @@ class Shop:
         return [Product(**{**dict(row), "sold": bool(row["sold"])}) for row in rows]
 
     def orders_for(self, customer: int | None, text: str) -> KnownOrders:
-        """The customer's orders that a text names; where it names none, the newest one."""
-        named = list(dict.fromkeys(int(number) for number in _ORDER.findall(text)))
+        """The customer's orders that a text names; where it names none, the newest one.
+
+        Order numbers are written HP-30001; a customer's own are known without HP- as well.
+        """
         own = [row["id"] for row in self._rows(_IDS, customer)]
-        known = [number for number in named if number in own] or ([] if named else own[:1])
+        found = [(bool(sign), int(number)) for sign, number in _ORDER.findall(text)]
+        known = list(dict.fromkeys(number for _, number in found if number in own))
+        foreign = dict.fromkeys(number for signed, number in found if signed and number not in own)
+        if not known and not foreign:
+            known = own[:1]
         return KnownOrders(
             facts=[self._fact(number) for number in known[:MAX_ORDERS]],
-            foreign=[f"HP-{number}" for number in named if number not in own],
+            foreign=[f"HP-{number}" for number in foreign],
         )
 
     def _fact(self, number: int) -> str:
