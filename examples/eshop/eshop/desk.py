@@ -143,7 +143,8 @@ class Desk:
         ticket = self.ticket(number)
         thread = thread_text(ticket.messages)
         orders = self.shop.orders_for(ticket.customer_id, thread)
-        sources = [{"title": fact.partition(":")[0], "text": fact} for fact in orders.facts]
+        facts = list(orders.facts)
+        sources = [_source(*fact.split(": ", 1)) for fact in facts]
         notes: list[str] = []
         if orders.foreign:
             notes.append(f"Not this customer's, and not used: {', '.join(orders.foreign)}.")
@@ -151,13 +152,12 @@ class Desk:
             with self.session() as session:
                 words = f"{ticket.subject}. {_newest(ticket)}"
                 found = self._search.like(session, words, ["passage"], count=PASSAGES)
-            passages = [{"title": h.item.title, "text": h.item.text} for h in found.hits]
+            for hit in found.hits:
+                facts.append(hit.item.words)
+                sources.append(_source(hit.item.title, hit.item.text))
         except ModelError as error:
-            passages = []
             notes.append(f"Manuals were not searched. {error}")
-        sources += passages
-        asked = reply_text(thread, [source["text"] for source in sources])
-        return self._ask("reply", ticket.id, asked, sources, " ".join(notes))
+        return self._ask("reply", ticket.id, reply_text(thread, facts), sources, " ".join(notes))
 
     def similar(self, number: int, kinds: Sequence[str]) -> Found:
         """What is like a ticket.
@@ -347,6 +347,10 @@ class Desk:
 
     def _product_names(self) -> set[str]:
         return {product.name for product in self.products}
+
+
+def _source(title: str, text: str) -> dict[str, str]:
+    return {"title": title, "text": text}
 
 
 def _newest(ticket: Ticket) -> str:

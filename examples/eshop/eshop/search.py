@@ -34,6 +34,11 @@ class Item:
     title: str
     text: str
 
+    @property
+    def words(self) -> str:
+        """What it is found by, and what a model is told of it."""
+        return f"{self.title}. {self.text}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hit:
@@ -75,8 +80,13 @@ class Search:
     ) -> None:
         self._server = server
         self._seconds = seconds
-        self._fixed = [_of_product(product) for product in products]
-        self._fixed += [_of_passage(passage) for passage in documents]
+        self._fixed = [
+            Item(kind="product", key=one.name, title=one.name, text=one.category)
+            for one in products
+        ]
+        self._fixed += [
+            Item(kind="passage", key=one.key, title=one.title, text=one.text) for one in documents
+        ]
 
     def like(
         self, session: Session, text: str, kinds: Iterable[str], *, count: int, but: str = ""
@@ -107,7 +117,7 @@ class Search:
         model = self._server.model("search")
         rows = session.scalars(select(Vector).where(Vector.model == model))
         kept = {(row.kind, row.key): row for row in rows}
-        digests = {(item.kind, item.key): _digest(item.text) for item in items}
+        digests = {(item.kind, item.key): _digest(item.words) for item in items}
         missing = [
             item
             for item in items
@@ -118,7 +128,7 @@ class Search:
         end = time.monotonic() + self._seconds
         while missing and time.monotonic() < end:
             batch, missing = missing[:BATCH], missing[BATCH:]
-            for item, vector in zip(batch, self._embed([one.text for one in batch]), strict=True):
+            for item, vector in zip(batch, self._embed([one.words for one in batch]), strict=True):
                 place = (item.kind, item.key)
                 found[place] = array("f", vector)
                 row = Vector(kind=item.kind, key=item.key, model=model, digest=digests[place])
@@ -137,16 +147,6 @@ class Search:
         return self._server.vectors([text[: LENGTHS[-1]] or " " for text in texts])
 
 
-def _of_product(product: Product) -> Item:
-    text = f"{product.name} ({product.category})"
-    return Item(kind="product", key=product.name, title=product.name, text=text)
-
-
-def _of_passage(passage: Passage) -> Item:
-    text = f"{passage.title}. {passage.text}"
-    return Item(kind="passage", key=passage.key, title=passage.title, text=text)
-
-
 def tickets(session: Session) -> list[Item]:
     """All tickets, by their subject and first message."""
     return [
@@ -154,7 +154,7 @@ def tickets(session: Session) -> list[Item]:
             kind="ticket",
             key=str(ticket.id),
             title=ticket.subject,
-            text=f"{ticket.subject}. {first_words(ticket.messages)}",
+            text=first_words(ticket.messages),
         )
         for ticket in session.scalars(select(Ticket).order_by(Ticket.id))
     ]
