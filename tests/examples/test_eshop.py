@@ -5,6 +5,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,13 @@ from tunewise.pipelines.from_logs import examples_from_logs
 
 TICKETS = example_rows("eshop", "data/tickets.jsonl")
 LATE = "Where is HP-31961? And my neighbour's HP-31848? The Gale jacket is late by 10 days."
+
+
+@dataclass
+class Turn:
+    author: str
+    text: str
+    sent: str = ""
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +94,7 @@ def test_summaries_are_of_threads_as_the_app_asks_with_them() -> None:
     threads = {ticket["id"]: ticket["messages"] for ticket in TICKETS}
     for row in rows:
         turns = threads[row["ticket"]][: int(row["id"].split("-")[1])]
-        text = "\n".join(f"{turn['author'].capitalize()}: {turn['text']}" for turn in turns)
-        assert row["input"] == text, row["id"]
+        assert row["input"] == thread_text([Turn(**turn) for turn in turns]), row["id"]
         assert len(row["output"].split()) <= 60, row["id"]
 
 
@@ -516,11 +523,6 @@ def test_every_page_of_the_written_tickets_is_whole_and_under_a_strict_policy(
 
 
 def test_a_thread_too_long_for_a_model_keeps_its_newest_messages() -> None:
-    class Turn:
-        author = "customer"
-
-        def __init__(self, text: str) -> None:
-            self.text = text
-
-    text = thread_text([Turn(f"{n} " + "x" * 5000) for n in range(4)])
+    turns = [Turn(author="customer", text=f"{n} " + "x" * 5000) for n in range(4)]
+    text = thread_text(turns)
     assert re.findall(r"Customer: (\d)", text) == ["2", "3"]

@@ -4,11 +4,15 @@ import hashlib
 import json
 import math
 import re
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 
+import uvicorn
 from eshop.desk import Desk
 from eshop.settings import Function, Functions, Settings
 from eshop.shop import build
@@ -116,6 +120,24 @@ def browser(settings: Settings) -> Iterator[tuple[TestClient, Desk]]:
     app = create_app(settings)
     with TestClient(app, base_url=BASE) as client:
         yield client, app.state.desk
+
+
+@contextmanager
+def address_of(settings: Settings) -> Iterator[str]:
+    """The desk behind a socket of loopback, for a browser; its address."""
+    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="warning"))
+    listening = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=lambda: server.run(sockets=[listening]))
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+    assert not thread.is_alive()
 
 
 class _Page(HTMLParser):

@@ -5,6 +5,7 @@ server does, tickets and corrections stay.
 """
 
 import json
+import time
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Engine, select
@@ -125,9 +126,15 @@ class Desk:
         return answer
 
     def triage_unsorted(self, count: int) -> ModelError | None:
-        """Sorts up to `count` open tickets without labels; what stopped it, if anything did."""
+        """Sorts up to `count` open tickets without labels; what stopped it, if anything did.
+
+        It begins no other one after the time that one answer may take.
+        """
+        end = time.monotonic() + self.settings.timeout_s
         waiting = [t for t in self.tickets() if t.category is None and not t.closed]
         for ticket in waiting[:count]:
+            if time.monotonic() > end:
+                break
             answer = self.triage(ticket.id)
             if answer.text is None:
                 return ModelError(answer.note or "")

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from operator import mul
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from eshop.errors import ModelError
@@ -134,7 +135,10 @@ class Search:
                 row = Vector(kind=item.kind, key=item.key, model=model, digest=digests[place])
                 row.values = found[place].tobytes()
                 session.merge(row)
-            session.commit()
+            try:
+                session.commit()
+            except IntegrityError:  # another search kept the same meanwhile
+                session.rollback()
         return {place: vector for place, vector in found.items() if place in digests}
 
     def _embed(self, texts: Sequence[str]) -> list[list[float]]:

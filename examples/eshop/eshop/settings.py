@@ -46,7 +46,7 @@ class Settings(BaseModel):
     """Where paths start: the folder of the file."""
     server: Annotated[str, Field(pattern=r"^https?://")] = "http://127.0.0.1:8642/v1"
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 30
-    """Seconds that one answer may take."""
+    """Seconds that the server may be silent."""
     database: str = "sqlite:///desk.sqlite"
     """SQLAlchemy's URL; a relative SQLite file lies in `folder`."""
     orders: Path = Path("shop.sqlite")

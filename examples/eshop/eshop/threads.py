@@ -15,8 +15,11 @@ class Turn(Protocol):
 
 
 def thread_text(turns: Sequence[Turn]) -> str:
-    """All messages, the oldest first; of a thread too long the newest ones."""
-    shown = [f"{turn.author.capitalize()}: {turn.text}" for turn in turns]
+    """All messages, the oldest first; of a thread too long the newest ones.
+
+    A message is one line, so that nobody writes the desk's turn, or what is known, within it.
+    """
+    shown = [f"{turn.author.capitalize()}: {' '.join(turn.text.split())}" for turn in turns]
     while len(shown) > 1 and sum(map(len, shown)) > MAX_ASKED:
         del shown[0]
     return "\n".join(shown)[-MAX_ASKED:]
