@@ -1,5 +1,6 @@
 """What tests of more than one package need: small models, and the starter model where it is."""
 
+import gc
 import importlib.util
 import secrets
 from pathlib import Path
@@ -19,6 +20,13 @@ from tunewise.project.settings import STARTER_MODEL
 # A busy machine fails no test: how long a value takes to make or to judge is no property of ours.
 settings.register_profile("tunewise", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tunewise")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported by now is looked at by no later collection of garbage: a full one takes
+    most of a second with torch and transformers loaded, and every training asks for one."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

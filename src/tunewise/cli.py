@@ -76,6 +76,38 @@ def init(
 
 
 @app.command()
+def new(
+    example: Annotated[
+        str | None, typer.Argument(metavar="EXAMPLE", help="Its name; none: lists them.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="A new folder; default: ./EXAMPLE.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lists the example projects, or copies one as a start."""
+    from tunewise.project.examples import copy_example, examples
+
+    if example is None:
+        found = examples()
+        if as_json:
+            print_json([{**asdict(one), "folder": str(one.folder)} for one in found])
+            return
+        width = max(len(one.name) for one in found)
+        for one in found:
+            typer.echo(f"{one.name:{width}}  {one.rows:3} rows  {one.about}")
+        typer.echo("\nA copy to start from: tunewise new EXAMPLE DIR")
+        return
+    copy = copy_example(example, folder or Path(example))
+    if as_json:
+        print_json({**asdict(copy), "folder": str(copy.folder)})
+        return
+    where = shlex.quote(str(copy.folder))
+    typer.echo(f"{copy.folder}: {copy.about} {copy.rows} examples; README.md says how to go on.")
+    typer.echo(f"Next:\n  tunewise check {where}\n  tunewise decide {where} --dry-run")
+
+
+@app.command()
 def check(
     source: Source,
     fix: Annotated[
@@ -212,7 +244,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Runs `decide` on the embedded example: the mail of an outdoor shop."""
-    from tunewise.project.load import demo_folder
+    from tunewise.project.examples import demo_folder
 
     _decide(project_of(demo_folder(), None), out=out, resume=resume, as_json=as_json)
 

@@ -34,7 +34,7 @@ def ui(
 
     require_serve()
     from tunewise.desk.router import pages_of
-    from tunewise.project.load import demo_folder
+    from tunewise.project.examples import demo_folder
     from tunewise.serving.http.limits import Limits
     from tunewise.serving.start import Serving, serve_until_stopped
 

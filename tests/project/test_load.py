@@ -6,8 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tunewise.errors import UserError
+from tunewise.project.examples import demo_folder
 from tunewise.project.infer_task import infer_task
-from tunewise.project.load import demo_folder, load_project, resolved_toml
+from tunewise.project.load import load_project, resolved_toml
 from tunewise.project.settings import USUAL_CONTENDERS, Project
 from tunewise.types import Example, Message
 

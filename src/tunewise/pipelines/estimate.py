@@ -5,6 +5,7 @@ second says how fast this machine is. What is in between are the shares of that 
 and training reach (docs/results.md). It is good for "about 15 to 30 minutes", and for no more.
 """
 
+import functools
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -221,8 +222,12 @@ def speed(weights: float, *, slow: bool, clock: Callable[[], float] = time.perf_
     )
 
 
+@functools.cache
 def multiply_speed(clock: Callable[[], float]) -> float:
-    """Operations a second in products of float32: the median of as many as `PROBE_SECONDS` hold."""
+    """Operations a second in products of float32: the median of as many as `PROBE_SECONDS` hold.
+
+    Measured once in a process, however often a run estimates itself.
+    """
     size = 1024
     left = np.ones((size, size), dtype=np.float32)
     seconds: list[float] = []

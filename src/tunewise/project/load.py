@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, TypeVar, cast
 import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
-from tunewise.errors import UserError
 from tunewise.project.constraints import suggest
 from tunewise.project.faults import Faults, Key, in_words
 from tunewise.project.places import Places
@@ -35,12 +34,9 @@ from tunewise.project.settings import (
     Task,
     TrainingSettings,
 )
-from tunewise.project.toml_reader import FILE_NAME, apply_override, read_project_file
+from tunewise.project.toml_reader import apply_override, read_project_file
 from tunewise.text.comparison import label_form
 from tunewise.text.labels import visible
-
-DEMO = "support_triage"
-"""Folder of the embedded example."""
 
 _Record = TypeVar("_Record")
 
@@ -361,17 +357,3 @@ def _written(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_written(one) for one in cast(tuple[object, ...], value)]
     return str(value) if isinstance(value, Path) else value
-
-
-def demo_folder() -> Path:
-    """The embedded example project: beside the sources, or inside the installed package.
-
-    Raises:
-        UserError: the package was installed without it.
-    """
-    package = Path(__file__).parents[1]
-    for examples in (package.parents[1] / "examples", package / "examples"):
-        folder = examples / DEMO
-        if (folder / FILE_NAME).is_file():
-            return folder
-    raise UserError("The embedded example is missing. Install tunewise again.")

@@ -102,16 +102,21 @@ def test_answers_that_outgrow_the_cache_are_taken_out_and_go_on(
     assert small_llama.gguf is not None
     pipeline = LlamaPipeline(small_llama.gguf, tokenizer, 16)
     lane = Lane(pipeline, 16, estimate=BLOCK, blocks_shared=False)
-    slots = [slot(tokenizer, tokens(40, seed), limit=150) for seed in range(5)]
-    lane.waiting.extend(slots)
-    for _ in range(20_000):
-        lane.admit()
-        assert all(news.fault is None for news in lane.step())
-        if not lane.busy:
+    taken_out = False
+    for turn in range(50):  # llama.cpp writes on by itself: some turns end before they collide
+        slots = [slot(tokenizer, tokens(40, 5 * turn + n), limit=150) for n in range(5)]
+        lane.waiting.extend(slots)
+        for _ in range(20_000):
+            lane.admit()
+            assert all(news.fault is None for news in lane.step())
+            if not lane.busy:
+                break
+        assert not lane.busy
+        assert all(one.writer.finished for one in slots)
+        taken_out = any(one.known for one in slots)
+        if taken_out:
             break
-    assert not lane.busy
-    assert all(one.writer.finished for one in slots)
-    assert any(one.known for one in slots), "none had to be taken out"
+    assert taken_out, "none had to be taken out"
 
 
 def test_a_request_that_llama_cpp_refuses_is_a_fault_of_its_own(

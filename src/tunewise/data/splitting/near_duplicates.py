@@ -12,7 +12,7 @@ chapter 3. With 32 bands of 8 values a pair of similarity 0.8 is proposed with p
 1 - (1 - 0.8^8)^32 = 0.997, one of 0.2 with 0.00008.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, cast
@@ -43,6 +43,8 @@ _SLACK = 0.22
 _NEIGHBOURS = 8
 """In a crowded bucket a row is compared with so many first and so many last rows before it."""
 _BATCH = 2_048
+_KEPT = 4_000_000
+"""Shingles of verified rows that are kept, since a row is compared again and again: 32 MB."""
 _COUNTERS = 22
 """Bits of a run's hash that choose its counter: four million counters."""
 
@@ -288,6 +290,7 @@ class _Verifier:
         self._boilerplate = boilerplate
         self._vocabulary = vocabulary
         self._order = order
+        self._known: dict[int, Hashes] = {}
 
     def first_alike(self, later: Indices, earlier: Indices, threshold: float) -> Indices:
         """(rows,) for each row, by its rank, its earliest partner that is alike, or itself.
@@ -310,33 +313,36 @@ class _Verifier:
 
     def _similarity(self, a: Indices, b: Indices) -> NDArray[np.float64]:
         """(pairs,) Jaccard similarity of rows a and b."""
-        rows: Indices
-        inverse: Indices
-        rows, inverse = np.unique(np.concatenate([a, b]), return_inverse=True)
-        sets = self._sets(rows)
-        left, right = inverse[: len(a)], inverse[len(a) :]
-        sizes = np.array([len(one) for one in sets])
-        shared = np.array(
-            [_shared(sets[int(i)], sets[int(j)]) for i, j in zip(left, right, strict=True)]
-        )
-        return shared / (sizes[left] + sizes[right] - shared)
+        sets = self._sets(np.unique(np.concatenate([a, b])))
+        left, right = [sets[int(row)] for row in a], [sets[int(row)] for row in b]
+        shared = _shared(left, right)
+        sizes = np.array([len(i) + len(j) for i, j in zip(left, right, strict=True)])
+        return shared / (sizes - shared)
 
-    def _sets(self, rows: Indices) -> list[Hashes]:
+    def _sets(self, rows: Indices) -> Mapping[int, Hashes]:
         """The shingles of some rows (ascending), each as it was sketched."""
-        sets: list[Hashes] = []
-        for block in np.split(rows, np.flatnonzero(np.diff(_block(rows))) + 1):
+        if sum(map(len, self._known.values())) > _KEPT:
+            self._known.clear()
+        new = np.array([row for row in rows if int(row) not in self._known], dtype=np.int64)
+        for block in np.split(new, np.flatnonzero(np.diff(_block(new))) + 1) if len(new) else ():
             words = self._vocabulary.words(self._texts_of(block))
             found = runs(words, BOILERPLATE_RUN)
             own = own_words(words, found, self._boilerplate.at(int(block[0])))
             shingles = _shingles(own)
             cuts = np.cumsum(np.bincount(shingles.text, minlength=own.texts))[:-1]
-            sets += [np.unique(one) for one in np.split(shingles.hashes, cuts)]
-        return sets
+            each = (np.unique(one) for one in np.split(shingles.hashes, cuts))
+            self._known.update(zip(block.tolist(), each, strict=True))
+        return self._known
 
 
-def _shared(a: Hashes, b: Hashes) -> int:
-    common: Hashes = np.intersect1d(a, b, assume_unique=True)
-    return len(common)
+def _shared(left: Sequence[Hashes], right: Sequence[Hashes]) -> Indices:
+    """(pairs,) how many shingles the sets of each pair have in common."""
+    hashes, number = np.unique(np.concatenate([*left, *right]), return_inverse=True)
+    pair = np.repeat(np.arange(2 * len(left)) % len(left), [len(one) for one in (*left, *right)])
+    codes = pair * len(hashes) + number
+    cut = sum(len(one) for one in left)
+    common = np.intersect1d(codes[:cut], codes[cut:], assume_unique=True)
+    return np.bincount(common // len(hashes), minlength=len(left))
 
 
 def _block(rows: Indices) -> Indices:
