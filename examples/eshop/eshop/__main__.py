@@ -16,6 +16,9 @@ from eshop.shop import Shop
 from eshop.tables import open_database
 from eshop.web import create_app, open_desk
 
+HOST = "127.0.0.1"
+"""The desk asks nobody for a password: it listens on this machine alone."""
+
 
 def main() -> int:
     """Runs a command; 1 where something has to be set right first."""
@@ -33,10 +36,9 @@ def main() -> int:
                 lines = log_lines(open_desk(settings).said(), given.function)
                 sys.stdout.writelines(lines)
             case _:
-                _say(f"The desk: http://{given.host}:{given.port}/")
-                uvicorn.run(
-                    create_app(settings), host=given.host, port=given.port, log_level="warning"
-                )
+                app = create_app(settings)
+                _say(f"The desk: http://{HOST}:{given.port}/")
+                uvicorn.run(app, host=HOST, port=given.port, log_level="warning")
     except (DeskError, SQLAlchemyError) as error:
         _say(str(error))
         return 1
@@ -50,7 +52,6 @@ def _arguments() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("seed", help="makes the databases")
     serve = commands.add_parser("serve", help="starts the desk")
-    serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8700)
     export = commands.add_parser(
         "export", help="writes what agents said, for tunewise data from-logs"
