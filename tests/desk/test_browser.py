@@ -173,8 +173,9 @@ def test_three_models_answer_one_input(tmp_path: Path) -> None:
         answers = page.locator("#replies .said")
         expect(answers).to_have_text(["Where is my tent"] * 3)
         expect(page.locator(".figures-line").first).to_contain_text("first token")
-        page.locator("#replies summary").nth(2).click()
-        expect(page.locator("#replies .prompt").nth(2)).to_contain_text("Sort the mail.")
+        sorter = page.locator("#replies > *", has=page.get_by_role("heading", name="triage@3"))
+        sorter.locator("summary").click()
+        expect(sorter.locator(".prompt")).to_contain_text("Sort the mail.")
         expect(page).to_have_url(re.compile("text=Where"))
         assert browser.grave() == []
         assert browser.faults == []

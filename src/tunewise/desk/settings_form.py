@@ -85,7 +85,7 @@ def form_of(values: Values) -> list[FormSection]:
         if "properties" not in schema:
             continue
         given = values.get(name)
-        own = cast("Mapping[str, object]", given) if isinstance(given, dict) else {}
+        own = cast("Mapping[str, object]", given if isinstance(given, dict) else {})
         fields = tuple(
             _field(name, key, one, own.get(key)) for key, one in schema["properties"].items()
         )
@@ -291,7 +291,7 @@ def _parsed(text: str) -> TOMLDocument:
 
 
 def _put(document: TOMLDocument, section: str, key: str, value: object) -> None:
-    own = document.get(section)
+    own = cast("Any", document).get(section)
     if value is None:
         if isinstance(own, Table) and key in own:
             del own[key]
