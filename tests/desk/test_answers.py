@@ -93,17 +93,17 @@ def test_rows_are_chosen_by_what_stands_in_a_column_of_the_data(
     folder = write_run(tmp_path / "shop" / "runs" / "a", n_test=12, rates=RATES, draws=2)
     (folder / "splits.json").write_text("{}")
     ids = index_of(read_summary(folder)).ids
-    by = {"channel": {"mail": [*ids[:4], "gone"], "ann.lee@example.org": list(ids[4:])}}
+    by = {"channel": {"mail": [*ids[:4], "gone"], "+49 170 1234567": list(ids[4:])}}
     (folder / "segments.json").write_text(json.dumps(by))
     index = index_of(read_summary(folder))
     found = segments(index)["channel"]
-    assert [(one.label, one.rows) for one in found] == [("mail", 4), ("ann.lee@example.org", 8)]
+    assert [(one.label, one.rows) for one in found] == [("mail", 4), ("+49 170 1234567", 8)]
     wanted = Wanted(a="fine_tune", b=None, segment=found[0].value)
     assert matching(index, wanted).tolist() == [0, 1, 2, 3]
-    text = desk_client(tmp_path).get(page(folder, "segment=channel%3A+mail")).text
+    text = desk_client(tmp_path).get(page(folder, "segment=0-0")).text
     assert "4 rows" in text
     assert '<optgroup label="channel">' in text
-    assert ">ann.lee@example.org" not in text
+    assert "1234567" not in text
     (folder / "segments.json").write_text("{damaged")
     assert index_of(read_summary(folder)).segments == {}
 

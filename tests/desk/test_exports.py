@@ -81,7 +81,7 @@ def test_an_export_is_the_command_that_a_person_would_type_and_shows_what_was_co
     assert begun[6:] == ["--json"]
     assert str(out) in text
     assert "openvino: 40 of 40 prompts have the same tokens" in text
-    assert "accuracy: 90.0 before, 87.5 after" in text
+    assert "accuracy: 90.0% before, 87.5% after" in text
 
 
 def test_what_answers_differently_is_shown_as_not_kept(

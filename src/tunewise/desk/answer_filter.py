@@ -49,7 +49,7 @@ class Wanted:
     label: str | None = None
     length: Length = "any"
     segment: str | None = None
-    """`channel: mail`, as `segments` names it."""
+    """`0-3`: the numbers of a column and of its value, as `segments` gives them."""
 
 
 def matching(index: AnswerIndex, wanted: Wanted) -> NDArray[np.int64]:
@@ -116,20 +116,23 @@ def labels(index: AnswerIndex) -> list[Choice]:
 
 
 def segments(index: AnswerIndex) -> dict[str, list[Choice]]:
-    """Column -> its values, with how many rows each has."""
+    """Column -> its values, with how many rows each has.
+
+    They are known by numbers: what stands in a column may be personal, and addresses are kept.
+    """
     return {
         column: [
-            Choice(value=f"{column}: {value}", label=value, rows=int(rows.sum()))
-            for value, rows in values.items()
+            Choice(value=f"{at}-{number}", label=value, rows=int(rows.sum()))
+            for number, (value, rows) in enumerate(values.items())
         ]
-        for column, values in index.segments.items()
+        for at, (column, values) in enumerate(index.segments.items())
     }
 
 
 def _of_segment(index: AnswerIndex, segment: str) -> NDArray[np.bool_]:
-    for column, values in index.segments.items():
-        for value, rows in values.items():
-            if segment == f"{column}: {value}":
+    for at, values in enumerate(index.segments.values()):
+        for number, rows in enumerate(values.values()):
+            if segment == f"{at}-{number}":
                 return rows
     return np.ones(len(index.ids), dtype=np.bool_)
 
