@@ -76,11 +76,14 @@ def _sections(name: str, table: Container) -> list[Section]:
 
 
 def _joined(lines: Sequence[str]) -> str:
-    """Lines of a remark as running text; a key that is commented out has a line of its own."""
-    text = ""
+    """Lines of a remark as running text; a key that is commented out has lines of its own."""
+    text, in_list, after_key = "", False, False
     for line in lines:
-        is_key = _COMMENTED_OUT.match(line) is not None
-        text += f"\n{line}" if is_key else f" {line.removeprefix('#').strip()}"
+        is_key = in_list or _COMMENTED_OUT.match(line) is not None
+        start = "\n" if is_key or after_key else " "
+        text += start + (line if is_key else line.removeprefix("#").strip())
+        in_list = is_key and (line.endswith("[") or in_list) and not line.endswith("]")
+        after_key = is_key
     return text.strip()
 
 
