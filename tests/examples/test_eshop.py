@@ -206,6 +206,18 @@ def test_a_reply_is_grounded_on_the_customers_own_orders_and_on_manuals(
     assert "Not this customer&#39;s, and not used: HP-31848." in page
 
 
+def test_an_answer_that_finds_no_end_is_cut_off_and_said_to_be(
+    pages: tuple[TestClient, Desk], server: ModelServer
+) -> None:
+    client, _ = pages
+    place = write(client, "gas")
+    server.answers["summary"] = completion("It leaks and leaks and", finish="length")
+    page = client.post(f"{place}/ask/summary").text
+    assert "The answer found no end and was cut off." in page
+    assert "It leaks and leaks and</textarea>" in page
+    assert server.asked("summary")[0]["max_completion_tokens"] == 160
+
+
 def test_figures_that_no_source_holds_are_pointed_out(
     pages: tuple[TestClient, Desk], server: ModelServer
 ) -> None:

@@ -87,19 +87,21 @@ def test_over_http_they_are_decides_own_too(
     """Of those that no exported folder holds; the others go this way in `test_served_folder`."""
     version = served[name].resolved
     catalogue = RegistryCatalogue(registry, names=[version.partition("@")[0]])
-    answers, passages = list[str | None](), list[str]()
+    answers, asked = list[str | None](), "message 3: what is written of parcels at length?"
     with serving(said_in_the_run, catalogue=catalogue) as running, running.client() as client:
         for item in every_kind.inputs:
             turns: Any = api_turns(item.messages)
             got = client.chat.completions.create(model=version, messages=turns)
             answers.append(got.choices[0].message.content)
-            cited = got.choices[0].message.annotations or []
-            passages += [str(one.url_citation.text) for one in cited]  # type: ignore[attr-defined]
-        asked = "".join(one.messages[-1].content for one in running.engine.requests)
+        last = client.chat.completions.create(
+            model=version, messages=[{"role": "user", "content": asked}]
+        )
+        given = [one.messages[-1].content for one in running.engine.requests[-1:]]
     catalogue.close()
     assert answers == every_kind.answers(name)
-    assert bool(passages) == (name == "fine_tune_rag")
-    assert all(passage in asked for passage in passages)
+    cited: Any = last.choices[0].message.annotations or []
+    assert bool(cited) == (name == "fine_tune_rag")
+    assert all(one.url_citation.text in given[0] for one in cited)
 
 
 def test_only_a_wording_that_asks_for_steps_has_its_answer_looked_for(

@@ -309,6 +309,8 @@ class Desk:
         told: Reply | None = None
         try:
             told = self._server.answer(function, asked)
+            if told.cut_off:
+                note = f"The answer found no end and was cut off. {note}".strip()
         except ModelError as error:
             note = f"{error} {note}".strip()
         return self._keep(

