@@ -42,7 +42,8 @@ def test_each_key_has_its_value_and_the_remark_above_it() -> None:
 def test_a_key_that_is_commented_out_stands_as_such_on_a_line_of_its_own() -> None:
     data = reasons_of(TEXT)[2]
     assert [one.remark for one in data.reasons[1:]] == [
-        '12 groups are too few. Take the # away:\n# group = "customer"\n# labels = [\n#   "a",\n# ]\nOr none.',
+        "12 groups are too few. Take the # away:\n"
+        '# group = "customer"\n# labels = [\n#   "a",\n# ]\nOr none.',
         "Left aside: c.xls.",
     ]
 
