@@ -65,7 +65,7 @@ def sql_rows(answer: str, target: str) -> bool:
     """
     wanted = _rows_of_target(target)
     try:
-        given = [_comparable(row) for row in select(_bare(answer), shop())]
+        given = [_comparable(row) for row in select(without_fence(answer), shop())]
     except QueryError:
         return False
     return given == wanted if is_sorted(target) else Counter(given) == Counter(wanted)
@@ -174,7 +174,8 @@ def _code(sql: str) -> str:
     return _NO_CODE.sub(lambda found: "''" if found["quoted"] else " ", sql)
 
 
-def _bare(answer: str) -> str:
+def without_fence(answer: str) -> str:
+    """The query of an answer: what stands in its one fence of Markdown, else all of it."""
     fenced = _FENCE.match(answer)
     return fenced[1] if fenced else answer
 

@@ -117,6 +117,13 @@ def check(
             help="Writes a repaired copy and a log of each change into this new folder.",
         ),
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PLACE",
+            help="A row (rows.csv:12) or a rule (duplicate) that the copy leaves as it is.",
+        ),
+    ] = None,
     page: Annotated[
         Path | None,
         typer.Option(help="Where the page is written; default: runs/check.html of the project."),
@@ -126,11 +133,15 @@ def check(
 ) -> None:
     """Finds the faults in your examples, with file and line."""
     try:
+        if keep and fix is None:
+            raise UserError("--keep: says what a copy leaves as it is. Add --fix.", exit_code=2)
         project = project_of(source, settings)
         typer.echo(f"Checking {source} ...", err=True)
         from tunewise.pipelines.check import run_check  # a wrong path is told before
 
-        checked = run_check(project, source=str(source), progress=progress_bars(), fix=fix)
+        checked = run_check(
+            project, source=str(source), progress=progress_bars(), fix=fix, keep=keep or ()
+        )
     except UserError as error:
         if not as_json:
             raise

@@ -1,6 +1,6 @@
 """Whatever is fed in: rows, or an error that says where and what. Nothing else may happen.
 
-A hundred cases a reader in the quick tests, 4,000 in the slow ones (`FUZZ_CASES=20000 make
+A hundred cases a reader in the quick tests, 2,000 in the slow ones (`FUZZ_CASES=20000 make
 test-slow` for more, and other draws each time): what one reader reads in several layouts is shared
 out among them.
 """
@@ -22,7 +22,7 @@ from tunewise.data.read import read_examples, read_preferences, read_texts
 from tunewise.errors import UserError
 from tunewise.project.settings import Data
 
-CASES = int(os.environ.get("FUZZ_CASES", "4000"))
+CASES = int(os.environ.get("FUZZ_CASES", "2000"))
 
 
 def with_cases(layouts: int = 1) -> pytest.MarkDecorator:

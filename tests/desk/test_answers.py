@@ -10,8 +10,17 @@ from starlette.testclient import TestClient
 from desk_pages import desk_client
 from example_run import draw_scores, write_run
 from html_pages import HOSTILE
+from retrieved_run import write_run_with_passages
 from tunewise.desk import answer_pages
-from tunewise.desk.answer_filter import PAGE_ROWS, Wanted, labels, lengths, matching, shows
+from tunewise.desk.answer_filter import (
+    PAGE_ROWS,
+    Wanted,
+    labels,
+    lengths,
+    matching,
+    segments,
+    shows,
+)
 from tunewise.desk.answer_index import AnswerIndex, index_of, read_line
 from tunewise.desk.places import id_of
 from tunewise.desk.text_marks import MAX_PIECES, marked
@@ -76,6 +85,43 @@ def test_labels_and_lengths_share_the_rows_out(index: AnswerIndex) -> None:
     short = matching(index, Wanted(a="fine_tune", b=None, length="short"))
     long = matching(index, Wanted(a="fine_tune", b=None, length="long"))
     assert index.words[short].max() < index.words[long].min()
+
+
+def test_rows_are_chosen_by_what_stands_in_a_column_of_the_data(
+    tmp_path: Path,
+) -> None:
+    folder = write_run(tmp_path / "shop" / "runs" / "a", n_test=12, rates=RATES, draws=2)
+    (folder / "splits.json").write_text("{}")
+    ids = index_of(read_summary(folder)).ids
+    by = {"channel": {"mail": [*ids[:4], "gone"], "+49 170 1234567": list(ids[4:])}}
+    (folder / "segments.json").write_text(json.dumps(by))
+    index = index_of(read_summary(folder))
+    found = segments(index)["channel"]
+    assert [(one.label, one.rows) for one in found] == [("mail", 4), ("+49 170 1234567", 8)]
+    wanted = Wanted(a="fine_tune", b=None, segment=found[0].value)
+    assert matching(index, wanted).tolist() == [0, 1, 2, 3]
+    text = desk_client(tmp_path).get(page(folder, "segment=0-0")).text
+    assert "4 rows" in text
+    assert '<optgroup label="channel">' in text
+    assert "1234567" not in text
+    (folder / "segments.json").write_text("{damaged")
+    assert index_of(read_summary(folder)).segments == {}
+
+
+def test_the_text_of_a_passage_is_shown_as_long_as_its_document_is_as_it_was(
+    tmp_path: Path,
+) -> None:
+    folder = write_run_with_passages(tmp_path)
+    client = desk_client(tmp_path)
+    text = client.get(page(folder, "a=few_shot&b=")).text
+    link = f"/ui/runs/{id_of(folder)}/passage?contender=few_shot&amp;passage=tents.md%231"
+    assert f'<a href="{link}"' in text
+    shown = client.get(link.replace("&amp;", "&"))
+    assert "The guarantee is two years." in shown.text
+    assert "1234567" not in shown.text
+    (tmp_path / "docs" / "tents.md").write_text("# Tents\n\nThe guarantee is one year.\n")
+    gone = client.get(link.replace("&amp;", "&"))
+    assert (gone.status_code, "not as the run read it" in gone.text) == (404, True)
 
 
 def test_the_index_leads_to_the_lines_themselves(run: Path, index: AnswerIndex) -> None:

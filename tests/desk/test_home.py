@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from desk_pages import desk_client
+from desk_pages import ORIGIN, desk_client
 from example_run import write_run
 from html_pages import HOSTILE
 from served_models import write_versions
 from tunewise.desk.places import MAX_DEPTH, Places, id_of
 from tunewise.errors import UserError
+from tunewise.project.examples import demo_folder
 from tunewise.runs.registry import Registry
 
 
@@ -84,6 +85,49 @@ def test_names_of_folders_are_text(tmp_path: Path) -> None:
 
 def test_without_a_project_the_page_says_how_to_begin(tmp_path: Path) -> None:
     assert "tunewise init" in desk_client(tmp_path).get("/ui").text
+
+
+def test_examples_stand_apart_with_what_they_are_about_and_their_finished_runs(
+    tmp_path: Path,
+) -> None:
+    done, fresh = (project(tmp_path / "kept" / name) for name in ("shop_mail", "manuals"))
+    text = (done / "tunewise.toml").read_text()
+    (done / "tunewise.toml").write_text(f"# What customers of a shop write.\n{text}")
+    run = finished(done / "finished", ends="do_not")
+    (tmp_path / "mine").mkdir()
+    text = desk_client(tmp_path / "mine", examples=[done, fresh]).get("/ui").text
+    assert "Try it before you have data" in text
+    assert "What customers of a shop write." in text
+    assert f'<a href="/ui/runs/{id_of(run)}">finished</a>' in text
+    assert "No finished run of it is here." in text
+    assert "None of them was run" not in text
+    alone = desk_client(tmp_path / "mine", examples=[fresh]).get("/ui").text
+    assert "None of them was run on this machine yet" in alone
+
+
+def test_a_project_begins_as_a_copy_of_an_example(tmp_path: Path) -> None:
+    client = desk_client(tmp_path, examples=[demo_folder()])
+    body = {"example": "support_triage"}
+    begun = client.post("/ui/start/example", data=body, headers=ORIGIN)
+    copy = tmp_path / "support_triage"
+    assert begun.headers["location"] == f"/ui/projects/{id_of(copy)}/data"
+    assert (copy / "examples.jsonl").is_file()
+    again = client.post("/ui/start/example", data=body, headers=ORIGIN)
+    assert (again.status_code, "is there already" in again.text) == (400, True)
+    other = client.post("/ui/start/example", data={"example": "../x"}, headers=ORIGIN)
+    assert other.status_code == 404
+
+
+def test_an_example_is_looked_at_and_not_changed(tmp_path: Path) -> None:
+    example = project(tmp_path / "kept" / "mail")
+    (example / "rows.jsonl").write_text('{"input": "a", "output": "b"}\n')
+    (tmp_path / "mine").mkdir()
+    client = desk_client(tmp_path / "mine", examples=[example])
+    there = f"/ui/projects/{id_of(example)}"
+    assert client.get(f"{there}/settings").status_code == 200
+    for path in ("settings", "repair", "repaired"):
+        answer = client.post(f"{there}/{path}", headers=ORIGIN)
+        assert (answer.status_code, "are not changed" in answer.text) == (400, True)
 
 
 def test_models_with_a_name_are_listed(tmp_path: Path) -> None:

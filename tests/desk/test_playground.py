@@ -7,9 +7,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from desk_pages import ORIGIN, desk_client
+from example_run import write_run
 from html_pages import HOSTILE
 from http_serving import until
+from served_models import write_versions
+from tunewise.desk.places import Places, id_of
 from tunewise.desk.playground import MAX_TEXT
+from tunewise.desk.token_prices import TokenPrice, price_of
+from tunewise.runs.registry import Registry
 from tunewise.serving.http.access import access_for
 from tunewise.serving.http.sessions import ASK, COOKIE
 from tunewise.serving.keys import KeyFile
@@ -43,6 +48,27 @@ def test_the_prompt_that_a_model_makes_is_shown(client: TestClient) -> None:
     assert "hello" in shown
     assert "refunds.md#2" in client.get(PROMPT, params={"model": "help@1", "text": "a"}).text
     assert "no language model" in client.get(PROMPT, params={"model": "sorter@1", "text": "a"}).text
+
+
+def test_a_model_brings_the_prices_of_the_project_that_it_came_from(tmp_path: Path) -> None:
+    registry = Registry()
+    write_versions(registry)  # triage@1 of run-1, triage@2 of run-2
+    for name, prices in (("run-1", "prompt_tokens = 2\ncompletion_tokens = 8\n"), ("run-2", "")):
+        run = write_run(tmp_path / "shop" / "runs" / name, draws=2)
+        (run / "splits.json").write_text(json.dumps({"run": f"t{name[-1]}"}))
+        (run / "project.toml").write_text(f'[prices]\ncurrency = "EUR"\n{prices}')
+    places = Places([tmp_path])
+    priced, plain = registry.content().versions
+    assert price_of(priced, places) == TokenPrice(prompt=2, cached=2, completion=8, currency="EUR")
+    assert price_of(plain, places) is None
+    assert price_of(priced, Places([tmp_path / "shop" / "runs" / "run-2"])) is None
+
+
+def test_finished_runs_lead_to_where_their_answers_are_rated(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "shop" / "runs" / "first", draws=2)
+    (run / "splits.json").write_text("{}")
+    text = desk_client(tmp_path).get("/ui/playground").text
+    assert f'href="/ui/runs/{id_of(run)}/rate"' in text
 
 
 def test_what_is_typed_is_text(client: TestClient) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from desk_pages import ORIGIN, desk_client
-from tunewise.desk import processes as processes_module
+from tunewise.desk import spawn as spawn_module
 from tunewise.desk.places import id_of
 from tunewise.desk.processes import Processes
 from tunewise.errors import UserError
@@ -44,7 +44,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[str]]]:
         children.append(real([sys.executable, "-c", SLEEPER], **options))  # type: ignore[call-overload]
         return children[-1]
 
-    monkeypatch.setattr(processes_module.subprocess, "Popen", sleeping)
+    monkeypatch.setattr(spawn_module.subprocess, "Popen", sleeping)
     yield words
     for child in children:
         child.kill()

@@ -22,7 +22,7 @@ from tunewise.progress import Silent
 from tunewise.runs.exported import EngineParity
 
 pytestmark = pytest.mark.slow
-ASKED = 10
+ASKED = 30
 MARGIN = 0.05
 """Of a model that learnt little, so that many of its answers are near ties."""
 

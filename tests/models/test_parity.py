@@ -14,7 +14,7 @@ from gguf import GGMLQuantizationType, quants
 from peft import PeftModel
 
 from small_models import user
-from tuned_starter import ALPHA, ASKED, RANK, TunedStarter
+from tuned_starter import ALPHA, RANK, TunedStarter
 from tunewise.chat.tokenize import answer_tokens
 from tunewise.models import loading
 from tunewise.models.catalog import LocalModel
@@ -25,6 +25,9 @@ from tunewise.training.loop import Training
 from tunewise.training.recipe import Recipe
 from tunewise.training.rows import single_rows
 from tunewise.types import Generation
+
+ASKED = 40
+"""Inputs: transformers needs minutes for more where a chip has little to multiply with."""
 
 
 def texts(engine: Engine, requests: list[Request]) -> list[str]:
@@ -76,12 +79,11 @@ def test_a_small_model_that_learnt_its_rows_says_them_through_both_engines(
 
 def scores(engine: Engine, tuned: TunedStarter, adapter: Path | None) -> list[float]:
     sampling = Sampling(max_tokens=48)
-    requests = [
-        Request(messages=one.messages, adapter=adapter, sampling=sampling) for one in tuned.asked
-    ]
+    asked = tuned.asked[:ASKED]
+    requests = [Request(messages=one.messages, adapter=adapter, sampling=sampling) for one in asked]
     values = [
         tuned.metric.score(text, example.target).value
-        for text, example in zip(texts(engine, requests), tuned.asked, strict=True)
+        for text, example in zip(texts(engine, requests), asked, strict=True)
     ]
     return [value for value in values if value is not None]
 
@@ -121,6 +123,6 @@ def test_a_trained_adapter_answers_the_same_through_openvino_and_through_transfo
     record_property("scores that differ", (differing(ours), differing(wrong)))
     record_property("quality", (fmean(theirs), fmean(ours), fmean(wrong)))
     assert fmean(theirs) > 0.3  # it learnt something: equal nonsense would prove nothing
-    assert differing(ours) <= 3  # near ties, which the order of additions decides
-    assert fmean(ours) == pytest.approx(fmean(theirs), abs=0.01)
-    assert differing(wrong) > 20  # the same check finds an engine that ignores alpha
+    assert differing(ours) <= 2  # near ties, which the order of additions decides
+    assert fmean(ours) == pytest.approx(fmean(theirs), abs=0.02)
+    assert differing(wrong) > 6  # the same check finds an engine that ignores alpha

@@ -267,6 +267,22 @@ def test_a_dry_run_of_decide_opens_the_documents_too(project: Path) -> None:
     assert "front matter (its title is kept): left out of b.md." in plan["notes"]
 
 
+def test_repairs_are_told_one_by_one_and_those_that_are_not_wanted_stay_away(
+    tmp_path: Path,
+) -> None:
+    rows: list[dict[str, object]] = [*labelled(60), labelled(60)[3], labelled(60)[5]]
+    project = write_project(tmp_path / "project", rows, SCRIPTED)
+    found = document(project)
+    places = [one["where"] for one in found["repairs"]]
+    assert places == [str(project / f"examples.jsonl:{line}") for line in (61, 62)]
+    assert found["repair_counts"] == {"duplicate": 2}
+    out = tmp_path / "out"
+    fixed = document(project, "--fix", out, "--keep", "examples.jsonl:61")["fixed"]
+    assert fixed["changes"] == {"duplicate": 1}
+    assert len(Path(fixed["files"]["examples"]).read_text().splitlines()) == 61
+    assert tunewise("check", project, "--keep", "duplicate").code == 2
+
+
 def test_inputs_that_the_sentence_model_cannot_read_are_said(tmp_path: Path) -> None:
     rows = [{"text": f"คำถามที่ {n} เรื่องการส่ง", "label": "กข"[n % 2]} for n in range(40)]
     found = document(write_rows(tmp_path / "a.jsonl", rows))

@@ -75,6 +75,20 @@ def test_every_contender_is_in_the_verdict_or_skipped_with_its_reason(tmp_path: 
     }
 
 
+def test_a_run_keeps_which_test_rows_stand_where_in_the_columns_that_are_named(
+    tmp_path: Path,
+) -> None:
+    rows = [{**row, "channel": ("mail", "phone")[n % 2]} for n, row in enumerate(labelled(90))]
+    project = write_project(tmp_path, rows, UNTRAINED)
+    toml = project / "tunewise.toml"
+    toml.write_text(toml.read_text().replace("[data]", '[data]\nsegments = ["channel"]'))
+    run = decide(project, opener=opened(scripted(right_when(lambda request: 0.6))))
+    found = read_json(run / "segments.json")["channel"]
+    channels = {row["text"]: row["channel"] for row in rows}
+    tests = {row["id"]: channels[row["input"]] for row in read_jsonl(run / "test.jsonl")}
+    assert {name: channel for channel, ids in found.items() for name in ids} == tests
+
+
 def test_another_method_than_that_of_the_contenders_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r'training\.method: "dpo" is for `tunewise train`'):
         decide(write_project(tmp_path, labelled(90), '[training]\nmethod = "dpo"\n'))

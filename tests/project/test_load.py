@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tunewise.errors import UserError
 from tunewise.project.examples import demo_folder
+from tunewise.project.faults import SettingsError
 from tunewise.project.infer_task import infer_task
 from tunewise.project.load import load_project, resolved_toml
 from tunewise.project.settings import USUAL_CONTENDERS, Project
@@ -577,3 +578,13 @@ def test_what_an_optimiser_cannot_be_is_one_clear_fault(
 ) -> None:
     (found,) = faults(write(COACH.format(use=use, more=more)))
     assert key in found
+
+
+def test_faults_are_known_by_their_keys(tmp_path: Path) -> None:
+    file = tmp_path / "tunewise.toml"
+    file.write_text('[task]\nkind = "poem"\n[data]\nexamples = "gone.csv"\n[x]\n')
+    with pytest.raises(SettingsError) as caught:
+        load_project(file)
+    keys = [key for key, _ in caught.value.faults]
+    assert keys == [("task", "kind"), ("data", "examples"), ("x",)]
+    assert str(caught.value).count("\n") == 2

@@ -53,6 +53,11 @@ class Browser:
             if one["impact"] in GRAVE
         ]
 
+    def keep(self, file: Path) -> None:
+        """A picture of what is seen, for people to look at."""
+        file.parent.mkdir(exist_ok=True)
+        self.page.screenshot(path=file)
+
     def too_wide(self) -> bool:
         """Whether the page scrolls sideways."""
         width = "document.documentElement.scrollWidth > window.innerWidth"
@@ -62,8 +67,15 @@ class Browser:
 @contextmanager
 def browsing(folder: Path) -> Iterator[Callable[[str], Browser]]:
     """Opens windows of a shape on the pages over a folder."""
+    with desk_server(folder) as url, browsing_at(url) as window:
+        yield window
+
+
+@contextmanager
+def browsing_at(url: str) -> Iterator[Callable[[str], Browser]]:
+    """Opens windows of a shape on the pages at an address."""
     program = chromium()
-    with desk_server(folder) as url, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
 
         def window(shape: str = "wide") -> Browser:

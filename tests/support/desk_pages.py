@@ -1,7 +1,7 @@
 """The pages over folders of a test, asked without a network."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tunewise.serving.engine.scripted import ScriptedChatEngine
 from tunewise.serving.http.access import Access
 from tunewise.serving.http.app import create_app
 from tunewise.serving.http.server import Server, address_of, listen
+from tunewise.serving.http.sessions import UPLOAD
 from tunewise.serving.jobs.queue import JobQueue
 from tunewise.serving.jobs.service import open_jobs
 from tunewise.serving.keys import KeyFile, keys_file
@@ -30,6 +31,7 @@ def desk_app(
     access: Access | None = None,
     registry: Registry | None = None,
     jobs: JobQueue | None = None,
+    examples: Sequence[Path] = (),
 ) -> FastAPI:
     """A server with pages."""
     catalogue, engine = FixedCatalogue(), ScriptedChatEngine(echo)
@@ -43,7 +45,11 @@ def desk_app(
         keys=access.keys or KeyFile(keys_file()),
     )
     return create_app(
-        catalogue=catalogue, engine=engine, access=access, routers=[pages_of(folders)(shared)]
+        catalogue=catalogue,
+        engine=engine,
+        access=access,
+        routers=[pages_of(folders, examples=examples)(shared)],
+        upload_paths=[UPLOAD],
     )
 
 

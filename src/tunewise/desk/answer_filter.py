@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -48,6 +48,8 @@ class Wanted:
     show: Show = "all"
     label: str | None = None
     length: Length = "any"
+    segment: str | None = None
+    """`0-3`: the numbers of a column and of its value, as `segments` gives them."""
 
 
 def matching(index: AnswerIndex, wanted: Wanted) -> NDArray[np.int64]:
@@ -58,6 +60,8 @@ def matching(index: AnswerIndex, wanted: Wanted) -> NDArray[np.int64]:
     if wanted.length != "any":
         low, high = length_bounds(index)[wanted.length]
         fits &= (index.words >= low) & (index.words <= high)
+    if wanted.segment is not None:
+        fits &= _of_segment(index, wanted.segment)
     return np.flatnonzero(fits)
 
 
@@ -96,7 +100,7 @@ def shows(index: AnswerIndex, wanted: Wanted) -> list[Choice]:
     for show, words in SHOWS.items():
         if show in OF_TWO and wanted.b is None:
             continue
-        other = Wanted(a=wanted.a, b=wanted.b, show=show, label=wanted.label, length=wanted.length)
+        other = replace(wanted, show=show)
         rows = len(matching(index, other))
         if rows or show in ("all", wanted.show):
             found.append(Choice(value=show, label=words.format(a=wanted.a), rows=rows))
@@ -109,6 +113,28 @@ def labels(index: AnswerIndex) -> list[Choice]:
     if not 1 < len(counted) <= MAX_LABELS or max(map(len, counted)) > 120:
         return []
     return [Choice(value=one, label=one, rows=rows) for one, rows in counted.most_common()]
+
+
+def segments(index: AnswerIndex) -> dict[str, list[Choice]]:
+    """Column -> its values, with how many rows each has.
+
+    They are known by numbers: what stands in a column may be personal, and addresses are kept.
+    """
+    return {
+        column: [
+            Choice(value=f"{at}-{number}", label=value, rows=int(rows.sum()))
+            for number, (value, rows) in enumerate(values.items())
+        ]
+        for at, (column, values) in enumerate(index.segments.items())
+    }
+
+
+def _of_segment(index: AnswerIndex, segment: str) -> NDArray[np.bool_]:
+    for at, values in enumerate(index.segments.values()):
+        for number, rows in enumerate(values.values()):
+            if segment == f"{at}-{number}":
+                return rows
+    return np.ones(len(index.ids), dtype=np.bool_)
 
 
 def length_bounds(index: AnswerIndex) -> dict[Length, tuple[int, int]]:

@@ -18,6 +18,7 @@ from pydantic_core import from_json
 
 from tunewise.errors import UserError
 from tunewise.runs.schema import Run
+from tunewise.runs.segments import SEGMENT_ROWS, read_segment_rows
 from tunewise.text.words import count_words
 
 _one_at_a_time = threading.Lock()
@@ -55,6 +56,8 @@ class AnswerIndex:
     """(n,) the target."""
     columns: Mapping[str, Column]
     """Contender -> its own."""
+    segments: Mapping[str, Mapping[str, NDArray[np.bool_]]]
+    """Column of the data -> value -> (n,) which rows have it."""
 
 
 def index_of(run: Run) -> AnswerIndex:
@@ -85,7 +88,7 @@ def _shipped(run: Run, name: str) -> int | None:
 def _state(folder: Path) -> tuple[tuple[int, int], ...]:
     """What changes when a file does."""
     found: list[tuple[int, int]] = []
-    for name in (TESTS, ANSWERS, SCORES):
+    for name in (TESTS, ANSWERS, SCORES, SEGMENT_ROWS):
         try:
             stat = os.stat(folder / name)
             found.append((stat.st_size, stat.st_mtime_ns))
@@ -125,6 +128,10 @@ def _index(
         words=np.array(words, dtype=np.int32),
         wanted=tuple(wanted),
         columns=columns,
+        segments={
+            column: {value: np.isin(ids, list(some)) for value, some in values.items()}
+            for column, values in read_segment_rows(folder).items()
+        },
     )
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -18,14 +20,17 @@ from tunewise.desk.answer_filter import (
     lengths,
     matching,
     page_of,
+    segments,
     shows,
 )
 from tunewise.desk.answer_index import ANSWERS, SCORES, TESTS, AnswerIndex, index_of, read_line
-from tunewise.desk.pages import page
+from tunewise.desk.pages import NotThereError, page
 from tunewise.desk.places import Places
 from tunewise.desk.playground import MAX_TEXT
 from tunewise.desk.text_marks import marked
 from tunewise.errors import UserError
+from tunewise.pipelines.passages import passages_of
+from tunewise.pipelines.rating import project_of
 from tunewise.report.figures import role_of
 from tunewise.report.pages import Clip, clip
 from tunewise.runs.read import read_places, read_summary, shows_personal
@@ -34,6 +39,8 @@ from tunewise.runs.schema import Run
 from tunewise.serving.http.sessions import PAGES
 from tunewise.wording import percent
 
+KEPT_PASSAGES = 4
+"""Runs whose passages are kept as they were cut."""
 MAX_SHOWN = 4_000
 """Characters of an answer that are shown beside another."""
 
@@ -81,6 +88,9 @@ class AnswerPages:
     def add_to(self, router: APIRouter) -> None:
         """Adds the routes."""
         router.add_api_route(f"{PAGES}/runs/{{name}}/answers", self.show, response_class=Response)
+        router.add_api_route(
+            f"{PAGES}/runs/{{name}}/passage", self.passage, response_class=Response
+        )
 
     def show(
         self,
@@ -91,6 +101,7 @@ class AnswerPages:
         show: Show = "all",
         label: str = "",
         length: Length = "any",
+        segment: str = "",
         page_number: Annotated[int, Query(alias="page", ge=1, le=1_000_000)] = 1,
     ) -> Response:
         """A page of rows."""
@@ -105,13 +116,14 @@ class AnswerPages:
             show=show,
             label=label or None,
             length=length,
+            segment=segment or None,
         )
         rows = matching(index, wanted)
         last = max(1, -(-len(rows) // PAGE_ROWS))
         number = min(page_number, last)
         reader = _Reader(run, index)
         chosen = {"a": wanted.a, "b": wanted.b or "", "show": show, "label": label}
-        chosen["length"] = length
+        chosen |= {"length": length, "segment": segment}
 
         def link(to: int) -> str:
             return f"?{urlencode({**chosen, 'page': str(to)})}"
@@ -129,11 +141,52 @@ class AnswerPages:
             shows=shows(index, wanted),
             labels=labels(index),
             lengths=lengths(index),
+            segments=segments(index),
+            shown=reader.shown,
             page_number=number,
             last=last,
             link=link,
             masked=not reader.shows_personal,
         )
+
+    def passage(self, request: Request, name: str, contender: str, passage: str) -> Response:
+        """The text of a passage that a contender was shown."""
+        found = self._places.run(name)
+        run = read_summary(found.listed.path)
+        text = _passages(run.folder, _files_of(run.folder)).get((contender, passage))
+        if text is None:
+            raise NotThereError(
+                "That passage cannot be shown: its document is not there any more, or is not as "
+                "the run read it."
+            )
+        shows = shows_personal(run.folder / "project.toml")
+        return page(
+            request,
+            "passage.html",
+            title=visible(passage),
+            run=found,
+            tab="answers",
+            source=visible(passage),
+            text=visible(text) if shows else without_personal_data(visible(text)),
+        )
+
+
+def _files_of(run: Path) -> tuple[int, ...]:
+    """What changes when what a run retrieved from may have changed."""
+    project = project_of(run)
+    files = [
+        file
+        for place in project.data.documents or ()
+        for file in (place.rglob("*") if place.is_dir() else (place,))
+    ]
+    return tuple(file.stat().st_mtime_ns for file in files if file.is_file())
+
+
+@lru_cache(maxsize=KEPT_PASSAGES)
+def _passages(folder: Path, changed: tuple[int, ...]) -> dict[tuple[str, str], str]:
+    """The passages of a run whose documents were written at these moments."""
+    run = read_summary(folder)
+    return passages_of(run, project_of(folder), [one.name for one in run.measured])
 
 
 def _first(run: Run) -> str:
@@ -156,7 +209,7 @@ class _Reader:
         self._run, self._index, self._folder = run, index, run.folder
         self.shows_personal = shows_personal(run.folder / "project.toml")
         self._places = read_places(run.folder / "places.json")
-        self._shown: Callable[[str], str] = (
+        self.shown: Callable[[str], str] = (
             visible if self.shows_personal else lambda text: without_personal_data(visible(text))
         )
 
@@ -174,14 +227,14 @@ class _Reader:
             self._reply(name, number, text, more, passages)
             for text, (name, (_, more, passages)) in zip(shown, texts.items(), strict=True)
         )
-        asked = self._shown(str(test["input"]))
+        asked = self.shown(str(test["input"]))
         fits = len(asked) <= MAX_TEXT
         return Row(
             playground=f"{PAGES}/playground?{urlencode({'text': asked})}" if fits else "",
             number=number + 1,
             place=self._places.get(index.ids[number]) or f"id {visible(index.ids[number])}",
             input=clip(asked),
-            wanted=clip(self._shown(str(test["target"]))),
+            wanted=clip(self.shown(str(test["target"]))),
             replies=replies,
         )
 
@@ -192,7 +245,7 @@ class _Reader:
             return "", 0, ()
         answer = read_line(self._folder, ANSWERS, place)
         said = answer["text"] if answer.get("error") is None else answer["error"]
-        text = self._shown(str(said))
+        text = self.shown(str(said))
         passages = tuple(visible(str(one)) for one in answer.get("passages") or ())
         return text[:MAX_SHOWN], max(0, len(text) - MAX_SHOWN), passages
 
@@ -214,6 +267,6 @@ class _Reader:
             value=words if given else "no answer",
             share=round(100 * value) if scored and not crashed else 0,
             crashed=crashed or not given,
-            reason=self._shown(str(reason)) if reason else "",
+            reason=self.shown(str(reason)) if reason else "",
             passages=passages,
         )

@@ -56,6 +56,7 @@ FILES = {
     "desk.js": _OWN / "desk.js",
     "live.js": _OWN / "live.js",
     "playground.js": _OWN / "playground.js",
+    "start.js": _OWN / "start.js",
     **{name: _OWN / "vendor" / name for name in VENDORED},
 }
 """Name in an address -> the file; nothing else is served."""

@@ -1,17 +1,20 @@
 """The first page: projects and runs that lie here, models with a name, and the example."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
 from tunewise.desk.pages import page
-from tunewise.desk.places import FoundProject, Places, id_of
+from tunewise.desk.places import PROJECT_FILE, FoundProject, Places, id_of
 from tunewise.runs.folder import Listed
 from tunewise.runs.registry import Registry
 from tunewise.serving.http.sessions import PAGES
 
 SHOWN_RUNS = 6
 """Of a project, before the rest is folded away."""
+MAX_ABOUT = 400
+"""Characters."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +55,32 @@ class _Project:
     rest: tuple[RunLine, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Example:
+    project: _Project
+    about: str
+    """The first line of its tunewise.toml."""
+    finished: tuple[RunLine, ...]
+
+
+def _example(project: _Project) -> _Example:
+    lines = (*project.first, *project.rest)
+    return _Example(
+        project=project,
+        about=_about(project.found.folder / PROJECT_FILE),
+        finished=tuple(one for one in lines if one.is_verdict)[:SHOWN_RUNS],
+    )
+
+
+def _about(file: Path) -> str:
+    """The remark that the file begins with; empty where there is none."""
+    try:
+        first = file.read_text("utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return first.removeprefix("#").strip()[:MAX_ABOUT] if first.startswith("# ") else ""
+
+
 class Home:
     """The first page.
 
@@ -68,17 +97,18 @@ class Home:
         router.add_api_route(PAGES, self.show, response_class=Response)
 
     def show(self, request: Request) -> Response:
-        """Everything; projects with runs come first, the example last."""
+        """Everything; projects with runs come first, examples apart."""
         found = self._places.found()
         projects = [self._project(one) for one in found.projects]
-        projects.sort(key=lambda one: (one.found.is_example, not one.first))
+        projects.sort(key=lambda one: not one.first)
         content = self._registry.content()
         return page(
             request,
             "home.html",
             title="Projects",
             here="home",
-            projects=projects,
+            projects=[one for one in projects if not one.found.is_example],
+            examples=[_example(one) for one in projects if one.found.is_example],
             folders=[str(folder) for folder in self._places.folders],
             cut_short=found.cut_short,
             models=sorted({version.name for version in content.versions}),

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, Request, Response
 from starlette.responses import RedirectResponse
 
+from tunewise.desk.exports import FORMS, Exports
 from tunewise.desk.pages import NotThereError, page
 from tunewise.exporting.bundle import models_of
 from tunewise.report.models import ModelDiff, diff_models, facts_of, happened, kind_in_words, when
@@ -41,10 +42,11 @@ class ModelPages:
 
     Args:
         registry: that holds them.
+        exports: makes other forms of them.
     """
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+    def __init__(self, registry: Registry, exports: Exports) -> None:
+        self._registry, self._exports = registry, exports
 
     def add_to(self, router: APIRouter) -> None:
         """Adds the routes."""
@@ -55,6 +57,9 @@ class ModelPages:
         )
         router.add_api_route(
             f"{PAGES}/rollback", self.roll_back, methods=["POST"], response_class=Response
+        )
+        router.add_api_route(
+            f"{PAGES}/exports", self.export, methods=["POST"], response_class=Response
         )
         router.add_api_route(one, self.show, response_class=Response)
 
@@ -83,6 +88,7 @@ class ModelPages:
         models = models_of(versions)
         aliases = [one for one in content.aliases if one.name == name]
         history = self._registry.history(name)
+        exported = [found for one in versions for found in self._exports.of(one.id)]
         told = [(when(event.time), happened(event)) for event in reversed(history[-MAX_HISTORY:])]
         return page(
             request,
@@ -97,6 +103,9 @@ class ModelPages:
             b=b,
             diff=_diff(versions, models, a, b),
             history=told,
+            forms=FORMS,
+            exported=exported,
+            exporting=any(one.running for one in exported),
             moved=told[0][1] if moved and told else "",
         )
 
@@ -109,6 +118,14 @@ class ModelPages:
         """Points an alias to what it pointed to before."""
         self._registry.roll_back(f"{name}@{alias}")
         return _back(name)
+
+    def export(self, name: _Text, number: Annotated[int, Form(ge=1)], form: _Text) -> Response:
+        """Begins an export of a version."""
+        version = self._registry.content().resolve(f"{name}@{number}")
+        if version is None:
+            raise NotThereError("There is no such version any more.")
+        self._exports.begin(version.id, form)
+        return RedirectResponse(f"{PAGES}/models/{quote(name, safe='')}#exports", 303)
 
 
 def _back(name: str) -> Response:

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from tunewise.desk.assets import address
 from tunewise.errors import UserError
 from tunewise.report.pages import with_code
+from tunewise.runs.records import visible
 from tunewise.serving.http.access import key_of
 from tunewise.serving.http.errors import ApiError, failed
 from tunewise.wording import count, percent, plural
@@ -139,7 +140,7 @@ def _error_page(request: Request, error: Exception) -> Response:
         "error.html",
         title=title,
         status=status,
-        message=message.split("\n"),
+        message=visible(message).split("\n"),
         heading=title,
     )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tunewise.desk.pages import NotThereError
 from tunewise.errors import UserError
-from tunewise.runs.folder import RUNS, Listed, list_runs
+from tunewise.runs.folder import RUNS, Listed, finished_run, list_runs
 
 PROJECT_FILE = "tunewise.toml"
 MAX_DEPTH = 4
@@ -69,7 +69,7 @@ class Places:
 
     Args:
         folders: projects, or folders that hold some.
-        example: a project that is shown in any case; None: there is none.
+        examples: projects that are shown in any case.
         clock: seconds.
 
     Raises:
@@ -80,14 +80,14 @@ class Places:
         self,
         folders: Sequence[Path],
         *,
-        example: Path | None = None,
+        examples: Sequence[Path] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         for folder in folders:
             if not folder.is_dir():
                 raise UserError(f"{folder}: is no folder. Name a project, or a folder with some.")
         self.folders = tuple(dict.fromkeys(folder.resolve() for folder in folders))
-        self._example = example and example.resolve()
+        self._examples = tuple(one.resolve() for one in examples)
         self._clock, self._lock = clock, threading.Lock()
         self._found: Found | None = None
         self._read_at = 0.0
@@ -97,7 +97,7 @@ class Places:
         with self._lock:
             now = self._clock()
             if fresh or self._found is None or now - self._read_at > FRESH_SECONDS:
-                self._found, self._read_at = _look(self.folders, self._example), now
+                self._found, self._read_at = _look(self.folders, self._examples), now
             return self._found
 
     def run(self, name: str) -> FoundRun:
@@ -126,7 +126,7 @@ class Places:
         raise NotThereError("There is no such project here. It may have been moved.")
 
 
-def _look(folders: Sequence[Path], example: Path | None) -> Found:
+def _look(folders: Sequence[Path], examples: Sequence[Path]) -> Found:
     found: dict[Path, None] = {}
     left = MAX_FOLDERS
     for folder in folders:
@@ -139,9 +139,8 @@ def _look(folders: Sequence[Path], example: Path | None) -> Found:
                 found[here] = None
             if depth < MAX_DEPTH:
                 waiting += [(here / name, depth + 1) for name in sorted(names) if names[name]]
-    if example is not None:
-        found[example] = None
-    projects = [_project(folder, is_example=folder == example) for folder in found]
+    found |= dict.fromkeys(examples)
+    projects = [_project(folder, is_example=folder in examples) for folder in found]
     known = [one for one in projects if one.has_settings or one.runs]
     return Found(projects=tuple(known), cut_short=not left)
 
@@ -161,11 +160,13 @@ def _entries(folder: Path) -> dict[str, bool]:
 
 
 def _project(folder: Path, *, is_example: bool) -> FoundProject:
+    runs = list_runs(folder) if (folder / RUNS).is_dir() else []
+    brought = finished_run(folder) if is_example else None
     return FoundProject(
         id=id_of(folder),
         folder=folder,
         name=folder.name,
         is_example=is_example,
         has_settings=(folder / PROJECT_FILE).is_file(),
-        runs=tuple(list_runs(folder)) if (folder / RUNS).is_dir() else (),
+        runs=(*runs, *([brought] if brought else ())),
     )

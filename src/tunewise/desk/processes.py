@@ -6,26 +6,21 @@ What was begun is written down, so that a server that comes later can stop it or
 import os
 import secrets
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
 from pydantic import TypeAdapter
 
 from tunewise.desk.places import PROJECT_FILE, id_of
+from tunewise.desk.spawn import Children, Spawned, end_of
 from tunewise.errors import UserError
 from tunewise.runs.folder import QUICK, RUNS, state_of
-from tunewise.runs.records import visible
 from tunewise.storage import home_folder, write_json
 
 FOLDER = "desk"
 """In the data home: a file for each run that was begun here, and what it wrote."""
-MAX_LOG = 20_000
-"""Bytes of the end of a log that are shown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +50,7 @@ class Processes:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or home_folder() / FOLDER
-        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._children = Children()
 
     def begin(self, project: Path, *, quick: bool = False) -> Path:
         """Begins a run of a project.
@@ -110,15 +105,8 @@ class Processes:
         known = self.begun(run)
         if known is None:
             return None
-        child = self._children.get(known.pid)
-        if child is not None and child.poll() is not None:
-            return None
-        try:
-            process = psutil.Process(known.pid)
-            same = abs(process.create_time() - known.created) < 1.0
-            return known.pid if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.Error:
-            return None
+        one = Spawned(pid=known.pid, created=known.created)
+        return known.pid if self._children.alive(one) else None
 
     def begun(self, run: Path) -> Begun | None:
         """What is written down of a run; None where no page began it."""
@@ -130,39 +118,24 @@ class Processes:
 
     def log(self, run: Path) -> str:
         """The end of what the process said; empty where no page began it."""
-        file = self._file(id_of(run), "log")
-        try:
-            with file.open("rb") as handle:
-                handle.seek(max(0, os.stat(file).st_size - MAX_LOG))
-                text = handle.read().decode("utf-8", errors="replace")
-        except OSError:
-            return ""
-        return visible("\n".join(line.rstrip() for line in text.splitlines() if line.strip()))
+        return end_of(self._file(id_of(run), "log"))
 
     def _start(self, run: Path, project: Path, words: Sequence[str], *, resume: bool) -> None:
         name = id_of(run)
-        command = [sys.executable, "-m", "tunewise", *words, *(["--resume"] if resume else [])]
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with self._file(name, "log").open("wb") as log:
-                child = subprocess.Popen(  # noqa: S603 - a list of our own words
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=project,
-                    start_new_session=True,
-                )
+            child = self._children.spawn(
+                [*words, *(["--resume"] if resume else [])],
+                folder=project,
+                log=self._file(name, "log"),
+            )
         except OSError as error:
             raise UserError(f"{self._folder}: cannot be written to: {error.strerror}.") from error
-        self._children[child.pid] = child
-        created = psutil.Process(child.pid).create_time()
         begun = Begun(
             run=str(run),
             project=str(project),
             words=tuple(words),
             pid=child.pid,
-            created=created,
+            created=child.created,
         )
         write_json(self._file(name, "json"), asdict(begun))
 

@@ -7,9 +7,11 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from tunewise.desk.answer_pages import AnswerPages
 from tunewise.desk.assets import asset
+from tunewise.desk.commands import Commands
 from tunewise.desk.compare_page import ComparePage
 from tunewise.desk.course_pages import CoursePages
 from tunewise.desk.entrance import Entrance
+from tunewise.desk.exports import Exports
 from tunewise.desk.followers import Followers
 from tunewise.desk.home import Home
 from tunewise.desk.job_pages import JobPages
@@ -18,7 +20,10 @@ from tunewise.desk.pages import DeskRoute, NotThereError, refuse_foreign
 from tunewise.desk.places import Places
 from tunewise.desk.playground import Playground
 from tunewise.desk.processes import Processes
+from tunewise.desk.project_pages import ProjectPages
+from tunewise.desk.rate_pages import RatePages
 from tunewise.desk.run_pages import RunPages
+from tunewise.desk.start_pages import StartPages
 from tunewise.serving.http.access import needs
 from tunewise.serving.http.chat import chat_completions
 from tunewise.serving.http.service import rate_limited
@@ -29,31 +34,35 @@ _KEPT = "public, max-age=31536000, immutable"
 
 
 def pages_of(
-    folders: Sequence[Path], *, example: Path | None = None
+    folders: Sequence[Path], *, examples: Sequence[Path] = ()
 ) -> Callable[[Shared], APIRouter]:
     """What makes the routes under /ui.
 
     Args:
         folders: projects, or folders that hold some.
-        example: a project that is shown beside them.
+        examples: projects that are shown beside them, to look at.
 
     Raises:
         UserError: one of them is no folder.
     """
-    places = Places(folders, example=example)
+    places = Places(folders, examples=examples)
 
     def pages(shared: Shared) -> APIRouter:
+        commands = Commands()
         router = APIRouter(
             route_class=DeskRoute, dependencies=[needs("admin")], include_in_schema=False
         )
         for part in (
             Home(places, shared.registry),
+            StartPages(places),
+            ProjectPages(places, commands),
             RunPages(places),
+            RatePages(places),
             AnswerPages(places),
             ComparePage(places),
             CoursePages(places, Processes(), Followers()),
-            ModelPages(shared.registry),
-            Playground(shared.catalogue),
+            ModelPages(shared.registry, Exports(commands, places.folders[0])),
+            Playground(shared.catalogue, shared.registry, places),
             JobPages(shared.jobs, shared.keys),
         ):
             part.add_to(router)

@@ -67,6 +67,21 @@ def parted(
         known = tuple(labels or ())
         found["label"] = _by_value([list(set_elements(row.target, known)) for row in examples])
     found["length"] = _by_size([float(count_words(row.input.text)) for row in examples], "words")
+    apart = {by: parts for by, parts in found.items() if len(parts) > 1}
+    return apart | parted_by_columns(examples, columns, group=group)
+
+
+def parted_by_columns(
+    examples: Sequence[Example], columns: Sequence[str], *, group: str | None
+) -> dict[str, Parted]:
+    """The segments of some rows by what stands in their columns, those of one value left out.
+
+    Args:
+        examples: the test rows.
+        columns: of `data.segments`.
+        group: the column of `data.group`.
+    """
+    found: dict[str, Parted] = {}
     named = [*columns] if group is None else [group, *columns]
     for column in dict.fromkeys(named):
         cells = [row.metadata.get(column) for row in examples]

@@ -15,9 +15,10 @@ from typing import Any, cast
 
 import gguf
 import numpy as np
+import peft
 import torch
 from numpy.typing import NDArray
-from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
+from peft import PeftModel
 from safetensors import SafetensorError, safe_open
 
 from tunewise.errors import UserError, first_line
@@ -33,6 +34,7 @@ from tunewise.storage import replaced_folder
 
 BASE_FILE = "tunewise-base.json"
 """Beside an adapter: which base it was trained for."""
+_PEFT = cast("Any", peft)  # its functions carry no types
 _LOW_RANK = re.compile(r"\.(lora_[AB]\.weight|lora_magnitude_vector)$")
 
 
@@ -100,8 +102,8 @@ def attach_adapter(model: object, adapter: Path, base: LocalModel, *, name: str)
         else:
             adapted = cast("Any", PeftModel).from_pretrained(model, str(adapter), adapter_name=name)
             # Loaded once more, since only so does PEFT tell what it did not use.
-            weights = cast("Any", load_peft_weights)(str(adapter), device="cpu")
-            loaded = cast("Any", set_peft_model_state_dict)(adapted, weights, adapter_name=name)
+            weights = _PEFT.load_peft_weights(str(adapter), device="cpu")
+            loaded = _PEFT.set_peft_model_state_dict(adapted, weights, adapter_name=name)
     except (RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
         # shapes, names of layers, settings, a damaged file
         raise UserError(

@@ -6,7 +6,7 @@ label mistakes, secrets. Nothing is fetched, and no data is changed.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from tunewise.data.checks.duplicates import (
     check_duplicates,
     check_near_duplicates,
 )
-from tunewise.data.checks.findings import Found
+from tunewise.data.checks.findings import Finding, Found
 from tunewise.data.checks.forecast import outlook, test_side
 from tunewise.data.checks.judgeable import check_judgeable
 from tunewise.data.checks.label_errors import FOLDS, Doubts, check_label_errors
@@ -30,8 +30,8 @@ from tunewise.data.checks.labels import check_labels, foreign_rows
 from tunewise.data.checks.leaks import check_leaks, find_leaks, rows_to_leave_out
 from tunewise.data.checks.lengths import ModelTokenizer, check_tokens, sampled
 from tunewise.data.checks.read_all import Gathered, UnreadableRowsError, gather
-from tunewise.data.checks.repair import refuse_taken, write_fixed
-from tunewise.data.checks.result import Checked, DocumentCounts
+from tunewise.data.checks.repair import planned_repairs, refuse_taken, write_fixed
+from tunewise.data.checks.result import Checked, DocumentCounts, ShownRepair, ShownRow
 from tunewise.data.checks.row_rules import (
     check_arguments,
     check_personal_data,
@@ -44,6 +44,7 @@ from tunewise.data.checks.shown import (
     shown_groups,
     shown_label_errors,
     shown_leaks,
+    shown_repairs,
     shown_secrets,
 )
 from tunewise.data.checks.survey import Survey
@@ -85,7 +86,12 @@ _MANY = 4_000
 
 
 def run_check(
-    project: Project, *, source: str, progress: Progress, fix: Path | None = None
+    project: Project,
+    *,
+    source: str,
+    progress: Progress,
+    fix: Path | None = None,
+    keep: Collection[str] = (),
 ) -> Checked:
     """Reads and judges a project's examples.
 
@@ -94,6 +100,8 @@ def run_check(
         source: what the person named, for the report.
         progress: informed of what is being done.
         fix: where a repaired copy is written; None: nowhere.
+        keep: rows (`rows.csv:12`, from the project's folder) and rules that the copy leaves as they
+            are.
 
     Raises:
         UnreadableRowsError: no row can be read, or a copy is wanted of a file that cannot be
@@ -116,6 +124,7 @@ def run_check(
         )
     except UnreadableRowsError as error:
         raise _with_documents(error, documents) from error
+    unread = () if read.cut_short else _left_out(read.found.report().errors)
     counts = judge_documents(documents, read.found)
     try:
         if fix is not None and read.cut_short:
@@ -125,17 +134,52 @@ def run_check(
         held = documents if documents is not None and reads_documents(project) else None
         usable = held.documents if held else ()
         checked = _judged(project, source, read, usable, found_tokenizer, progress, started)
-        checked = replace(checked, documents=counts)
+        task = replace(checked.task, labels=project.task.labels)
+        planned = {} if read.cut_short else planned_repairs(read.survey, task)
+        checked = replace(
+            checked,
+            documents=counts,
+            repairs=(*unread, *shown_repairs(read.survey, planned)),
+            repair_counts=Counter(repair.rule for repair in planned.values())
+            + Counter({one.rule: checked.report.counts[one.rule] for one in unread}),
+        )
         if fix is None:
             return checked
-        task = replace(checked.task, labels=project.task.labels)
         left = {rule: n for rule, n in checked.report.counts.items() if rule in _TO_JUDGE}
         fixed = write_fixed(
-            read.survey, parts, windows_1252, task, project.data, read.kind, left, fix
+            read.survey,
+            parts,
+            windows_1252,
+            task,
+            project.data,
+            read.kind,
+            left,
+            fix,
+            [_absolute(one, project.root) for one in keep],
         )
         return replace(checked, fixed=fixed)
     finally:
         read.survey.kept.close()
+
+
+def _left_out(faults: Sequence[Finding]) -> tuple[ShownRepair, ...]:
+    """What a copy does to rows that cannot be read."""
+    return tuple(
+        ShownRepair(
+            row=ShownRow(where=fault.where, input="", target=""),
+            rule=fault.rule,
+            done=fault.message,
+            goes=fault.rule != "comma",
+        )
+        for fault in faults
+        if fault.where
+    )
+
+
+def _absolute(place: str, root: Path) -> str:
+    """A place as the survey names it; a rule stays."""
+    file, colon, line = place.rpartition(":")
+    return f"{root / file}:{line}" if colon else place
 
 
 def judge_documents(documents: DocumentsFound | None, found: Found) -> DocumentCounts | None:

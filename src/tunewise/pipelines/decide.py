@@ -21,6 +21,7 @@ from tunewise.decision.plan import Measured
 from tunewise.decision.rule import Demands, decide
 from tunewise.errors import UserError
 from tunewise.evaluation.collect import AnswerFile, collect
+from tunewise.evaluation.segments import parted_by_columns
 from tunewise.evaluation.suite.items import suite_of
 from tunewise.exporting.model_card import ship
 from tunewise.metrics.by_name import metric_of, score_answers, side_metrics
@@ -55,6 +56,7 @@ from tunewise.runs.made_from import BASE, MadeFrom
 from tunewise.runs.read import read_run
 from tunewise.runs.records import dump
 from tunewise.runs.schema import SCORE, VERDICT, Latency, VerdictFile
+from tunewise.runs.segments import SEGMENT_ROWS
 from tunewise.statistics.spending import look_confidence
 from tunewise.storage import file_sha256, read_lines, shortened, write_json, write_lines
 from tunewise.types import Answer
@@ -232,6 +234,13 @@ def _begin(
     places = prepared.places
     test = {row.id: shortened(places[row.id], run.project.root) for row in prepared.splits.test}
     write_json(run.file("places.json"), test)
+    data, rows = run.project.data, prepared.splits.test
+    if columns := parted_by_columns(rows, data.segments, group=data.group):
+        ids = {
+            column: {value: [rows[n].id for n in some] for value, some in parts.items()}
+            for column, parts in columns.items()
+        }
+        write_json(run.file(SEGMENT_ROWS), ids)
     return about_earlier_runs(run.project, prepared.splits, run)
 
 

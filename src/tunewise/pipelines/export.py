@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, get_args
+from typing import get_args
 
 from safetensors import SafetensorError
 
@@ -25,13 +25,10 @@ from tunewise.models.gguf import GgufPrecision, unread_by_openvino
 from tunewise.models.prepared import safe_name
 from tunewise.pipelines.export_source import SourceOpener
 from tunewise.progress import Progress
-from tunewise.runs.exported import PARITY, EngineParity, Parity, write_parity
+from tunewise.runs.exported import EXPORTS, PARITY, EngineParity, Form, Parity, write_parity
 from tunewise.runs.registry import Registry
 from tunewise.storage import file_sha256, replaced_folder
 
-Form = Literal["adapter", "merged", "gguf", "ollama", "prompt"]
-EXPORTS = "exports"
-"""Where exports go that are given no place."""
 _WEIGHTS_ALONE = "opens GGUF files, not this folder; --to gguf compares it"
 
 

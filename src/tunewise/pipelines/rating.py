@@ -5,11 +5,11 @@ Every rating is on the disk before the next pair is shown.
 
 import tomllib
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 
@@ -30,11 +30,149 @@ from tunewise.runs.judged import (
     JudgeResult,
     Rating,
 )
-from tunewise.runs.pairs import Pairs, RatingFile, pairs_of
+from tunewise.runs.pairs import Pair, Pairs, RatingFile, pairs_of
 from tunewise.runs.read import read_judged, read_run
 from tunewise.runs.records import dump, read_records
 from tunewise.runs.schema import Run
 from tunewise.storage import cut_half_line, write_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatedRun:
+    """What of a finished run a person compares; read once, however often it is shown."""
+
+    run: Run
+    pairs: Pairs
+    """With the texts of their passages."""
+    criteria: Mapping[str, str]
+    """What the project says a good answer is judged by."""
+    notes: tuple[str, ...]
+    """What the person should know beforehand."""
+
+    @property
+    def folder(self) -> Path:
+        """Of the run."""
+        return self.run.folder
+
+
+def open_rated(folder: Path) -> RatedRun:
+    """Reads the pairs of a finished run.
+
+    Raises:
+        UserError: no finished run, or no pairs in it.
+    """
+    run = read_run(folder)
+    pairs = pairs_of(run)
+    if not pairs.open:
+        raise UserError(
+            f"{folder}: {pairs.a} and {pairs.b} say the same on all {pairs.rows} test rows: there "
+            "is nothing to compare."
+        )
+    criteria: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
+    with suppress(UserError):  # a run can be rated wherever its project went
+        project = project_of(folder)
+        criteria = dict(project.judge.criteria)
+        pairs, notes = with_passages(pairs, run, project)
+    return RatedRun(run=run, pairs=pairs, criteria=criteria, notes=notes)
+
+
+class Blind(NamedTuple):
+    """A pair as it is shown: which contender stands where is not said."""
+
+    pair: Pair
+    left: str
+    right: str
+    """The two answers."""
+    left_name: str
+    """For the file alone."""
+
+
+class Sitting:
+    """One person who rates; every rating is on the disk before the next pair is shown.
+
+    Args:
+        rated: the run.
+        seed: of the order, and of which answer stands on the left.
+
+    Raises:
+        UserError: ratings that are none of the run.
+    """
+
+    def __init__(self, rated: RatedRun, *, seed: int = 0) -> None:
+        self._rated, self._seed = rated, seed
+        self._file = RatingFile(rated.folder, rated.pairs)
+        self._by_id = {pair.row.id: pair for pair in rated.pairs.open}
+        self._again: list[str] = []
+        """Taken back in this sitting, the last one at the end."""
+        self._judged = read_judged(rated.folder)
+        known = judgements_of(rated.folder, rated.pairs)
+        self._tried = len(known)
+        self._judgements = known.get(self._judged.id, {}) if self._judged else {}
+
+    def standing(self) -> Standing:
+        """How far the person has come."""
+        pairs = self._rated.pairs
+        said = Said(
+            pairs=pairs,
+            ratings=self._file.values,
+            judgements=self._judgements,
+            tried=self._tried,
+        )
+        return Standing(
+            rated=len(said.ratings),
+            wanted=wanted_of(pairs),
+            left=len(pairs.open) - len(self._file.latest),
+            agreement=agreement_of(said) if self._judgements else None,
+        )
+
+    def next(self) -> Blind | None:
+        """The pair to show; None: all were looked at."""
+        looked_at = self._file.latest
+        again = [name for name in self._again if name not in looked_at]
+        if again:
+            return self.shown(again[-1])
+        waiting = self._rated.pairs.shuffled(self._seed)
+        first = next((pair for pair in waiting if pair.row.id not in looked_at), None)
+        return None if first is None else self.shown(first.row.id)
+
+    def shown(self, example_id: str) -> Blind | None:
+        """One pair as it is shown; None: there is none of that row."""
+        pair, pairs = self._by_id.get(example_id), self._rated.pairs
+        if pair is None:
+            return None
+        names = [pairs.a, pairs.b]
+        np.random.default_rng([self._seed, zlib.crc32(example_id.encode())]).shuffle(names)
+        left, right = (pair.a if name == pairs.a else pair.b for name in names)
+        return Blind(pair=pair, left=left, right=right, left_name=names[0])
+
+    def say(self, blind: Blind, said: Literal["left", "right", "tie", "skip"]) -> None:
+        """Writes down what is said of a pair."""
+        pairs = self._rated.pairs
+        name = blind.pair.row.id
+        self._file.add(
+            Rating(example_id=name, a=pairs.a, b=pairs.b, left=blind.left_name, said=said)
+        )
+
+    def undo(self) -> bool:
+        """Takes the last rating back, so that its pair is shown next; whether there was one."""
+        last = self._file.last()
+        if last is None:
+            return False
+        self._file.add(replace(last, said="undone"))
+        self._again.append(last.example_id)
+        return True
+
+    def end(self) -> None:
+        """Holds the judge, where one has judged, to what was rated."""
+        if self._judged and self._judgements:
+            conclude_judging(
+                self._rated.run,
+                self._rated.pairs,
+                self._judged.id,
+                name=self._judged.judge,
+                criteria=self._judged.criteria,
+            )
 
 
 def rate_run(folder: Path, screen: Screen, *, seed: int = 0) -> None:
@@ -48,68 +186,21 @@ def rate_run(folder: Path, screen: Screen, *, seed: int = 0) -> None:
     Raises:
         UserError: no finished run, no pairs in it, or ratings that are none of it.
     """
-    run = read_run(folder)
-    pairs = pairs_of(run)
-    file = RatingFile(folder, pairs)
-    if not pairs.open:
-        raise UserError(
-            f"{folder}: {pairs.a} and {pairs.b} say the same on all {pairs.rows} test rows: there "
-            "is nothing to compare."
-        )
-    judged = read_judged(folder)
-    judgements = judgements_of(folder, pairs)
-    verdicts = judgements.get(judged.id, {}) if judged else {}
-
-    def standing() -> Standing:
-        said = Said(pairs=pairs, ratings=file.values, judgements=verdicts, tried=len(judgements))
-        return Standing(
-            rated=len(said.ratings),
-            wanted=wanted_of(pairs),
-            left=len(pairs.open) - len(file.latest),
-            agreement=agreement_of(said) if verdicts else None,
-        )
-
-    criteria: dict[str, str] = {}
-    try:  # a run can be rated wherever its project went
-        project = project_of(folder)
-    except UserError:
-        pass
-    else:
-        criteria = dict(project.judge.criteria)
-        pairs, unseen = with_passages(pairs, run, project)
-        for note in unseen:
-            screen.say(note)
-    screen.begin(pairs, criteria, standing())
-    _show_all(pairs, file, screen, seed=seed, standing=standing)
-    screen.end(standing())
-    if judged and verdicts:
-        conclude_judging(run, pairs, judged.id, name=judged.judge, criteria=judged.criteria)
-
-
-def _show_all(
-    pairs: Pairs, file: RatingFile, screen: Screen, *, seed: int, standing: Callable[[], Standing]
-) -> None:
-    """Shows pair after pair, and writes down what is said of each."""
-    by_id = {pair.row.id: pair for pair in pairs.open}
-    waiting = [pair for pair in pairs.shuffled(seed) if pair.row.id not in file.latest]
-    while waiting:
-        pair = waiting[0]
-        names = [pairs.a, pairs.b]
-        np.random.default_rng([seed, zlib.crc32(pair.row.id.encode())]).shuffle(names)
-        texts = [pair.a if name == pairs.a else pair.b for name in names]
-        key = screen.ask(pair, texts[0], texts[1], standing())
+    rated = open_rated(folder)
+    sitting = Sitting(rated, seed=seed)
+    for note in rated.notes:
+        screen.say(note)
+    screen.begin(rated.pairs, rated.criteria, sitting.standing())
+    while (blind := sitting.next()) is not None:
+        key = screen.ask(blind.pair, blind.left, blind.right, sitting.standing())
         if key == "quit":
-            return
-        if key == "undo":
-            last = file.last()
-            if last is None:
-                screen.say("There is nothing to take back.")
-                continue
-            file.add(replace(last, said="undone"))
-            waiting.insert(0, by_id[last.example_id])
-            continue
-        file.add(Rating(example_id=pair.row.id, a=pairs.a, b=pairs.b, left=names[0], said=key))
-        waiting.pop(0)
+            break
+        if key != "undo":
+            sitting.say(blind, key)
+        elif not sitting.undo():
+            screen.say("There is nothing to take back.")
+    screen.end(sitting.standing())
+    sitting.end()
 
 
 def conclude_judging(

@@ -5,7 +5,7 @@ said in words.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,19 @@ Key = tuple[str, ...]
 """The parts of a dotted key."""
 
 
+class SettingsError(UserError):
+    """Settings that cannot be taken, all of them together.
+
+    Args:
+        faults: key -> what is wrong with it and what to do, in the order of the file.
+        message: the same with `file:line`.
+    """
+
+    def __init__(self, faults: Sequence[tuple[Key, str]], message: str) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults)
+
+
 class Faults:
     """Collects faults of one configuration, each with the line its key stands on."""
 
@@ -28,7 +41,7 @@ class Faults:
         self.overridden: set[Key] = set()
         self.options: dict[Key, str] = {}
         """Of those, the ones that an option of the command gave -> its name, as in `--seed`."""
-        self._found: list[tuple[int, str]] = []
+        self._found: list[tuple[int, str, Key, str]] = []
 
     def add(self, key: Key, what: str) -> None:
         """Notes that `key` is wrong: `what` says what is wrong and what to do."""
@@ -38,16 +51,18 @@ class Faults:
         if inside or (around and key not in self.lines):
             option = self.options.get(key)
             said = f"{option} ({name})" if option else f"--set {name}"
-            self._found.append((0, f"{said}: {what}"))
+            self._found.append((0, f"{said}: {what}", key, what))
             return
         known = (key[:n] for n in range(len(key), 0, -1) if key[:n] in self.lines)
         line = self.lines.get(next(known, ()), 1)
-        self._found.append((line, f"{self.source}:{line}: {name}: {what}"))
+        self._found.append((line, f"{self.source}:{line}: {name}: {what}", key, what))
 
     def raise_any(self) -> None:
-        """Raises all faults as one UserError, in the order of the file."""
+        """Raises all faults as one SettingsError, in the order of the file."""
         if self._found:
-            raise UserError.together([what for _, what in sorted(self._found)])
+            found = sorted(self._found)
+            message = "\n".join(said for _, said, _, _ in found)
+            raise SettingsError([(key, what) for _, _, key, what in found], message)
 
 
 def in_words(error: ValidationError, schema: Mapping[str, Any]) -> list[tuple[str, str]]:

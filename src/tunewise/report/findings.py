@@ -69,8 +69,21 @@ def findings_document(checked: Checked) -> dict[str, Any]:
         "outlook": asdict(checked.outlook),
         "documents": asdict(checked.documents) if checked.documents else None,
         "seconds": round(checked.seconds, 2),
+        "repairs": [
+            {
+                "where": one.row.where,
+                "rule": one.rule,
+                "done": one.done,
+                "goes": one.goes,
+                "input": one.row.input,
+                "answer": one.row.target,
+            }
+            for one in checked.repairs
+        ],
+        "repair_counts": dict(checked.repair_counts),
         "fixed": {
             "out": str(fixed.out),
+            "files": {part: str(file) for part, file in fixed.files.items()},
             "log": str(fixed.log),
             "changes": dict(fixed.changes),
         }

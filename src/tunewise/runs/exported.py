@@ -6,7 +6,7 @@ It goes wherever the artefact goes, so it names rows by their ids and holds none
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter
 
@@ -14,6 +14,10 @@ from tunewise.runs.records import dump
 from tunewise.storage import write_json
 
 PARITY = "parity.json"
+Form: TypeAlias = Literal["adapter", "merged", "gguf", "ollama", "prompt"]
+"""What a model can be exported as."""
+EXPORTS = "exports"
+"""Where exports go that are given no place."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +99,15 @@ _PARITY = TypeAdapter(Parity)
 def parity_document(parity: Parity) -> dict[str, Any]:
     """What parity.json holds."""
     return dump(_PARITY, parity)
+
+
+def read_parity(document: Mapping[str, Any]) -> Parity:
+    """The same the other way round.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return _PARITY.validate_python(document)
 
 
 def write_parity(folder: Path, parity: Parity) -> None:

@@ -275,6 +275,8 @@ def _environment() -> dict[str, object]:
 
 QUICK = "quick"
 """The folder of first opinions, within that of the runs."""
+FINISHED = "finished"
+"""The folder of the run that an example project comes with."""
 State = Literal["finished", "running", "interrupted"]
 TRAINED = "training.json"
 """What a finished `tunewise train` leaves."""
@@ -308,17 +310,24 @@ def list_runs(project: Path) -> list[Listed]:
         folder = folder.parent
     everything = [*(folder / RUNS).glob("*"), *(folder / RUNS).glob(f"{QUICK}/*")]
     paths = [path for path in everything if _is_run(path) or _is_training(path)]
-    return [
-        Listed(
-            id=f"{QUICK}/{path.name}" if path.parent.name == QUICK else path.name,
-            path=path,
-            **_decided(path),
-            command="decide" if _is_run(path) else "train",
-            state=state_of(path),
-            since=_since(path),
-        )
-        for path in sorted(paths, key=_age, reverse=True)
-    ]
+    return [_listed(path) for path in sorted(paths, key=_age, reverse=True)]
+
+
+def finished_run(example: Path) -> Listed | None:
+    """The run that an example project comes with, in `finished/`; None where there is none."""
+    path = example / FINISHED
+    return _listed(path) if _is_run(path) and (path / "verdict.json").is_file() else None
+
+
+def _listed(path: Path) -> Listed:
+    return Listed(
+        id=f"{QUICK}/{path.name}" if path.parent.name == QUICK else path.name,
+        path=path,
+        **_decided(path),
+        command="decide" if _is_run(path) else "train",
+        state=state_of(path),
+        since=_since(path),
+    )
 
 
 def state_of(path: Path) -> State:

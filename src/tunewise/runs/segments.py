@@ -1,6 +1,25 @@
 """Quality apart by parts of the test rows, and what their labels allow: records of verdict.json."""
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+SEGMENT_ROWS = "segments.json"
+"""Column -> value -> ids of the test rows that have it, where a project names columns."""
+_ROWS: TypeAdapter[Mapping[str, Mapping[str, Sequence[str]]]] = TypeAdapter(
+    Mapping[str, Mapping[str, Sequence[str]]]
+)
+
+
+def read_segment_rows(folder: Path) -> Mapping[str, Mapping[str, Sequence[str]]]:
+    """segments.json of a run; empty where it wrote none, or a damaged one."""
+    try:
+        return _ROWS.validate_python(json.loads((folder / SEGMENT_ROWS).read_text("utf-8")))
+    except (OSError, ValueError):
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,6 +30,7 @@ from tunewise.serving.http.limits import Limits
 from tunewise.serving.http.logs import write_json_logs
 from tunewise.serving.http.server import Server, address_of, listen
 from tunewise.serving.http.service import EmbeddingModel
+from tunewise.serving.http.sessions import UPLOAD
 from tunewise.serving.jobs.launch import start_worker
 from tunewise.serving.jobs.queue import JobQueue
 from tunewise.serving.jobs.service import Jobs, open_jobs
@@ -166,7 +167,7 @@ def serve_until_stopped(
             embedding=EmbeddingModel(id=EMBEDDING, load=load_embedder),
             contents=contents,
             routers=[*jobs.routers(partial(tunable, catalogue)), pages(shared)],
-            upload_paths=[UPLOADS],
+            upload_paths=[UPLOADS, UPLOAD],
             beside=[
                 partial(follow_aliases, catalogue, engine),
                 *([partial(keep_worker, jobs)] if asked.worker else []),

@@ -1,5 +1,6 @@
 import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,9 @@ def jsonl(rows: list[object]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def fixed(path: Path, out: Path, *settings: str) -> Checked:
+def fixed(path: Path, out: Path, *settings: str, keep: Sequence[str] = ()) -> Checked:
     project = load_project(path, list(settings))
-    return run_check(project, source=str(path), progress=Silent(), fix=out)
+    return run_check(project, source=str(path), progress=Silent(), fix=out, keep=keep)
 
 
 def checked_only(path: Path) -> int | None:
@@ -84,6 +85,39 @@ def test_each_sure_repair_is_made_and_logged_with_its_old_place(tmp_path: Path) 
         f"{file}: form: lines end in CRLF; read as line ends. Now JSONL.",
     ]
     assert file.read_bytes() == before
+
+
+def test_rows_and_rules_that_are_to_stay_are_left_as_they_are(tmp_path: Path) -> None:
+    rows: list[object] = [*ROWS, {"text": " ", "label": None}, ROWS[3], ROWS[4]]
+    rows += [{"text": f"something about money, {n}", "label": "refnd"} for n in (1, 2)]
+    (tmp_path / "a.jsonl").write_text(jsonl(rows))
+    fixed(tmp_path / "a.jsonl", tmp_path / "out", keep=["a.jsonl:41", "a.jsonl:42", "label_typo"])
+    kept = [*rows[:42], *rows[43:]]
+    assert rows_of(tmp_path / "out" / "examples.jsonl") == kept
+    assert [line.split(": ")[1] for line in log_of(tmp_path / "out")[::2]] == ["duplicate"]
+
+
+@pytest.mark.parametrize("place", ["a.jsonl:1", "b.jsonl:42", "nonsense"])
+def test_a_place_where_nothing_is_repaired_is_told(tmp_path: Path, place: str) -> None:
+    (tmp_path / "a.jsonl").write_text(jsonl([*ROWS, ROWS[3]]))
+    with pytest.raises(UserError, match="nothing is repaired there"):
+        fixed(tmp_path / "a.jsonl", tmp_path / "out", keep=[place])
+    assert not (tmp_path / "out").exists()
+
+
+def test_each_repair_is_told_before_it_is_made(tmp_path: Path) -> None:
+    rows: list[object] = [*ROWS, {"text": " ", "label": None}, ROWS[3]]
+    rows.append({"text": "something about money", "label": "refnd"})
+    file = tmp_path / "a.jsonl"
+    file.write_text(jsonl(rows))
+    checked = run_check(load_project(file), source="a.jsonl", progress=Silent())
+    assert [(one.row.where, one.rule, one.goes) for one in checked.repairs] == [
+        (f"{file}:41", "empty", True),
+        (f"{file}:42", "duplicate", True),
+        (f"{file}:43", "label_typo", False),
+    ]
+    assert checked.repair_counts == {"empty": 1, "duplicate": 1, "label_typo": 1}
+    assert checked.repairs[2].row.input == "something about money"
 
 
 @pytest.mark.parametrize(

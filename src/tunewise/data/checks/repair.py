@@ -4,7 +4,8 @@ Only sure repairs are made: encodings, line ends and layouts become JSONL in UTF
 be read (blank answers, broken JSON) and exact repetitions go; a label typo with one certain
 correction is corrected, and each label written in one spelling; train and dev lose rows whose input
 is in test. Test itself loses only what cannot be read. What needs a person's judgement stays, and
-the log says so. The original is never touched.
+the log says so. Who reads the repairs first may name rows that stay as they are. The original is
+never touched.
 """
 
 import json
@@ -57,7 +58,9 @@ class Fixed:
     """Rule -> how often it changed something."""
 
 
-class _Fix(NamedTuple):
+class Repair(NamedTuple):
+    """What the copy does to a row."""
+
     rule: str
     done: str
     """What was done, or why the row goes, for the log."""
@@ -88,6 +91,7 @@ def write_fixed(
     kind: Kind,
     left: Mapping[str, int],
     out: Path,
+    keep: Collection[str] = (),
 ) -> Fixed:
     """Writes the copy and its log; either both are there afterwards, or neither.
 
@@ -100,17 +104,24 @@ def write_fixed(
         kind: what the rows are for.
         left: rule -> how much of it was found that a person has to judge.
         out: a folder, or a file ending in .jsonl where there is one part.
+        keep: rows (`file:line`) and rules of which nothing is repaired.
 
     Raises:
-        UserError: the copy cannot be written.
+        UserError: the copy cannot be written, or nothing is repaired at a place to keep.
     """
-    fixes = _planned(survey, task)
+    kept = _Kept(keep)
+    fixes = {
+        (survey.files[int(survey.file[row])], int(survey.line[row])): repair
+        for row, repair in planned_repairs(survey, task).items()
+        if not kept.holds(survey.where(row), repair.rule)
+    }
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         try:
-            writer = _CopyWriter(data, kind, windows_1252, fixes)
+            writer = _CopyWriter(data, kind, windows_1252, fixes, kept)
             changes = writer.write(parts, left, beside)
+            kept.refuse_unused()
             if _is_file(out):
                 (beside / LOG).rename(_log_of(out))
                 (beside / f"{next(iter(parts))}.jsonl").rename(out)
@@ -137,9 +148,36 @@ def _log_of(out: Path) -> Path:
     return out.with_name(f"{out.stem}.{LOG}") if _is_file(out) else out / LOG
 
 
-def _planned(survey: Survey, task: Task) -> dict[tuple[str, int], _Fix]:
-    """(file, line) -> what is done there."""
-    planned: dict[int, _Fix] = {}
+class _Kept:
+    """Rows and rules of which nothing is repaired, and which of them there were."""
+
+    def __init__(self, named: Collection[str]) -> None:
+        self._named, self._met = frozenset(named), set[str]()
+
+    def holds(self, place: str, rule: str) -> bool:
+        """Whether what a rule would do at a place is not done."""
+        met = self._named & {place, rule}
+        self._met |= met
+        return bool(met)
+
+    def refuse_unused(self) -> None:
+        """Raises UserError where nothing would have been repaired."""
+        unused = sorted(self._named - self._met)
+        if unused:
+            raise UserError(
+                f"--keep {unused[0]}: nothing is repaired there. Name a place or a rule as "
+                "`tunewise check` names them."
+            )
+
+
+def planned_repairs(survey: Survey, task: Task) -> dict[int, Repair]:
+    """Row -> what the copy does to it, of the rows that can be read.
+
+    Args:
+        survey: of all rows that can be read.
+        task: with the labels that the project declares, or None.
+    """
+    planned: dict[int, Repair] = {}
     if task.kind == "classification" and survey.labels:
         planned |= _rewritten(survey, _respelled(survey, task))
     if task.kind == "multilabel" and survey.spellings:
@@ -147,7 +185,7 @@ def _planned(survey: Survey, task: Task) -> dict[tuple[str, int], _Fix]:
     test = set(_numbers(survey.rows_of("test")))
     for pair in same_inputs(survey, ["train", "dev"], ["test"]):
         where = survey.where(pair.other)
-        planned[pair.row] = _Fix("leak", f"its input is in test, at {where}")
+        planned[pair.row] = Repair("leak", f"its input is in test, at {where}")
     columns = survey.columns
     part = survey.part.astype(np.uint64)
     meant = meant_targets(survey, task)
@@ -155,39 +193,36 @@ def _planned(survey: Survey, task: Task) -> dict[tuple[str, int], _Fix]:
     for row in _numbers(np.flatnonzero(first != np.arange(len(survey)))):
         if row not in test and (row not in planned or planned[row].new):
             where = survey.where(int(first[row]))
-            planned[row] = _Fix("duplicate", f"it repeats {where}")
-    return {
-        (survey.files[int(survey.file[row])], int(survey.line[row])): fix
-        for row, fix in planned.items()
-    }
+            planned[row] = Repair("duplicate", f"it repeats {where}")
+    return planned
 
 
-def _respelled(survey: Survey, task: Task) -> dict[str, _Fix]:
+def _respelled(survey: Survey, task: Task) -> dict[str, Repair]:
     """Answer -> as it should be written: a typo corrected, one spelling of each label."""
     right = right_spellings(survey, task)
     typos = likely_typos(survey, task.labels)
-    fixes: dict[str, _Fix] = {}
+    fixes: dict[str, Repair] = {}
     for written in filter(None, survey.spellings):
         form = label_form(written)
         typo = next((label for label in typos if label_form(label) == form), None)
         new = right[written] if typo is None else typos[typo]
         if new != written:
             rule = "label_spelling" if typo is None else "label_typo"
-            fixes[written] = _Fix(rule, _corrected(written, new), written, new)
+            fixes[written] = Repair(rule, _corrected(written, new), written, new)
     return fixes
 
 
-def _respelled_sets(survey: Survey, task: Task) -> dict[str, _Fix]:
+def _respelled_sets(survey: Survey, task: Task) -> dict[str, Repair]:
     """The same for each label of a set; how they stand together stays."""
     held = label_sets(survey, task)
     right = {written: held.mended(written) for written in held.right}
-    fixes: dict[str, _Fix] = {}
+    fixes: dict[str, Repair] = {}
     for answer, elements in zip(survey.spellings, held.sets, strict=True):
         new = respelled(answer, right, task.labels or ())
         if new != answer:
             typo = any(held.right[one] in held.meant for one in elements)
             done = "; ".join(_corrected(one, right[one]) for one in elements if right[one] != one)
-            fixes[answer] = _Fix("label_typo" if typo else "label_spelling", done, answer, new)
+            fixes[answer] = Repair("label_typo" if typo else "label_spelling", done, answer, new)
     return fixes
 
 
@@ -195,7 +230,7 @@ def _corrected(written: str, new: str) -> str:
     return f'"{visible(written)}" corrected to "{visible(new)}"'
 
 
-def _rewritten(survey: Survey, fixes: Mapping[str, _Fix]) -> dict[int, _Fix]:
+def _rewritten(survey: Survey, fixes: Mapping[str, Repair]) -> dict[int, Repair]:
     """Row -> what is done to its answer."""
     odd = np.array([written in fixes for written in survey.spellings], dtype=np.bool_)
     return {
@@ -244,12 +279,14 @@ class _CopyWriter:
         data: Data,
         kind: Kind,
         windows_1252: Collection[Path],
-        fixes: Mapping[tuple[str, int], _Fix],
+        fixes: Mapping[tuple[str, int], Repair],
+        kept: _Kept,
     ) -> None:
         self._data = data
         self._kind: Kind = kind
         self._windows_1252 = windows_1252
         self._fixes = fixes
+        self._kept = kept
 
     def write(
         self, parts: Mapping[str, Part], left: Mapping[str, int], folder: Path
@@ -280,7 +317,11 @@ class _CopyWriter:
                 try:
                     shaper.record(row, line)
                 except RowError as fault:
-                    log.note_removed(line, fault.kind.replace(" ", "_"), fault.what, row)
+                    rule = fault.kind.replace(" ", "_")
+                    if self._kept.holds(f"{source}:{line}", rule):
+                        _write_row(copy, row)
+                    else:
+                        log.note_removed(line, rule, fault.what, row)
                     continue
                 fix = self._fixes.get((str(source), line))
                 if fix is None:

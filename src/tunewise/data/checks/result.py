@@ -1,7 +1,7 @@
 """Everything that `tunewise check` found in a data set, ready to be shown: records only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunewise.data.checks.duplicates import Ceiling
@@ -68,6 +68,19 @@ class ShownSecret:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ShownRepair:
+    """What a repaired copy would do to a row."""
+
+    row: ShownRow
+    """Without texts where it cannot be read."""
+    rule: str
+    done: str
+    """A sentence's end: `it repeats rows.csv:4`, `"refnd" corrected to "refund"`."""
+    goes: bool
+    """Whether the row is left out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DocumentCounts:
     """How much there is to retrieve from."""
 
@@ -128,6 +141,10 @@ class Checked:
     """The project's folder; paths are told from there."""
     documents: DocumentCounts | None = None
     """None: the project names none."""
+    repairs: tuple[ShownRepair, ...] = ()
+    """What a repaired copy would do: of each rule the first ones."""
+    repair_counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Rule -> rows that a repaired copy would change or leave out."""
     fixed: Fixed | None = None
     """The repaired copy, where one was wanted."""
 

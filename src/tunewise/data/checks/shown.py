@@ -1,14 +1,17 @@
 """Picks the worst rows of each kind and makes them ready for people: a few, in full, masked."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from tunewise.data.checks.label_errors import LabelError
 from tunewise.data.checks.leaks import Leak
 from tunewise.data.checks.personal import without_personal_data
+from tunewise.data.checks.repair import Repair
 from tunewise.data.checks.result import (
     ShownGroup,
     ShownLabelError,
     ShownLeak,
+    ShownRepair,
     ShownRow,
     ShownSecret,
 )
@@ -18,6 +21,8 @@ from tunewise.types import Example
 
 MAX_COUNT = 20
 """Things of a kind that are shown."""
+MAX_REPAIRS = 100
+"""Repairs of a rule that are shown."""
 _OF_GROUP = 4
 """Rows of a group that are shown."""
 _MAX_LENGTH = 4_000
@@ -55,6 +60,26 @@ def shown_label_errors(
             row=row, likely=survey.labels[label_error.likely], probability=label_error.probability
         )
         for row, label_error in zip(rows, chosen, strict=True)
+    )
+
+
+def shown_repairs(survey: Survey, planned: Mapping[int, Repair]) -> tuple[ShownRepair, ...]:
+    """The first repairs of each rule, in the order of the rows."""
+    met: Counter[str] = Counter()
+    chosen: list[int] = []
+    for row in sorted(planned):
+        rule = planned[row].rule
+        met[rule] += 1
+        if met[rule] <= MAX_REPAIRS:
+            chosen.append(row)
+    return tuple(
+        ShownRepair(
+            row=shown,
+            rule=planned[row].rule,
+            done=without_personal_data(planned[row].done),
+            goes=not planned[row].new,
+        )
+        for row, shown in zip(chosen, shown_rows(survey, chosen), strict=True)
     )
 
 

@@ -7,9 +7,9 @@ with the values that were last shown. Hidden slides and sheets are left out, and
 
 import datetime
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from tunewise.data.documents.archives import check_archive, unreadable
 from tunewise.data.documents.blocks import (
@@ -181,8 +181,19 @@ _MAX_CELLS = 2_000_000
 """Of a sheet: above it, a table is no document."""
 
 
-def read_sheets(path: Path) -> Content:
-    """An .xlsx file.
+class Sheets(NamedTuple):
+    """An .xlsx file as rows of texts."""
+
+    rows: Mapping[str, Sequence[Sequence[str]]]
+    """Title of a visible sheet -> its rows."""
+    hidden: int
+    """Sheets that are hidden, and left out."""
+    not_computed: Sequence[str]
+    """Cells whose formula has no value yet."""
+
+
+def rows_of_sheets(path: Path) -> Sheets:
+    """The cells of an .xlsx file, as a person sees them.
 
     Raises:
         UnreadableError: as `read_word`.
@@ -192,8 +203,8 @@ def read_sheets(path: Path) -> Content:
         import openpyxl  # noqa: PLC0415 - extra `office`
     except ImportError as missing:
         raise _missing_extra("Excel") from missing
-    blocks: list[Block] = []
-    hidden, formulas = 0, list[str]()
+    found: dict[str, list[list[str]]] = {}
+    hidden = 0
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles it does not know
@@ -203,23 +214,36 @@ def read_sheets(path: Path) -> Content:
                 hidden += 1
                 continue
             sheet.reset_dimensions()  # what the file says of its size may be wrong
-            rows = list(_rows(sheet))
-            text = table_text(rows)
-            if text:
-                blocks.append(Block(headings=(str(sheet.title),), kind="table", text=text))
+            found[str(sheet.title)] = list(_rows(sheet))
         book.close()
-        formulas = _not_computed(path, openpyxl)
+        return Sheets(rows=found, hidden=hidden, not_computed=_not_computed(path, openpyxl))
     except UnreadableError:
         raise
     except Exception as error:  # boundary around one file
         raise unreadable("Excel", error) from error
+
+
+def read_sheets(path: Path) -> Content:
+    """An .xlsx file.
+
+    Raises:
+        UnreadableError: as `read_word`.
+    """
+    sheets = rows_of_sheets(path)
+    blocks = [
+        Block(headings=(title,), kind="table", text=text)
+        for title, rows in sheets.rows.items()
+        if (text := table_text(rows))
+    ]
     missing = []
-    if formulas:
-        missing = [
-            f"formulas of it have no value ({', '.join(formulas[:3])}). Open and save it in Excel."
-        ]
+    if sheets.not_computed:
+        named = ", ".join(sheets.not_computed[:3])
+        missing = [f"formulas of it have no value ({named}). Open and save it in Excel."]
     return Content(
-        title="", blocks=blocks, left_out=["hidden sheets"] if hidden else [], missing=missing
+        title="",
+        blocks=blocks,
+        left_out=["hidden sheets"] if sheets.hidden else [],
+        missing=missing,
     )
 
 

@@ -42,6 +42,20 @@ async function* events(body) {
   }
 }
 
+// What the tokens cost, where the model's project names prices per million.
+function costOf(model, usage) {
+  const box = form.querySelector(`input[value="${CSS.escape(model)}"]`);
+  const { prompt, cached, completion, currency } = box?.dataset ?? {};
+  if (prompt === undefined) {
+    return "";
+  }
+  const kept = usage.prompt_tokens_details?.cached_tokens ?? 0;
+  const cost =
+    ((usage.prompt_tokens - kept) * prompt + kept * cached + usage.completion_tokens * completion) /
+    1e6;
+  return `, ${cost ? cost.toPrecision(2) : 0} ${currency}`;
+}
+
 function cardFor(model, text) {
   const card = document.getElementById("reply").content.cloneNode(true).firstElementChild;
   card.querySelector("h2").textContent = model;
@@ -99,10 +113,11 @@ async function ask(model, text, signal) {
         figures.textContent = `first token ${first}`;
       }
     }
+    const cost = usage ? costOf(model, usage) : "";
     const tokens = usage ? `, ${usage.prompt_tokens} + ${usage.completion_tokens} tokens` : "";
     const start = first ? `first token ${first}, ` : "";
     const by = version === model ? "" : `${version}: `;
-    figures.textContent = `${by}${start}all ${seconds(began)}${tokens}`;
+    figures.textContent = `${by}${start}all ${seconds(began)}${tokens}${cost}`;
     document.getElementById("told").textContent = `${model} has answered.`;
   } catch (error) {
     figures.textContent = error.name === "AbortError" ? "stopped" : "";
