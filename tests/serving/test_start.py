@@ -101,9 +101,8 @@ def test_the_command_serves_and_follows_an_alias_and_drains(
             lineage = Lineage(token=f"t{number}", contender="zero_shot", run=f"run-{number}")
             registry.add("triage", folder, lineage=lineage, card=lambda title: f"# {title}")
     registry.point("triage@production", "1")
-    add_of_another_base(registry, small_llama, tmp_path)
     log = tmp_path / "log"
-    with started("triage", "other", "--no-worker", home=home, model=small_llama, log=log) as (
+    with started("triage", "--no-worker", home=home, model=small_llama, log=log) as (
         process,
         client,
     ):
@@ -118,9 +117,10 @@ def test_the_command_serves_and_follows_an_alias_and_drains(
         assert answers() == "triage@1"
         registry.point("triage@production", "2")
         until(lambda: answers() == "triage@2", seconds=60)
-        with pytest.raises(BadRequestError, match=r"other@1: .*cannot open this model") as refused:
+        add_of_another_base(registry, small_llama, tmp_path)
+        with pytest.raises(BadRequestError, match=r"triage@3: .*cannot open this model") as refused:
             client.chat.completions.create(
-                model="other@1", messages=[{"role": "user", "content": "a b"}]
+                model="triage@3", messages=[{"role": "user", "content": "a b"}]
             )
         assert (refused.value.param, refused.value.code) == ("model", "model_unusable")
         assert str(tmp_path) not in refused.value.message
@@ -135,7 +135,7 @@ def test_the_command_serves_and_follows_an_alias_and_drains(
 
 
 def add_of_another_base(registry: Registry, model: LocalModel, folder: Path) -> None:
-    """other@1: an adapter that was trained for another base than it says it runs on."""
+    """triage@3: an adapter that was trained for another base than it says it runs on."""
     trained = adapter(model, folder / "adapter")
     (trained / BASE_FILE).write_text(json.dumps({"base": "org/other", "sha256": "0" * 64}))
     with registry.staging() as staged:
@@ -150,7 +150,7 @@ def add_of_another_base(registry: Registry, model: LocalModel, folder: Path) -> 
         )
         seal_bundle(staged, file)
         lineage = Lineage(token="t9", contender="fine_tune", run="run-9")
-        registry.add("other", staged, lineage=lineage, card=lambda title: f"# {title}")
+        registry.add("triage", staged, lineage=lineage, card=lambda title: f"# {title}")
 
 
 @pytest.mark.slow
