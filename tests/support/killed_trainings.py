@@ -26,6 +26,7 @@ from tunewise.training.packing import micro_batches
 from tunewise.training.recipe import Recipe
 from tunewise.training.rows import Row, single_rows
 from tunewise.training.state import CHECKPOINTS
+from tunewise.training.utilisation import multiply_peak
 from tunewise.types import Message
 
 STEPS = 24
@@ -141,6 +142,7 @@ def main() -> None:
         folder=Path(given["model"]),
     )  # fmt: skip
     rows, out = rows_for(base), Path(given["out"])
+    multiply_peak("cpu", "float32")  # measured here once, not in every fork; one thread, no others
     for name, step, place in given["runs"]:
         folder = out / name
         # After every step, or at the end of an epoch only: more is lost, the end is the same.

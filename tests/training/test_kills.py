@@ -57,11 +57,11 @@ def test_the_training_of_these_tests_shares_beginnings_and_adds_up_batches(
     assert shared >= 1
 
 
-def test_killed_at_every_step_a_training_ends_with_the_same_bits(
+def test_killed_at_every_third_step_a_training_ends_with_the_same_bits(
     small_llama: LocalModel, tmp_path: Path
 ) -> None:
     # Adapter, optimiser, schedule, cursor and seeds are all in the files that are compared.
-    runs = [(f"step {n}", n, PLACES[n % len(PLACES)]) for n in range(1, STEPS + 1)]
+    runs = [(f"step {n}", n, PLACES[n % len(PLACES)]) for n in range(1, STEPS + 1, 3)]
     assert_equal(run_all(small_llama, tmp_path, runs))
 
 
