@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import tomli_w
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -90,6 +90,7 @@ OF_FILES = {
     at=st.sampled_from([key for key in KEYS if key[1] not in OF_FILES]),
     value=VALUES,
 )
+@example(at=("model", "base"), value=["a", "a"])
 def test_a_single_value_is_accepted_by_both_or_by_none(
     tmp_path: Path, at: tuple[str, str], value: Any
 ) -> None:

@@ -173,7 +173,10 @@ ModelNames: TypeAlias = Annotated[
     PlainValidator(
         _models,
         json_schema_input_type=Text
-        | Annotated[list[Text], Field(min_length=1, max_length=MAX_BASES)],
+        | Annotated[
+            list[Text],
+            Field(min_length=1, max_length=MAX_BASES, json_schema_extra={"uniqueItems": True}),
+        ],
     ),
 ]
 """A catalog name, a hub id, or the absolute path of a folder or GGUF file; several as a tuple."""
