@@ -150,7 +150,7 @@ def run_check(
             read.survey,
             parts,
             windows_1252,
-            task,
+            planned,
             project.data,
             read.kind,
             left,

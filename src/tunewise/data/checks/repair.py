@@ -86,7 +86,7 @@ def write_fixed(
     survey: Survey,
     parts: Mapping[str, Part],
     windows_1252: Collection[Path],
-    task: Task,
+    planned: Mapping[int, Repair],
     data: Data,
     kind: Kind,
     left: Mapping[str, int],
@@ -99,7 +99,7 @@ def write_fixed(
         survey: of all rows that can be read.
         parts: the files behind it, each read to its end.
         windows_1252: those of them in this encoding.
-        task: with the labels that the project declares, or None.
+        planned: what `planned_repairs` gave for the survey.
         data: the project's `[data]`.
         kind: what the rows are for.
         left: rule -> how much of it was found that a person has to judge.
@@ -112,7 +112,7 @@ def write_fixed(
     kept = _Kept(keep)
     fixes = {
         (survey.files[int(survey.file[row])], int(survey.line[row])): repair
-        for row, repair in planned_repairs(survey, task).items()
+        for row, repair in planned.items()
         if not kept.holds(survey.where(row), repair.rule)
     }
     try:
