@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from tomlkit import parse
+from tomlkit import TOMLDocument, parse
 from tomlkit.container import Container
-from tomlkit.exceptions import ParseError
+from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Comment, Item, Table, Whitespace
 
 from tunewise.errors import UserError
@@ -44,9 +44,18 @@ def reasons_of(text: str) -> list[Section]:
     Raises:
         UserError: it is not TOML.
     """
+    return _sections("", parsed(text))
+
+
+def parsed(text: str) -> TOMLDocument:
+    """The file with its remarks and its order.
+
+    Raises:
+        UserError: it is not TOML.
+    """
     try:
-        return _sections("", parse(text))
-    except ParseError as error:
+        return parse(text)
+    except TOMLKitError as error:
         raise UserError(f"tunewise.toml is not TOML: {error}") from None
 
 

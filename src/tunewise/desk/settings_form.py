@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from tomlkit import TOMLDocument, dumps, item, parse, table
-from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Table
 
-from tunewise.errors import UserError
+from tunewise.desk.reasons import parsed
 from tunewise.project.constraints import AUTO
 from tunewise.project.schema import toml_schema
 
@@ -137,7 +136,7 @@ def new_text(text: str, sections: Sequence[FormSection]) -> str:
     Raises:
         UserError: the file is not TOML.
     """
-    document = _parsed(text)
+    document = parsed(text)
     for section in sections:
         for field in section.fields:
             if field.value != field.was:
@@ -155,7 +154,7 @@ def with_sources(text: str, sources: Mapping[str, str]) -> str:
     Raises:
         UserError: the file is not TOML.
     """
-    document = _parsed(text)
+    document = parsed(text)
     for key in ("examples", "train", "dev", "test"):
         _put(document, "data", key, sources.get(key))
     return dumps(document)
@@ -281,13 +280,6 @@ def _value(field: Field) -> object:
             except ValueError:
                 continue
     return text
-
-
-def _parsed(text: str) -> TOMLDocument:
-    try:
-        return parse(text)
-    except TOMLKitError as error:
-        raise UserError(f"tunewise.toml is not TOML: {error}") from None
 
 
 def _put(document: TOMLDocument, section: str, key: str, value: object) -> None:
