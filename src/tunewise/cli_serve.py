@@ -99,7 +99,7 @@ def serve(
 
     require_serve()
     from tunewise.desk.router import pages_of
-    from tunewise.project.examples import examples
+    from tunewise.project.examples import example_folders
     from tunewise.serving.http.limits import Limits
     from tunewise.serving.start import Serving, serve_until_stopped
 
@@ -120,7 +120,7 @@ def serve(
     raise typer.Exit(
         serve_until_stopped(
             asked,
-            pages=pages_of([Path()], examples=[one.folder for one in examples()]),
+            pages=pages_of([Path()], examples=example_folders()),
             where="Serving at {url}/v1; /ready says when models are loaded. Pages: {url}/ui",
             say=typer.echo,
             note=partial(typer.echo, err=True),

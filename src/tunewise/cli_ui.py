@@ -34,7 +34,7 @@ def ui(
 
     require_serve()
     from tunewise.desk.router import pages_of
-    from tunewise.project.examples import examples
+    from tunewise.project.examples import example_folders
     from tunewise.serving.http.limits import Limits
     from tunewise.serving.start import Serving, serve_until_stopped
 
@@ -50,7 +50,7 @@ def ui(
     raise typer.Exit(
         serve_until_stopped(
             asked,
-            pages=pages_of(folders or [Path()], examples=[one.folder for one in examples()]),
+            pages=pages_of(folders or [Path()], examples=example_folders()),
             where="Open {url}/ui in your browser. Ctrl-C ends it; runs go on.",
             say=typer.echo,
             note=partial(typer.echo, err=True),

@@ -1,12 +1,12 @@
 """The first page: projects and runs that lie here, models with a name, and the example."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
 from tunewise.desk.pages import page
-from tunewise.desk.places import PROJECT_FILE, FoundProject, Places, id_of
+from tunewise.desk.places import FoundProject, Places, id_of
+from tunewise.project.examples import about
 from tunewise.runs.folder import Listed
 from tunewise.runs.registry import Registry
 from tunewise.serving.http.sessions import PAGES
@@ -67,18 +67,9 @@ def _example(project: _Project) -> _Example:
     lines = (*project.first, *project.rest)
     return _Example(
         project=project,
-        about=_about(project.found.folder / PROJECT_FILE),
+        about=about(project.found.folder)[:MAX_ABOUT],
         finished=tuple(one for one in lines if one.is_verdict)[:SHOWN_RUNS],
     )
-
-
-def _about(file: Path) -> str:
-    """The remark that the file begins with; empty where there is none."""
-    try:
-        first = file.read_text("utf-8").partition("\n")[0]
-    except (OSError, UnicodeDecodeError):
-        return ""
-    return first.removeprefix("#").strip()[:MAX_ABOUT] if first.startswith("# ") else ""
 
 
 class Home:

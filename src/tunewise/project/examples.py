@@ -32,8 +32,16 @@ def examples() -> tuple[Example, ...]:
     Raises:
         UserError: the package was installed without them.
     """
-    found = (_read(file.parent) for file in sorted(_folder().glob(f"*/{FILE_NAME}")))
-    return tuple(found)
+    return tuple(map(_read, example_folders()))
+
+
+def example_folders() -> tuple[Path, ...]:
+    """The folder of every example project, by name.
+
+    Raises:
+        UserError: as `examples`.
+    """
+    return tuple(file.parent for file in sorted(_folder().glob(f"*/{FILE_NAME}")))
 
 
 def demo_folder() -> Path:
@@ -43,6 +51,15 @@ def demo_folder() -> Path:
         UserError: the package was installed without it.
     """
     return _folder() / DEMO
+
+
+def about(folder: Path) -> str:
+    """The remark that a project's tunewise.toml begins with; empty where there is none."""
+    try:
+        first = (folder / FILE_NAME).read_text("utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return first.removeprefix("#").strip() if first.startswith("# ") else ""
 
 
 def copy_example(name: str, target: Path) -> Example:
@@ -82,6 +99,5 @@ def _folder() -> Path:
 
 
 def _read(folder: Path) -> Example:
-    first = (folder / FILE_NAME).read_text("utf-8").partition("\n")[0]
     rows = (folder / "examples.jsonl").read_text("utf-8")
-    return Example(folder.name, first.removeprefix("#").strip(), len(rows.splitlines()), folder)
+    return Example(folder.name, about(folder), len(rows.splitlines()), folder)
