@@ -17,12 +17,10 @@ from typing import Any, cast
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 
-from tunewise.desk.spawn import Children, Spawned, end_of
+from tunewise.desk.spawn import FOLDER, Children, Spawned, end_of
 from tunewise.errors import UserError
 from tunewise.storage import home_folder, write_json
 
-FOLDER = "desk"
-"""In the data home."""
 _NAME = re.compile(r"[a-z]+-[0-9a-f]{16}")
 _NOTHING: Mapping[str, str] = {}
 

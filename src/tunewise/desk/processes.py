@@ -14,13 +14,10 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from tunewise.desk.places import PROJECT_FILE, id_of
-from tunewise.desk.spawn import Children, Spawned, end_of
+from tunewise.desk.spawn import FOLDER, Children, Spawned, end_of
 from tunewise.errors import UserError
 from tunewise.runs.folder import QUICK, RUNS, state_of
 from tunewise.storage import home_folder, write_json
-
-FOLDER = "desk"
-"""In the data home: a file for each run that was begun here, and what it wrote."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

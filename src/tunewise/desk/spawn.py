@@ -11,6 +11,8 @@ import psutil
 
 from tunewise.runs.records import visible
 
+FOLDER = "desk"
+"""In the data home: a file for each process that a page began, and what it said."""
 MAX_LOG = 20_000
 """Bytes of the end of a log that are shown."""
 
