@@ -1,4 +1,4 @@
-"""Runs `tunewise decide` on public data sets and prints each verdict as a Markdown table.
+"""Runs `tunewise decide` on examples and public data sets; prints each verdict as a Markdown table.
 
     python benchmarks/verdicts.py snips_json --data ../shared/data
 
@@ -16,6 +16,8 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from tunewise.project.examples import LEFT_OUT, example_folders
 
 BUILD = Path("build/verdicts")
 ROWS = 300
@@ -63,7 +65,10 @@ def contoso(data: Path) -> dict[str, Any]:
     return made
 
 
-EXAMPLES = ("support_triage", "product_manuals")
+ESHOP = Path(__file__).parents[1] / "examples" / "eshop" / "projects"
+OWN = {
+    folder.name: folder for folder in (*example_folders(), ESHOP / "replies", ESHOP / "summaries")
+}
 """Projects of this repository."""
 PROJECTS = {
     "snips_json": snips_json,
@@ -104,8 +109,9 @@ def project(
 def write(name: str, data: Path) -> Path:
     """The project folder of a data set."""
     folder = BUILD / name
-    if name in EXAMPLES:
-        shutil.copytree(Path("examples") / name, folder, dirs_exist_ok=True)
+    if name in OWN:
+        left = shutil.ignore_patterns(*LEFT_OUT)
+        shutil.copytree(OWN[name], folder, dirs_exist_ok=True, ignore=left)
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     made = PROJECTS[name](data)
@@ -155,7 +161,7 @@ def table(verdict: dict[str, Any], seconds: float | None) -> str:
 def main() -> None:
     """Prepares, runs, prints."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="+", choices=sorted([*PROJECTS, *EXAMPLES]))
+    parser.add_argument("names", nargs="+", choices=sorted([*PROJECTS, *OWN]))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--set", action="append", default=[], dest="settings")
     args = parser.parse_args()

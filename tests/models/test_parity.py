@@ -26,7 +26,7 @@ from tunewise.training.recipe import Recipe
 from tunewise.training.rows import single_rows
 from tunewise.types import Generation
 
-ASKED = 40
+ASKED = 24
 """Inputs: transformers needs minutes for more where a chip has little to multiply with."""
 
 
@@ -124,5 +124,5 @@ def test_a_trained_adapter_answers_the_same_through_openvino_and_through_transfo
     record_property("quality", (fmean(theirs), fmean(ours), fmean(wrong)))
     assert fmean(theirs) > 0.3  # it learnt something: equal nonsense would prove nothing
     assert differing(ours) <= 2  # near ties, which the order of additions decides
-    assert fmean(ours) == pytest.approx(fmean(theirs), abs=0.02)
-    assert differing(wrong) > 6  # the same check finds an engine that ignores alpha
+    assert fmean(ours) == pytest.approx(fmean(theirs), abs=0.03)
+    assert differing(wrong) > 4  # the same check finds an engine that ignores alpha

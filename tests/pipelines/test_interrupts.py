@@ -1,6 +1,5 @@
 """Signals and kills of real processes; nothing finished is lost, and the verdict is the same."""
 
-import shutil
 import signal
 from pathlib import Path
 
@@ -24,7 +23,6 @@ from interrupted_processes import (
     run_to_the_end,
     trained,
 )
-from places import ROOT
 from tunewise.models.catalog import LocalModel
 
 ROWS = 110
@@ -124,7 +122,7 @@ def test_killed_at_its_start_and_again_and_again_it_gets_there_all_the_same(
     whole = run_decide(project(tmp_path / "a", model), tmp_path / "whole", cache=cache)
     assert whole.code == 0, whole.err
     folder, run = project(tmp_path / "b", model), tmp_path / "run"
-    storm = [after(0.5), *(at_work_for(0.5 + n) for n in range(20))]
+    storm = [after(0.5), *(at_work_for(1 + 4 * n) for n in range(8)), lambda run: False]
     kills = 0
     for when in storm:
         resume = (run / "splits.json").exists()
@@ -144,19 +142,25 @@ def test_killed_at_its_start_and_again_and_again_it_gets_there_all_the_same(
 def test_with_a_real_model_a_killed_run_ends_like_one_that_was_not(
     tmp_path: Path, starter: LocalModel
 ) -> None:
-    example = ROOT / "examples" / "support_triage"
-    options = [
-        "--limit", "80", "--contenders", "constant,zero_shot,few_shot,fine_tune",
-        "--set", "training.epochs=2", "--set", "training.learning_rate=5e-4",
-        "--set", "training.seeds=1", "--set", "model.engine=openvino",
-        "--set", "decision.measure=[]",  # it takes minutes
-    ]  # fmt: skip
+    toml = f"""
+[model]
+base = "{starter.name}"
+engine = "openvino"
+[contenders]
+use = ["constant", "zero_shot", "fine_tune"]
+[training]
+epochs = 2
+learning_rate = 5e-4
+seeds = 1
+[decision]
+measure = []
+"""
     for name in ("a", "b"):
-        shutil.copytree(example, tmp_path / name, ignore=shutil.ignore_patterns("runs"))
-    whole = run_decide(tmp_path / "a", tmp_path / "whole", cache=None, options=options)
+        write_project(tmp_path / name, labelled(66), toml)
+    whole = run_decide(tmp_path / "a", tmp_path / "whole", cache=None)
     assert whole.code == 0, whole.err
     moments = [trained("*", 1), answers_of("zero_shot"), answers_of("fine_tune")]
-    ended = run_to_the_end(tmp_path / "b", tmp_path / "run", moments, cache=None, options=options)
+    ended = run_to_the_end(tmp_path / "b", tmp_path / "run", moments, cache=None)
     assert [one.struck for one in ended] == [True, True, True, False]
     assert ended[-1].code == 0, ended[-1].err
     found, expected = (read_json(tmp_path / name / "verdict.json") for name in ("run", "whole"))

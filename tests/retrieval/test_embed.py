@@ -41,7 +41,7 @@ def test_importing_the_module_loads_neither_torch_nor_transformers() -> None:
 def test_without_the_extra_it_says_which_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(UserError, match=r"pip install 'tunewise\[dense\]'"):
-        load_embedder()
+        load_embedder("any")
     with pytest.raises(UserError, match=r"pip install 'tunewise\[dense\]'"):
         load_reranker("any")
 

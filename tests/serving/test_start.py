@@ -16,7 +16,6 @@ from openai import BadRequestError, OpenAI
 from chat_engines import cache_of
 from every_kind import EveryKind
 from http_serving import until
-from job_rows import chat_rows, jsonl
 from served_models import write_versions
 from small_models import adapter
 from stand_in_vllm import VllmStandIn
@@ -169,39 +168,6 @@ def test_the_command_asks_a_back_end_and_needs_no_model_of_its_own(
         process.send_signal(signal.SIGTERM)
         assert process.wait(40) == 143
     vllm.stop()
-
-
-@pytest.mark.slow
-def test_a_fine_tuning_job_at_the_server_brings_a_model_that_it_serves(
-    small_llama: LocalModel, tmp_path: Path
-) -> None:
-    home, log = tmp_path / "home", tmp_path / "log"
-    with started(small_llama.name, home=home, model=small_llama, log=log) as (_, client):
-        file = client.files.create(file=("rows.jsonl", jsonl(chat_rows(60))), purpose="fine-tune")
-        job = client.fine_tuning.jobs.create(
-            model=Path(small_llama.name).name,
-            training_file=file.id,
-            suffix="mail",
-            hyperparameters={"n_epochs": 1, "batch_size": 8},
-        )
-
-        def over() -> bool:
-            return client.fine_tuning.jobs.retrieve(job.id).finished_at is not None
-
-        until(over, seconds=240)
-        done = client.fine_tuning.jobs.retrieve(job.id)
-        assert done.status == "succeeded", done.error
-        assert done.fine_tuned_model is not None
-        turn = {"role": "user", "content": "a b"}
-        got = client.chat.completions.create(
-            model=done.fine_tuned_model,
-            messages=[turn],  # type: ignore[list-item]
-            max_completion_tokens=4,
-        )
-        assert got.model == "mail@1"
-        assert done.fine_tuned_model in [model.id for model in client.models.list()]
-    worker = (home / "jobs" / "worker.log").read_text()
-    assert "Traceback" not in worker
 
 
 @contextmanager

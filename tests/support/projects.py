@@ -6,6 +6,7 @@ contender's own luck with it (shared by its seeds) and each seed's luck; within 
 are correlated. Everything downstream of the scores is the shipped code.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -30,6 +31,11 @@ FIELDS = (-0.15, -0.05, 0.05, 0.15)
 
 def is_trained(name: str) -> bool:
     return name.startswith("fine_tune")
+
+
+def how_many(usual: int) -> int:
+    """`usual`, or what PROJECTS says: the numbers of docs/method.md are those of 1,000."""
+    return int(os.environ.get("PROJECTS", usual))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,8 +66,8 @@ def test_killed_at_every_third_step_a_training_ends_with_the_same_bits(
 
 
 @pytest.mark.slow
-def test_killed_at_every_place_of_every_step_a_training_ends_with_the_same_bits(
+def test_killed_at_every_step_a_training_ends_with_the_same_bits(
     small_llama: LocalModel, tmp_path: Path
 ) -> None:
-    runs = [(f"step {n}, {place}", n, place) for n in range(1, STEPS + 1) for place in PLACES]
+    runs = [(f"step {n}", n, PLACES[(n + 2) % len(PLACES)]) for n in range(1, STEPS + 1)]
     assert_equal(run_all(small_llama, tmp_path, runs))

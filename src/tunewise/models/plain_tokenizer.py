@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -100,14 +101,20 @@ def kept_tokenizer(folder: Path, *, cache: Path | None = None) -> Kept | None:
     try:
         place = _place(folder, cache)
         facts = cast("dict[str, Any]", json.loads((place / _FACTS).read_text("utf-8")))
-        backend = Tokenizer.from_str((place / _TOKENIZER).read_text("utf-8"))
+        backend = _parsed((place / _TOKENIZER).read_text("utf-8"))
     except (OSError, ValueError, KeyError):
         return None
-    backend.no_padding()
-    backend.no_truncation()
     return Kept(
         PlainTokenizer(backend, facts["chat_template"], facts["special"]), facts["context_tokens"]
     )
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> Tokenizer:
+    backend = Tokenizer.from_str(text)
+    backend.no_padding()
+    backend.no_truncation()
+    return backend
 
 
 def keep_tokenizer(

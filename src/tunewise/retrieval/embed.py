@@ -7,6 +7,7 @@ loads torch only when an embedder is asked for.
 import importlib.util
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -126,17 +127,27 @@ def load_embedder(model: str | Path | None = None) -> SentenceEmbedder:
     Raises:
         UserError: the extra `dense` is missing, or the model is not on this machine.
     """
+    if model is None:
+        return _default_embedder()
+    return SentenceEmbedder(str(model), _opened(str(model)))
+
+
+@cache
+def _default_embedder() -> SentenceEmbedder:
+    """Once a process: it takes half a second, and nothing that it answers changes it."""
+    return SentenceEmbedder(MODEL, _opened(_bundled_model()))
+
+
+def _opened(source: str) -> "SentenceTransformer":
     try:
         from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - extra `dense`
     except ImportError as missing:
         raise _missing_extra() from missing
-    source = _bundled_model() if model is None else str(model)
     try:
         with _quietly():
-            loaded = SentenceTransformer(source, local_files_only=True)
+            return SentenceTransformer(source, local_files_only=True)
     except (OSError, ValueError) as error:
         raise _not_here(source) from error
-    return SentenceEmbedder(MODEL if model is None else source, loaded)
 
 
 def embedder_or_note() -> tuple[Embedder | None, tuple[str, ...]]:

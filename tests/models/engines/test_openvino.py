@@ -258,14 +258,14 @@ def test_the_starter_model_says_the_same_with_and_without_shared_beginnings(
     begun = user("Say what the customer wants, in one word.", *MESSAGES)
     prompts = [
         prompt_tokens(engine._tokenizer, (*begun, *user(f"Order {n} came {n % 9} days late.")))
-        for n in range(128)
+        for n in range(48)
     ]
-    samplings = [Sampling(max_tokens=8)] * 64
+    samplings = [Sampling(max_tokens=8)] * 24
     plain = Pipeline(engine._gguf, engine._vocabulary, engine._cache_blocks, share=False)
     sharing = Pipeline(engine._gguf, engine._vocabulary, engine._cache_blocks)
 
     def both(pipeline: Pipeline) -> list[Output]:
-        halves = (prompts[:64], prompts[64:])
+        halves = (prompts[:24], prompts[24:])
         return [one for half in halves for one in pipeline.generate(half, samplings)]
 
     apart, together = both(plain), both(sharing)

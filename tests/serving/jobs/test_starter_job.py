@@ -19,7 +19,7 @@ from served_jobs import alive, children_of, client_at, free_port, wait_for
 from tunewise.models.catalog import LocalModel
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "support_triage"
-ROWS = 130
+ROWS = 80
 """Enough for an interval, and for the training to take a minute."""
 
 
@@ -34,7 +34,7 @@ def test_a_job_makes_the_starter_better_than_it_was_though_everything_is_killed(
             model=starter.name,
             training_file=file.id,
             suffix="triage",
-            hyperparameters={"n_epochs": 2},
+            hyperparameters={"n_epochs": 1},
         )
 
         def steps() -> int:
@@ -62,6 +62,9 @@ def test_a_job_makes_the_starter_better_than_it_was_though_everything_is_killed(
             "sentiment",
             "product",
         }
+        assert given.model == "triage@1"
+        assert done.fine_tuned_model in [model.id for model in client.models.list()]
+    assert "Traceback" not in (tmp_path / "home" / "jobs" / "worker.log").read_text()
 
 
 def command_of(pid: int) -> bytes:
