@@ -116,7 +116,14 @@ def unbroken(project: Path) -> str:
     return adapter_hash(out / "models" / "sft")
 
 
-def assert_stopped_safely(project: Path, out: Path, phase: str, number: int, unbroken: str) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("phase", "number"), [("load", 0), ("train", 2), ("evaluate", 1), ("save", 1)]
+)
+def test_sigterm_ends_a_training_safely_in_every_phase(
+    phase: str, number: int, project: Path, tmp_path: Path, unbroken: str
+) -> None:
+    out = tmp_path / "run"
     before = SLOW_DISK if phase == "save" else ""
     ended = run(project, out, when=MOMENTS[phase](number), before=before)
     assert ended.code == 143, ended.err
@@ -133,17 +140,3 @@ def assert_stopped_safely(project: Path, out: Path, phase: str, number: int, unb
     assert adapter_hash(out / "models" / "sft") == unbroken
     epochs = json.loads((out / "training.json").read_text())["dev"]["points"]
     assert [point["epoch"] for point in epochs] == [1, 2, 3]
-
-
-def test_sigterm_ends_a_training_safely(project: Path, tmp_path: Path, unbroken: str) -> None:
-    assert_stopped_safely(project, tmp_path / "run", "train", 1, unbroken)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("phase", "number"), [("load", 0), ("train", 2), ("evaluate", 1), ("save", 1)]
-)
-def test_sigterm_ends_a_training_safely_in_every_phase(
-    phase: str, number: int, project: Path, tmp_path: Path, unbroken: str
-) -> None:
-    assert_stopped_safely(project, tmp_path / "run", phase, number, unbroken)

@@ -58,7 +58,7 @@ def load_project(
     """
     source, text, values = read_project_file(path)
     faults = Faults(source, text)
-    texts = _text_keys()
+    texts = _text_keys() if options or overrides else set[Key]()
     for option, override in (options or {}).items():
         apply_override(override, values, faults, texts)
         faults.options[_key(override)] = option
@@ -235,7 +235,7 @@ def _read_model(table: _Table) -> Model:
 
 
 def _read_contenders(table: _Table) -> Contenders:
-    own_keys = section_schema(Contenders)["properties"].keys()
+    own_keys = {entry.name for entry in fields(Contenders)} - {"endpoints", "optimiser"}
     named = {
         name: cast(dict[str, object], value)
         for name, value in table.values.items()

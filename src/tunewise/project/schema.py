@@ -3,9 +3,13 @@
 Editors complete and check the file by it; the reference page is made from it.
 """
 
+import ast
 import inspect
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import cache
+from itertools import pairwise
+from types import ModuleType
 from typing import Any, cast, get_type_hints
 
 from pydantic import TypeAdapter
@@ -53,7 +57,12 @@ def section_schema(record: type) -> Schema:
     """
     made = TypeAdapter(record).json_schema()
     no_keys = {"optimiser"} if record is Contenders else set[str]()  # a table of its own
-    keys = {k: _cleaned(schema) for k, schema in made["properties"].items() if k not in no_keys}
+    told = _docstrings(cast(ModuleType, inspect.getmodule(record)))[record.__name__]
+    keys = {
+        k: _cleaned({"description": told[k], **schema} if k in told else schema)
+        for k, schema in made["properties"].items()
+        if k not in no_keys
+    }
     found: Schema = {
         "type": "object",
         "description": " ".join((inspect.getdoc(record) or "").split()),
@@ -67,6 +76,31 @@ def section_schema(record: type) -> Schema:
         del keys["name"]
         return {**found, "required": ["type", "model"]}
     return found
+
+
+@cache
+def _docstrings(module: ModuleType) -> Mapping[str, Mapping[str, str]]:
+    """Class -> field -> the text that stands below it, of one file.
+
+    pydantic's `use_attribute_docstrings` reads the file once a class, and whenever a project is
+    loaded.
+    """
+    classes = (
+        one for one in ast.parse(inspect.getsource(module)).body if isinstance(one, ast.ClassDef)
+    )
+    return {one.name: dict(_told(one.body)) for one in classes}
+
+
+def _told(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for field, below in pairwise(body):
+        match field, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                yield name, inspect.cleandoc(text)
+            case _:
+                pass
 
 
 def _with_endpoints(section: Schema) -> Schema:

@@ -132,12 +132,10 @@ Price: TypeAlias = Annotated[float, within(0, 10**6)] | None
 
 
 class _Section:
-    """What all sections have in common: no key is unknown, and docstrings tell of keys."""
+    """What all sections have in common: no key is unknown. Docstrings tell of keys (`schema`)."""
 
     __slots__ = ()
-    __pydantic_config__ = ConfigDict(
-        extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
