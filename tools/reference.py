@@ -37,9 +37,9 @@ def settings_page(schema: Mapping[str, Any]) -> Iterator[str]:
     """The tables of tunewise.toml with a row for each key."""
     yield from ("# tunewise.toml", "", WRITTEN, "")
     yield "Every key may be left out. `--set table.key=value` on the command line sets one for a"
-    yield "run. `init` writes `tunewise.schema.json` beside the file, so that an editor knows the"
-    yield "keys without a network; after an upgrade `tunewise schema > tunewise.schema.json` writes"
-    yield "it anew."
+    yield "run; a list is written as in TOML: `--set 'decision.measure=[\"retention\"]'`. `init`"
+    yield "writes `tunewise.schema.json` beside the file, so that an editor knows the keys without"
+    yield "a network; after an upgrade `tunewise schema > tunewise.schema.json` writes it anew."
     alone = {name: one for name, one in schema["properties"].items() if not is_table(one)}
     yield from table_of("Above all tables", "", alone)
     for name, one in schema["properties"].items():
@@ -102,6 +102,8 @@ def kind_of(one: Mapping[str, Any]) -> str:
         "exclusiveMaximum": "below {}",
     }
     said = [words.format(f"{one[bound]:g}") for bound, words in bounds.items() if bound in one]
+    if str(one.get("pattern", "")).startswith("^https?:"):
+        return "URL"
     if "pattern" in one and ":" in str(one["pattern"]):
         return "`module:function`"
     return ", ".join([KINDS.get(str(one.get("type")), "value"), *said])

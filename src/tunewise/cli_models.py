@@ -132,7 +132,7 @@ def models_alias(
     alias: AliasId,
     version: Annotated[str, typer.Argument(metavar="VERSION", help="As in triage@3, or 3 alone.")],
 ) -> None:
-    """Points an alias to a version; servers follow without a restart."""
+    """Points an alias to a version. Servers load it, and follow without a restart."""
     typer.echo(_registry().point(alias, version).sentence)
 
 

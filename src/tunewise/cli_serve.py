@@ -121,7 +121,8 @@ def serve(
         serve_until_stopped(
             asked,
             pages=pages_of([Path()], examples=example_folders()),
-            where="Serving at {url}/v1; /ready says when models are loaded. Pages: {url}/ui",
+            where="Serving at {url}/v1; /ready says when models are loaded. Pages: {url}/ui\n"
+            "Models: {models}",
             say=typer.echo,
             note=partial(typer.echo, err=True),
             progress=progress_bars(),

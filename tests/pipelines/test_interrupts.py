@@ -158,9 +158,9 @@ measure = []
         write_project(tmp_path / name, labelled(66), toml)
     whole = run_decide(tmp_path / "a", tmp_path / "whole", cache=None)
     assert whole.code == 0, whole.err
-    moments = [trained("*", 1), answers_of("zero_shot"), answers_of("fine_tune")]
+    moments = [trained("*", 1), answers_of("fine_tune")]
     ended = run_to_the_end(tmp_path / "b", tmp_path / "run", moments, cache=None)
-    assert [one.struck for one in ended] == [True, True, True, False]
+    assert [one.struck for one in ended] == [True, True, False]
     assert ended[-1].code == 0, ended[-1].err
     found, expected = (read_json(tmp_path / name / "verdict.json") for name in ("run", "whole"))
     assert contract_faults(found) == []

@@ -30,7 +30,7 @@ from tunewise.runs.registry import Registry
 from tunewise.runs.registry_file import Lineage
 from tunewise.serving.catalogue import RegistryCatalogue
 from tunewise.serving.protocol import Weights
-from tunewise.serving.start import Chosen, choose, first_weights
+from tunewise.serving.start import Chosen, choose, first_models, first_weights
 
 SERVE = "from tunewise.cli import main; main()"
 
@@ -76,7 +76,9 @@ def test_bases_and_what_aliases_mean_are_loaded_first(registry: Registry) -> Non
     registry.point("triage@production", "1")
     catalogue = RegistryCatalogue(registry, bases=("other",))
     chosen = Chosen(bases=("other",), names=None)
-    assert first_weights(chosen, catalogue) == [Weights(base="other"), Weights(base="base")]
+    models = first_models(chosen, catalogue)
+    assert [(one.name, one.resolved) for one in models] == [("triage@production", "triage@1")]
+    assert first_weights(chosen, models) == [Weights(base="other"), Weights(base="base")]
     catalogue.close()
 
 

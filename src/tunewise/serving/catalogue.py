@@ -146,11 +146,14 @@ class RegistryCatalogue:
             ]
         return tuple(found)
 
-    def flip(self, served: VersionServed) -> None:
-        """From now on an alias means the version that was made ready for it."""
+    def flip(self, served: VersionServed) -> bool:
+        """From now on an alias means the version that was made ready for it; False where it was
+        moved again while that was loaded."""
         with self._lock:
-            if _meanings(self._current()).get(served.name) == served.resolved:
+            wanted = _meanings(self._current()).get(served.name) == served.resolved
+            if wanted:
                 self._meant[served.name] = served.resolved
+            return wanted
 
     def close(self) -> None:
         """Lets go of the data base."""

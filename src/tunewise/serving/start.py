@@ -42,10 +42,13 @@ from tunewise.serving.protocol import (
     RefusedError,
     Weights,
 )
+from tunewise.serving.served import BaseServed, VersionServed
 from tunewise.serving.swaps import follow_aliases
 
 PROJECT_FILE = "tunewise.toml"
 UPLOADS = "/v1/files"
+MOST_NAMED = 8
+"""Models named when the server starts."""
 WORKER_PAUSE = 5.0
 """Seconds after which a worker that ended is started again."""
 
@@ -116,7 +119,8 @@ def serve_until_stopped(
     Args:
         asked: the arguments.
         pages: makes the routes for browsers.
-        where: what is said once it accepts, with `{url}` for its address.
+        where: what is said once it accepts, with `{url}` for its address and `{models}` for what
+            can be asked.
         say: told where the server is, once it accepts.
         note: told what a person should know beside.
         progress: of what is made ready before.
@@ -145,7 +149,8 @@ def serve_until_stopped(
             note=note,
         )
         most = MAX_LOADED if back_end is None else MAX_ADAPTERS
-        first = first_weights(chosen, catalogue, most=most) if asked.load_first else ()
+        models = first_models(chosen, catalogue) if asked.load_first else ()
+        first = first_weights(chosen, models, most=most) if asked.load_first else ()
         engine: ChatEngine
         if back_end is None:
             engine = ProcessEngine(first, engine=asked.engine)
@@ -168,13 +173,14 @@ def serve_until_stopped(
             contents=contents,
             routers=[*jobs.routers(partial(tunable, catalogue)), pages(shared)],
             upload_paths=[UPLOADS, UPLOAD],
+            before=partial(load_models, models),
             beside=[
                 partial(follow_aliases, catalogue, engine),
                 *([partial(keep_worker, jobs)] if asked.worker else []),
             ],
         )
         write_json_logs()
-        told = where.format(url=address_of(listening))
+        told = where.format(url=address_of(listening), models=_named(catalogue))
         try:
             return Server(app, listening).run(on_start=lambda: say(told))
         except (RefusedError, EngineLostError) as error:
@@ -258,18 +264,57 @@ def choose(
             names.append(publish(path, registry=registry, progress=progress).name)
         elif (version := registry.content().resolve(source)) is not None:
             names.append(version.name)
+        elif "@" in source and not path.exists():
+            raise _unknown(source, registry)
+        elif path.is_dir() and not (path / "config.json").is_file():
+            raise UserError(
+                f"{source}: holds neither a {PROJECT_FILE} nor a model's config.json. `tunewise "
+                f"init {source}` begins a project, and `tunewise decide {source}` finds what to "
+                "serve."
+            )
         else:
             named.append(source)
     return Chosen(bases=tuple(named), names=tuple(names))
 
 
-def first_weights(
-    chosen: Chosen, catalogue: RegistryCatalogue, *, most: int = MAX_LOADED
-) -> Sequence[Weights]:
-    """What is loaded before the server says that it is ready: base models, then what aliases and
-    the names that were given mean. The rest is loaded when it is first asked."""
+def _unknown(source: str, registry: Registry) -> UserError:
+    known = [one.id for one in registry.content().versions]
+    same = [one for one in known if one.startswith(f"{source.partition('@')[0]}@")] or known
+    there = f"It holds {', '.join(same)}." if same else "It is empty; see `tunewise models add`."
+    return UserError(f"{source}: the registry has no such version or alias. {there}")
+
+
+def _named(catalogue: RegistryCatalogue) -> str:
+    """The names that can be asked, for a reader."""
+    names = [model.id for model in catalogue.models() if model.kind != "embedding"]
+    shown = ", ".join(names[:MOST_NAMED])
+    left = len(names) - MOST_NAMED
+    return f"{shown} and {left} more (GET /v1/models)" if left > 0 else shown
+
+
+def first_models(
+    chosen: Chosen, catalogue: RegistryCatalogue
+) -> Sequence[BaseServed | VersionServed]:
+    """What aliases and the names that were given mean: loaded before the server says that it is
+    ready. The rest is loaded when it is first asked."""
     aliases = [model.id for model in catalogue.models() if model.kind == "alias"]
     found = [catalogue.find(name) for name in (*aliases, *(chosen.names or ()))]
+    return [one for one in found if one is not None]
+
+
+def first_weights(
+    chosen: Chosen, models: Sequence[BaseServed | VersionServed], *, most: int = MAX_LOADED
+) -> Sequence[Weights]:
+    """What the engine loads first: base models, then what the first models run on."""
     wanted = [Weights(base=base) for base in chosen.bases]
-    wanted += [one.weights for one in found if one is not None and one.weights is not None]
+    wanted += [one.weights for one in models if one.weights is not None]
     return list(dict.fromkeys(wanted))[:most]
+
+
+def load_models(models: Sequence[BaseServed | VersionServed]) -> None:
+    """Reads what they answer with. The others are served where one cannot be read."""
+    for model in models:
+        try:
+            model.load()
+        except UserError as error:
+            structlog.get_logger().error("not_loaded", model=model.resolved, why=str(error))

@@ -47,8 +47,8 @@ class HoldingCatalogue(Protocol[Moved]):
         """What was moved and is not yet meant. Blocks."""
         ...
 
-    def flip(self, served: Moved) -> None:
-        """From now on the alias means it. Blocks."""
+    def flip(self, served: Moved) -> bool:
+        """From now on the alias means it; False where it was moved again meanwhile. Blocks."""
         ...
 
 
@@ -66,6 +66,7 @@ async def follow_aliases(
     """
     log = structlog.get_logger()
     failed: dict[str, str] = {}
+    begun: dict[str, str] = {}
     while True:
         try:
             waiting = await to_thread.run_sync(catalogue.waiting)
@@ -75,11 +76,14 @@ async def follow_aliases(
                 log.error("aliases_not_read", why=str(error))
             failed[""] = str(error)
         for served in waiting:
+            if begun.get(served.name) != served.resolved:
+                log.info("alias_loading", alias=served.name, to=served.resolved)
+            begun[served.name] = served.resolved
             try:
                 await to_thread.run_sync(served.load)
                 if served.weights is not None:
                     await engine.warm(served.weights)
-                await to_thread.run_sync(catalogue.flip, served)
+                meant = await to_thread.run_sync(catalogue.flip, served)
             except (UserError, RefusedError, EngineLostError) as error:
                 if failed.get(served.name) != served.resolved:
                     log.error(
@@ -87,6 +91,8 @@ async def follow_aliases(
                     )
                 failed[served.name] = served.resolved
             else:
-                log.info("alias_moved", alias=served.name, to=served.resolved)
+                if meant:
+                    log.info("alias_moved", alias=served.name, to=served.resolved)
                 failed.pop(served.name, None)
+                begun.pop(served.name, None)
         await asyncio.sleep(every)

@@ -34,6 +34,7 @@ def create_app(
     contents: ContentLog | None = None,
     routers: Sequence[APIRouter] = (),
     upload_paths: Sequence[str] = (),
+    before: Callable[[], None] = lambda: None,
     beside: Sequence[Callable[[], Coroutine[None, None, None]]] = (),
 ) -> FastAPI:
     """The API over a catalogue and an engine, which starts and ends with it.
@@ -48,6 +49,8 @@ def create_app(
         contents: where requests and answers are logged; None: nowhere.
         routers: further routes. Each declares what it needs (`access.needs`).
         upload_paths: those of their paths that take files.
+        before: reads what models answer with; done in a thread while the engine starts, and
+            `/ready` waits for it.
         beside: what runs on the server's loop from when the engine is warm until the server ends.
 
     Raises:
@@ -75,6 +78,7 @@ def create_app(
         rates=Rates(limits.rate),
         metrics=metrics,
         contents=contents,
+        before=before,
         beside=beside,
         threads=CapacityLimiter(PREPARING),
         one_thread=CapacityLimiter(1),
@@ -109,7 +113,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
 async def _start(service: Service) -> None:
     """Starts the engine while the server answers already that it is not ready, then the rest."""
     try:
-        await service.engine.start()
+        await asyncio.gather(service.engine.start(), service.in_thread(service.before))
     except Exception as error:  # noqa: BLE001 - told to whoever runs the server
         service.slots.phase = "failed"
         service.on_failure(error)

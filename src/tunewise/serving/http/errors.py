@@ -1,6 +1,7 @@
 """Every error in OpenAI's shape: `{"error": {message, type, param, code}}`, whoever raised it."""
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from tunewise.serving.http.wire import ChatCompletionRequest, EmbeddingRequest
 from tunewise.serving.protocol import BackEndError, EngineLostError, InUseError, RefusedError
 
 RETRY_AFTER = 1
@@ -17,6 +19,7 @@ RETRY_AFTER = 1
 MAX_SHOWN = 4
 """Faults of one request that its error names."""
 
+_FIELDS = sorted({*ChatCompletionRequest.model_fields, *EmbeddingRequest.model_fields})
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
@@ -117,16 +120,26 @@ async def _known(_request: Request, error: Exception) -> JSONResponse:
     return as_api_error(error).response()
 
 
-async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
     faults = cast("Sequence[Mapping[str, Any]]", cast(RequestValidationError, error).errors())
+    if tuple(faults[0]["loc"]) == ("body",) and not _says_json(request):
+        message = "The body has to be JSON, and be called so: send Content-Type: application/json."
+        return ApiError(400, message, code="invalid_json").response()
     return _of_faults(faults).response()
+
+
+def _says_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")
 
 
 async def _of_starlette(request: Request, error: Exception) -> JSONResponse:
     told = cast(HTTPException, error)
     message, code = str(told.detail), None
     if told.status_code == HTTPStatus.NOT_FOUND and told.detail == "Not Found":
-        message = f"There is nothing at {request.scope['path']}. docs/serving.md lists what is."
+        message = f"There is nothing at {request.scope['path']}."
+        if not request.scope["path"].startswith("/v1/"):
+            message += " The API lies under /v1: a client's base URL ends with it."
         code = "unknown_url"
     elif told.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         message = f"{request.scope['path']} does not know {request.method}."
@@ -141,7 +154,7 @@ def _of_faults(faults: Sequence[Mapping[str, Any]]) -> ApiError:
     return ApiError(
         400,
         " ".join(told[:MAX_SHOWN]) + more,
-        param=_field(faults[0]["loc"]) or None,
+        param=(faults[0]["type"] != "json_invalid" and _field(faults[0]["loc"])) or None,
         code=_CODES.get(faults[0]["type"], "invalid_value"),
     )
 
@@ -156,9 +169,11 @@ _CODES = {
 def _in_words(fault: Mapping[str, Any]) -> str:
     field, kind = _field(fault["loc"]), fault["type"]
     if kind == "json_invalid":
-        return "The body is no JSON."
+        return f"The body is no JSON: {fault['ctx']['error']}, after {fault['loc'][-1]} characters."
     if kind == "extra_forbidden":
-        return f"{field}: this server does not know it. Leave it out."
+        near = get_close_matches(field, _FIELDS, n=1, cutoff=0.75)
+        hint = f"Did you mean {near[0]}?" if near else "Leave it out."
+        return f"{field}: this server does not know it. {hint}"
     if kind == "missing":
         return f"{field or 'A body in JSON'}: is missing."
     message = str(fault["msg"]).removeprefix("Value error, ").removesuffix(".")

@@ -65,6 +65,8 @@ class Service:
     threads: CapacityLimiter
     one_thread: CapacityLimiter
     """For the embedding model, which is asked by one thread at a time."""
+    before: Callable[[], None] = lambda: None
+    """Reads what models answer with, before the server says that it is ready."""
     beside: Sequence[Callable[[], Coroutine[None, None, None]]] = ()
     """What runs on the server's loop once the engine is warm."""
     on_failure: Callable[[Exception], None] = _log_failure
