@@ -43,7 +43,7 @@ def project_of(
 
 def progress_bars() -> "Progress":
     """What draws running work."""
-    from tunewise.report.terminal import RichProgress
+    from tunewise.report.progress_bars import RichProgress
 
     return RichProgress()
 

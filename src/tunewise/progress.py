@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Receives steps of work. `report.terminal` draws it; `Silent` ignores it."""
+    """Receives steps of work. `report.progress_bars` draws it; `Silent` ignores it."""
 
     def task(
         self, description: str, *, total: int

@@ -132,7 +132,7 @@ def test_held_aliases_mean_the_old_version_until_the_new_one_is_ready(registry: 
         "triage": "triage@2",
         "triage@production": "triage@2",
     }
-    held.flip(waiting["triage@production"])
+    assert held.flip(waiting["triage@production"])
     assert resolved(held, "triage@production") == "triage@2"
     assert [one.name for one in held.waiting()] == ["triage"]
 
@@ -144,7 +144,7 @@ def test_a_flip_that_comes_too_late_is_none(registry: Registry) -> None:
     registry.point("triage@production", "2")
     (late, *_) = (one for one in held.waiting() if one.name == "triage@production")
     registry.roll_back("triage@production")
-    held.flip(late)
+    assert not held.flip(late)
     assert resolved(held, "triage@production") == "triage@1"
     assert held.waiting() == ()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import structlog
 from openai import BadRequestError, OpenAI
 
 from chat_engines import cache_of
@@ -30,7 +31,15 @@ from tunewise.runs.registry import Registry
 from tunewise.runs.registry_file import Lineage
 from tunewise.serving.catalogue import RegistryCatalogue
 from tunewise.serving.protocol import Weights
-from tunewise.serving.start import Chosen, choose, first_models, first_weights
+from tunewise.serving.served import VersionServed
+from tunewise.serving.start import (
+    Chosen,
+    choose,
+    first_models,
+    first_weights,
+    load_models,
+)
+from tunewise.types import Message
 
 SERVE = "from tunewise.cli import main; main()"
 
@@ -70,6 +79,31 @@ def test_a_project_without_a_run_says_what_to_do(registry: Registry, tmp_path: P
     (tmp_path / "tunewise.toml").write_text('[data]\nexamples = "rows.jsonl"\n')
     with pytest.raises(UserError, match="tunewise decide"):
         choose((str(tmp_path),), registry, Silent())
+
+
+def test_what_is_none_of_these_is_told_with_what_there_is(
+    registry: Registry, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"triage@9: .* It holds triage@1, triage@2\."):
+        choose(("triage@9",), registry, Silent())
+    with pytest.raises(UserError, match=r"sorter@1: .* It is empty"):
+        choose(("sorter@1",), Registry(tmp_path / "none"), Silent())
+    (tmp_path / "mail").mkdir()
+    with pytest.raises(UserError, match=r"neither a tunewise.toml .*`tunewise init .*mail`"):
+        choose((str(tmp_path / "mail"),), registry, Silent())
+
+
+def test_a_model_that_cannot_be_read_hinders_no_other(registry: Registry) -> None:
+    catalogue = RegistryCatalogue(registry)
+    broken, sound = (catalogue.find(name) for name in ("triage@1", "triage@2"))
+    assert isinstance(broken, VersionServed)
+    assert isinstance(sound, VersionServed)
+    (broken.loaded.version.folder / "model.json").unlink()
+    with structlog.testing.capture_logs() as logs:
+        load_models([broken, sound])
+    assert [(line["event"], line["model"]) for line in logs] == [("not_loaded", "triage@1")]
+    assert sound.prepare((Message(role="user", content="hello"),))
+    catalogue.close()
 
 
 def test_bases_and_what_aliases_mean_are_loaded_first(registry: Registry) -> None:
@@ -187,6 +221,7 @@ def started(
     try:
         assert process.stdout is not None
         url = process.stdout.readline().split()[2].removesuffix("/v1;")
+        assert process.stdout.readline().startswith("Models: ")
         until(lambda: process.poll() is not None or _ready(url), seconds=180)
         yield process, OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0)
     finally:

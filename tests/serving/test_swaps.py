@@ -46,15 +46,18 @@ class Holding:
     moved: list[Next]
     happened: list[str]
     faults: list[UserError] = field(default_factory=list)
+    too_late: bool = False
+    """Whether each was moved again while it was loaded."""
 
     def waiting(self) -> list[Next]:
         if self.faults:
             raise self.faults.pop()
         return list(self.moved)
 
-    def flip(self, served: Next) -> None:
+    def flip(self, served: Next) -> bool:
         self.happened.append(f"flip {served.name}")
         self.moved.remove(served)
+        return not self.too_late
 
 
 class Warming(ScriptedChatEngine):
@@ -101,8 +104,18 @@ def test_what_cannot_be_made_ready_is_told_once_and_tried_again(fault: Exception
     with structlog.testing.capture_logs() as logs:
         asyncio.run(followed(catalogue, engine))
     assert happened == ["load a@2", "load a@2", "load a@2", "warm b", "flip a@live"]
-    assert [line["event"] for line in logs] == ["alias_not_moved", "alias_moved"]
-    assert str(fault) in logs[0]["why"]
+    assert [line["event"] for line in logs] == ["alias_loading", "alias_not_moved", "alias_moved"]
+    assert str(fault) in logs[1]["why"]
+
+
+def test_an_alias_that_was_moved_back_while_its_version_was_loaded_is_not_said_to_have_moved() -> (
+    None
+):
+    happened: list[str] = []
+    catalogue = Holding([Next("a@live", "a@2", happened)], happened, too_late=True)
+    with structlog.testing.capture_logs() as logs:
+        asyncio.run(followed(catalogue, Warming(happened)))
+    assert [line["event"] for line in logs] == ["alias_loading"]
 
 
 def test_a_registry_that_cannot_be_read_is_told_once_and_read_again() -> None:
@@ -112,7 +125,11 @@ def test_a_registry_that_cannot_be_read_is_told_once_and_read_again() -> None:
     with structlog.testing.capture_logs() as logs:
         asyncio.run(followed(catalogue, Warming(happened)))
     assert happened == ["load a@2", "warm b", "flip a@live"]
-    assert [line["event"] for line in logs] == ["aliases_not_read", "alias_moved"]
+    assert [line["event"] for line in logs] == [
+        "aliases_not_read",
+        "alias_loading",
+        "alias_moved",
+    ]
 
 
 def test_an_engine_that_refuses_leaves_the_alias_as_it_was() -> None:

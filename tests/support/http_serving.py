@@ -184,6 +184,7 @@ def serving(
     embedding: EmbeddingModel | None = None,
     routers: Sequence[APIRouter] = (),
     upload_paths: Sequence[str] = (),
+    before: Callable[[], None] = lambda: None,
     beside: Sequence[Callable[[], Coroutine[None, None, None]]] = (),
     wait: bool = True,
 ) -> Iterator[Served]:
@@ -194,7 +195,8 @@ def serving(
         engine: instead of the scripted one.
         catalogue: instead of the fixed one.
         wait: until it is ready.
-        access, limits, contents, embedding, routers, upload_paths, beside: see `create_app`.
+        access, limits, contents, embedding, routers, upload_paths: see `create_app`.
+        before, beside: likewise.
     """
     if not structlog.is_configured():
         log_as_json()
@@ -209,6 +211,7 @@ def serving(
         contents=contents,
         routers=routers,
         upload_paths=upload_paths,
+        before=before,
         beside=beside,
     )
     listening = listen("127.0.0.1", 0)

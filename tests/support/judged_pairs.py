@@ -10,9 +10,9 @@ from tunewise.evaluation.calibration import Said
 from tunewise.evaluation.judge import Judge, judge_pairs
 from tunewise.models.engines.protocol import Engine, Request
 from tunewise.models.engines.scripted import ScriptedEngine
+from tunewise.runs.held_out import HeldOut
 from tunewise.runs.judged import Judgement
 from tunewise.runs.pairs import Pair, Pairs
-from tunewise.runs.schema import HeldOut
 
 A_BETTER, TIE, B_BETTER = 1.0, 0.0, -1.0
 

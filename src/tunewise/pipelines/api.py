@@ -19,7 +19,7 @@ from tunewise.progress import Progress
 from tunewise.project import load
 from tunewise.project.settings import Project
 from tunewise.report.notebook import FinishedRun
-from tunewise.report.terminal import RichProgress
+from tunewise.report.progress_bars import RichProgress
 from tunewise.runs import read
 from tunewise.runs.asked import asked_rows
 from tunewise.runs.trained import read_training

@@ -15,9 +15,9 @@ from tunewise.data.checks.result import Checked, ShownGroup, ShownLeak, ShownRow
 from tunewise.errors import UserError
 from tunewise.report.advice import advice_for, urgency
 from tunewise.report.bars import BarRow, bars, histogram
-from tunewise.report.figures import Figure, Plot, both
 from tunewise.report.findings import HOLDS, documents_sentence, lengths_sentence, verdict
 from tunewise.report.pages import Clip, clip, page_template, with_code
+from tunewise.report.pictures import Figure, Plot, both
 from tunewise.statistics.distributions import quantile
 from tunewise.storage import write_text
 from tunewise.wording import count, duration, percent, plural, whole_percent

@@ -3,7 +3,8 @@
 from tunewise.decision.economics import Economics, Swing
 from tunewise.report import cost_plots
 from tunewise.report.costs import break_even_span
-from tunewise.report.figures import Plot, both, role_of
+from tunewise.report.figures import role_of
+from tunewise.report.pictures import Plot, both
 from tunewise.runs.schema import Run
 from tunewise.statistics.amounts import BreakEven
 from tunewise.wording import cash, rough, setting, stated_share, whole_percent

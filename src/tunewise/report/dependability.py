@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tunewise.report import plots
-from tunewise.report.figures import Plot, both, role_of
+from tunewise.report.figures import role_of
+from tunewise.report.pictures import Plot, both
 from tunewise.runs.dependability import Counted, Dependability, Steadiness
 from tunewise.runs.schema import Run
 from tunewise.wording import count, joined, percent, percent_span, significant

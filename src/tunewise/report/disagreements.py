@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 
-from tunewise.runs.schema import HeldOut, Run
+from tunewise.runs.held_out import HeldOut
+from tunewise.runs.schema import Run
 from tunewise.types import Answer, Score
 
 

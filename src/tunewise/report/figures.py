@@ -1,35 +1,11 @@
 """Chooses what the page draws: the key numbers and the plots of a run, each in two widths."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from markupsafe import Markup
-
 from tunewise import wording
 from tunewise.decision.economics import Payback
 from tunewise.report import plots
+from tunewise.report.pictures import Figure, Plot, both
 from tunewise.report.sentences import seeds
 from tunewise.runs.schema import ContenderResult, Run
-
-WIDE, NARROW = 900, 344
-"""Drawn widths of each plot in pixels, for a screen and for a phone 390 pixels wide."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Figure:
-    """One number a reader should take away."""
-
-    value: str
-    label: str
-    detail: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plot:
-    """The same plot for a screen and for a phone; CSS shows one of them."""
-
-    wide: Markup
-    narrow: Markup
 
 
 def role_of(run: Run, name: str) -> plots.Role:
@@ -187,8 +163,3 @@ def _latency_text(contender: ContenderResult) -> str:
     text = wording.milliseconds(contender.latency.p50)
     first = contender.latency.first_token_p50
     return text if first is None else f"{text}, first token {wording.milliseconds(first)}"
-
-
-def both(draw: Callable[[int], str]) -> Plot:
-    """A plot drawn in both widths."""
-    return Plot(wide=Markup(draw(WIDE)), narrow=Markup(draw(NARROW)))  # noqa: S704  ElementTree's

@@ -15,7 +15,7 @@ from tunewise.report.drawing import (
     ticks,
     widest,
 )
-from tunewise.report.figures import Plot, both
+from tunewise.report.pictures import Plot, both
 from tunewise.runs.retention import AbilityKept, Estimate, RetentionResult
 from tunewise.runs.schema import Run
 from tunewise.wording import (

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tunewise.report import curve_plot, plots
-from tunewise.report.figures import Plot, both, role_of
+from tunewise.report.figures import role_of
+from tunewise.report.pictures import Plot, both
 from tunewise.runs.learning_curve import ContenderCurve, CurvePoint, Expected
 from tunewise.runs.schema import Run
 from tunewise.wording import (

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tunewise.report import plots
-from tunewise.report.figures import Plot, both
+from tunewise.report.pictures import Plot, both
 from tunewise.runs.schema import Run
 from tunewise.runs.segments import Segment
 from tunewise.wording import (

@@ -22,9 +22,9 @@ from tunewise.data.fingerprints import content_hash
 from tunewise.errors import UserError
 from tunewise.project.load import resolved_toml
 from tunewise.project.settings import Project
+from tunewise.runs.held_out import TEST_ROW, HeldOut
 from tunewise.runs.made_from import MADE_FROM, Item, MadeFrom, changed_items, changed_settings
 from tunewise.runs.records import dump
-from tunewise.runs.schema import TEST_ROW, HeldOut
 from tunewise.storage import append_lines, read_lines, write_json, write_lines, write_text
 from tunewise.types import Example, Splits
 

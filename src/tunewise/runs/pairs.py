@@ -12,9 +12,10 @@ import numpy as np
 
 from tunewise.errors import UserError
 from tunewise.runs.folder import units_of_test
+from tunewise.runs.held_out import HeldOut
 from tunewise.runs.judged import RATING, RATINGS, Rating
 from tunewise.runs.records import MAX_FAULTS, dump, parse_json, validate, visible_value
-from tunewise.runs.schema import ContenderResult, HeldOut, Run
+from tunewise.runs.schema import ContenderResult, Run
 from tunewise.storage import append_lines, cut_half_line
 from tunewise.text.answer_text import split_thoughts
 from tunewise.types import Answer

@@ -13,6 +13,7 @@ from typing import cast
 
 from tunewise.errors import UserError
 from tunewise.runs.folder import QUICK, state_of
+from tunewise.runs.held_out import TEST_ROW
 from tunewise.runs.judged import JUDGE_RESULT, JUDGED, JudgeResult
 from tunewise.runs.privacy import without_personal
 from tunewise.runs.records import (
@@ -23,7 +24,7 @@ from tunewise.runs.records import (
     visible,
     visible_value,
 )
-from tunewise.runs.schema import ANSWER, SCORE, TEST_ROW, VERDICT, Json, Run, VerdictFile
+from tunewise.runs.schema import ANSWER, SCORE, VERDICT, Json, Run, VerdictFile
 from tunewise.types import Finding, JsonValue, Rule
 
 

@@ -24,6 +24,7 @@ from tunewise.decision.economics import Economics
 from tunewise.decision.plan import Plan
 from tunewise.project.settings import DecisionSettings
 from tunewise.runs.dependability import Dependability
+from tunewise.runs.held_out import HeldOut
 from tunewise.runs.internalised import Internalised
 from tunewise.runs.judged import JudgeResult
 from tunewise.runs.learning_curve import LearningCurves
@@ -312,18 +313,6 @@ class ModelUsed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HeldOut:
-    """One test row as the contenders saw it, and the answer wanted."""
-
-    id: str
-    input: str
-    target: str
-    place: Annotated[str | None, Field(exclude=True)] = None
-    """`file:line` of the row, relative to the project, from places.json; None where the run did
-    not write it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class VerdictFile:
     """verdict.json; see design section 5 for its contract."""
 
@@ -456,6 +445,5 @@ class Run(VerdictFile):
 
 VERDICT = TypeAdapter(VerdictFile)
 PLAN = TypeAdapter(WrittenPlan)
-TEST_ROW = TypeAdapter(HeldOut)
 ANSWER = TypeAdapter(Answer)
 SCORE = TypeAdapter(Score)

@@ -360,6 +360,40 @@ def test_null_is_as_if_left_out(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "headers", "told"),
+    [
+        (
+            b'{"model": "base", "messages": []}',
+            {"Content-Type": "application/x-www-form-urlencoded"},
+            "The body has to be JSON, and be called so: send Content-Type: application/json.",
+        ),
+        (
+            b'{"model": "base" "messages": []}',
+            {"Content-Type": "application/json"},
+            "The body is no JSON: Expecting ',' delimiter, after 17 characters.",
+        ),
+        (
+            b'{"model": "base", "messages": [{"role": "user", "content": "?"}], "temprature": 1}',
+            {"Content-Type": "application/json"},
+            "temprature: this server does not know it. Did you mean temperature?",
+        ),
+        (
+            b'{"model": "base", "messages": [{"role": "user", "content": "?"}], "zebra": 1}',
+            {"Content-Type": "application/json"},
+            "zebra: this server does not know it. Leave it out.",
+        ),
+    ],
+)
+def test_a_slip_is_told_with_its_place_and_what_to_do(
+    served: Served, body: bytes, headers: dict[str, str], told: str
+) -> None:
+    with served.http() as http:
+        got = http.post("/v1/chat/completions", content=body, headers=headers)
+    assert got.status_code == 400
+    assert got.json()["error"]["message"] == told
+
+
+@pytest.mark.parametrize(
     ("body", "code"),
     [
         (b"{", "invalid_json"),

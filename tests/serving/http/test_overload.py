@@ -304,6 +304,13 @@ def test_unknown_paths_and_methods_are_told_in_the_same_shape(small: Served) -> 
     assert wrong.headers["allow"] == "GET"
 
 
+def test_a_base_url_without_its_end_is_told_what_it_lacks(small: Served) -> None:
+    with small.http() as http:
+        message = http.get("/models").json()["error"]["message"]
+    assert message == "There is nothing at /models. The API lies under /v1: a client's base URL " \
+        "ends with it."  # fmt: skip
+
+
 def test_pipelined_requests_are_answered_in_order(small: Served) -> None:
     one = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     last = b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

@@ -72,6 +72,18 @@ def test_until_it_is_warm_a_server_says_so() -> None:
         assert running.client().chat.completions.create(**BODY).choices
 
 
+def test_it_is_ready_once_what_models_answer_with_is_read() -> None:
+    read = threading.Event()
+    with (
+        serving(before=lambda: read.wait(30) and None, wait=False) as running,
+        running.http() as http,
+    ):
+        until(lambda: running.engine.state().ready)
+        assert http.get("/ready").json()["error"]["code"] == "server_warming"
+        read.set()
+        until(lambda: http.get("/ready").status_code == 200)
+
+
 def test_a_server_that_is_stopped_ends_what_it_has_begun_and_takes_no_more() -> None:
     engine = HeldEngine(echo)
     with serving(engine=engine) as running, running.http() as http:
