@@ -5,11 +5,11 @@ Editors complete and check the file by it; the reference page is made from it.
 
 import ast
 import inspect
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import cache
 from itertools import pairwise
-from types import ModuleType
 from typing import Any, cast, get_type_hints
 
 from pydantic import TypeAdapter
@@ -57,7 +57,7 @@ def section_schema(record: type) -> Schema:
     """
     made = TypeAdapter(record).json_schema()
     no_keys = {"optimiser"} if record is Contenders else set[str]()  # a table of its own
-    told = _docstrings(cast(ModuleType, inspect.getmodule(record)))[record.__name__]
+    told = _docstrings(record.__module__).get(record.__name__, {})
     keys = {
         k: _cleaned({"description": told[k], **schema} if k in told else schema)
         for k, schema in made["properties"].items()
@@ -79,15 +79,17 @@ def section_schema(record: type) -> Schema:
 
 
 @cache
-def _docstrings(module: ModuleType) -> Mapping[str, Mapping[str, str]]:
-    """Class -> field -> the text that stands below it, of one file.
+def _docstrings(module: str) -> Mapping[str, Mapping[str, str]]:
+    """Class -> field -> the text that stands below it, of one file; none without its source.
 
     pydantic's `use_attribute_docstrings` reads the file once a class, and whenever a project is
     loaded.
     """
-    classes = (
-        one for one in ast.parse(inspect.getsource(module)).body if isinstance(one, ast.ClassDef)
-    )
+    try:
+        source = inspect.getsource(sys.modules[module])
+    except OSError:
+        return {}
+    classes = (one for one in ast.parse(source).body if isinstance(one, ast.ClassDef))
     return {one.name: dict(_told(one.body)) for one in classes}
 
 

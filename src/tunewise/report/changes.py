@@ -141,9 +141,9 @@ def _do_not(
     now = setting(run.decision.minimum_gain)
     if rival.name != run.plan.incumbent and gain.high <= 0:
         first = (
-            f"Nothing about {run.plan.incumbent}, which had been chosen beforehand on other rows: "
-            f"{rival.name} was shown better than {challenger.name} on the test examples, allowing "
-            "for all comparisons made. It would take a training that is not behind it."
+            f"A training that is not behind {rival.name}: {difference(gain)}. Dev had picked "
+            f"{run.plan.incumbent} to compare with, but on the test examples {rival.name} was "
+            f"shown better than {challenger.name}, allowing for all comparisons made."
         )
     elif gain.high <= 0:
         first = (

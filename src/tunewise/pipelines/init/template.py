@@ -86,6 +86,8 @@ def project_text(found: FoundData, inference: Inference, unjudged: Sequence[str]
             *remark("Quality that a winner must reach, and how many requests a month there are:"),
             "# minimum_quality  = 0.85",
             "# monthly_requests = 20000",
+            *remark("What is measured beside may take half of the time. Without it:"),
+            "# measure = []",
         ],
     ]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
