@@ -1,7 +1,9 @@
 """The worker of the engine's process, run in a thread of this one over the small model."""
 
+import ctypes
 import queue
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,7 @@ from tunewise.serving.engine.wire import (
     FromEngine,
     Pieces,
     Refused,
+    Started,
     ToEngine,
     Warm,
     Warmed,
@@ -212,3 +215,41 @@ def test_an_adapter_of_another_base_is_refused_and_the_others_go_on(
     assert "trained for another base" in refused.message
     assert refused.param == "model"
     line.until(Ended, 2)
+
+
+def test_an_adapter_is_prepared_by_turns_with_steps_that_hold_pythons_lock(
+    line: Line, small_llama: LocalModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted, and not timed: without turns each of its 100 turns would wait for a step's end."""
+    held, merge, one_step = ctypes.PyDLL(None), openvino.merge_into_gguf, SteppedPipeline.step
+    steps: list[bool] = []
+    merging = threading.Event()
+
+    def held_step(pipeline: SteppedPipeline) -> None:
+        steps.append(merging.is_set())
+        held.usleep(20_000)  # PyDLL keeps the lock
+        one_step(pipeline)
+
+    def many_turns(*given: Any) -> None:
+        merging.set()
+        for _ in range(100):
+            time.sleep(0)
+        merging.clear()
+        merge(*given)
+
+    base = Weights(base=small_llama.name)
+    line.asked.put(Warm(number=1, weights=base))
+    line.until(Warmed, 1)
+    monkeypatch.setattr(openvino.SteppedPipeline, "step", held_step)
+    monkeypatch.setattr(openvino, "merge_into_gguf", many_turns)
+    long = replace(GREEDY, max_tokens=150)
+    tuned = Weights(base=small_llama.name, adapter=adapter(small_llama, tmp_path / "tuned"))
+    line.asked.put(Ask(number=2, weights=base, messages=user("zip"), tools="[]", choice=long))
+    line.until(Started, 2)
+    line.asked.put(Warm(number=3, weights=tuned))
+    ends: list[FromEngine] = []
+    while len(ends) < 2:
+        message = line.said.get(timeout=60)
+        ends += [message] if isinstance(message, Warmed | Ended) else []
+    assert [type(one) for one in ends] == [Warmed, Ended]
+    assert sum(steps) < 20

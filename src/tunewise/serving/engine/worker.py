@@ -1,5 +1,6 @@
 """What the engine's process does: opens what is asked for, and moves all that runs on in turn."""
 
+import time
 from collections import OrderedDict
 from concurrent.futures import Future
 from pathlib import Path
@@ -25,6 +26,9 @@ from tunewise.serving.engine.wire import (
     Warmed,
 )
 from tunewise.serving.protocol import Piece, RefusedError, Weights
+
+LONGEST_TURN = 0.2
+"""Seconds of an adapter's preparation between two steps of what runs."""
 
 
 class Line(Protocol):
@@ -80,11 +84,17 @@ class Worker:
             self._forget()
             self._place()
             pieces: list[tuple[int, Piece]] = []
+            began = time.monotonic()
             for weights, (_, lane) in list(self._open.items()):
                 pieces += self._move(weights, lane)
+            took = time.monotonic() - began
             if pieces:
                 self._line.send(Pieces(pieces=tuple(pieces)))
             self._forget()
+            if not all(one.done() for one in self._preparing.values()):
+                # A library may hold Python's lock within a step: by turns, or who prepares waits
+                # for the end of a step at every turn of its own.
+                time.sleep(min(took, LONGEST_TURN))
 
     def _busy(self) -> bool:
         return any(lane.busy for _, lane in self._open.values())
