@@ -15,6 +15,8 @@ from tunewise.serving.engine.children import joined
 from tunewise.serving.engine.wire import FROM_ENGINE, TO_ENGINE, Broken, FromEngine, ToEngine, Up
 from tunewise.serving.engine.worker import Worker
 
+NICE = 5
+"""Added to its niceness: it takes every core, and the server has to answer beside it."""
 _CHUNK = 2**16
 
 
@@ -89,6 +91,7 @@ def backend_of(engine: str) -> Backend:
 def main() -> None:
     """Runs until the server ends it, or a pipeline fails."""
     line = SocketLine(joined())
+    os.nice(NICE)
     _, _, engine, merged, max_loaded, cache_bytes = sys.argv
     worker = Worker(
         line,
