@@ -15,6 +15,8 @@ from fastapi import APIRouter, Request
 from http_serving import EMBEDDING, Served, serving, until
 from tunewise.serving.engine.scripted import ScriptedChatEngine
 from tunewise.serving.http.access import needs
+from tunewise.serving.http.admission import Slots
+from tunewise.serving.http.errors import ApiError
 from tunewise.serving.http.limits import Limits
 from tunewise.serving.protocol import ChatRequest
 
@@ -109,6 +111,43 @@ def test_beyond_its_slots_a_server_says_so_at_once(slow: Served) -> None:
         connection.close()
     until(lambda: slow.service.slots.active == 0)
     assert slow.client().chat.completions.create(**BODY).choices
+
+
+class Clock:
+    """Seconds that pass only when told to."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_who_is_refused_is_told_about_when_what_waits_is_done_and_not_all_the_same() -> None:
+    clock = Clock()
+    slots = Slots(Limits(running=4, queue=8), phase="ready", clock=clock)
+    for _ in range(12):
+        slots.take()
+    waits: list[int] = []
+    for step in range(40):  # one place in two seconds: what waits takes sixteen
+        clock.now += 2.0
+        slots.free()
+        slots.take()
+        with pytest.raises(ApiError) as refused:
+            slots.take()
+        if step >= 20:
+            waits.append(int(refused.value.headers["Retry-After"]))
+    assert 8 <= min(waits) < 10
+    assert 22 < max(waits) <= 24
+    assert 14 <= sum(waits) / len(waits) <= 18
+
+
+def test_where_nothing_waited_yet_a_second_is_told() -> None:
+    slots = Slots(Limits(running=1, queue=1), phase="ready", clock=Clock())
+    for _ in range(2):
+        slots.take()
+    with pytest.raises(ApiError) as refused:
+        slots.take()
+    assert refused.value.headers["Retry-After"] == "1"
 
 
 def test_of_ten_times_as_many_requests_every_one_is_answered() -> None:

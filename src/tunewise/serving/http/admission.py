@@ -5,6 +5,9 @@ cancelled, streamed or not.
 """
 
 import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -25,12 +28,19 @@ _CLOSED = {
 }
 
 
+_REMEMBERED = 64
+"""Places that became free, by which the pace is told."""
+LONGEST_WAIT = 30
+"""Seconds after which a refused client may ask again at most, spread by half around it."""
+
+
 @dataclass(slots=True)
 class Slots:
     """How many requests are under way, and whether more are taken.
 
     Args:
         limits: `running` and `queue`.
+        clock: seconds, monotonic.
     """
 
     limits: Limits
@@ -38,6 +48,11 @@ class Slots:
     active: int = 0
     empty: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while nothing is under way."""
+    clock: Callable[[], float] = time.monotonic
+    refused: int = 0
+    """Requests for which there was no place."""
+    _freed: deque[float] = field(default_factory=lambda: deque[float](maxlen=_REMEMBERED))
+    """When places became free, since the server was busy last."""
 
     def __post_init__(self) -> None:
         self.empty.set()
@@ -51,16 +66,28 @@ class Slots:
         self.require_open()
         most = self.limits.running + self.limits.queue
         if self.active >= most:
+            self.refused += 1
             raise ApiError(
                 429,
                 f"{most} requests are under way, as many as this server takes on. Ask again.",
                 code="server_overloaded",
+                headers={"Retry-After": str(self.wait())},
             )
         self.active += 1
         self.empty.clear()
 
+    def wait(self) -> int:
+        """Seconds after which one that was refused may ask again: about when what waits now is
+        done, spread so that not all come back at once."""
+        pace = (self.clock() - self._freed[0]) / len(self._freed) if self._freed else 0.0
+        done = min(round(self.limits.queue * pace), LONGEST_WAIT)
+        return max(1, done // 2 + self.refused % (done + 1))
+
     def free(self) -> None:
         """Gives a slot back."""
+        if self.active <= self.limits.running:  # nothing waits
+            self._freed.clear()
+        self._freed.append(self.clock())
         self.active -= 1
         if self.active == 0:
             self.empty.set()
