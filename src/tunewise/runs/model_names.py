@@ -38,7 +38,10 @@ def alias_in(text: str) -> NamedAlias:
     """
     named = parse_named(text)
     if named.alias is None:
-        raise UserError(f"{text}: is no alias. Write it as in {named.name}@{PRODUCTION}.")
+        raise UserError(
+            f"{text}: is no alias. Write the model before an @ and the alias behind it, as in "
+            f"triage@{PRODUCTION}."
+        )
     return NamedAlias(named.name, named.alias)
 
 

@@ -201,8 +201,8 @@ def _key(headers: Sequence[tuple[bytes, bytes]], keys: KeyFile) -> Key:
     if key is None:
         raise ApiError(
             401,
-            "That API key is not known here. `tunewise keys list` shows the names of those that "
-            "are.",
+            "That API key is not known here. Ask whoever runs this server for another "
+            "(`tunewise keys new`).",
             code="invalid_api_key",
             headers={"WWW-Authenticate": "Bearer"},
         )
