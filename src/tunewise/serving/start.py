@@ -173,7 +173,7 @@ def serve_until_stopped(
             contents=contents,
             routers=[*jobs.routers(partial(tunable, catalogue)), pages(shared)],
             upload_paths=[UPLOADS, UPLOAD],
-            before=partial(load_models, models),
+            before=partial(load_models, models[:most]),
             beside=[
                 partial(follow_aliases, catalogue, engine),
                 *([partial(keep_worker, jobs)] if asked.worker else []),
