@@ -47,6 +47,8 @@ from tunewise.serving.swaps import follow_aliases
 
 PROJECT_FILE = "tunewise.toml"
 UPLOADS = "/v1/files"
+READ_FIRST = 16
+"""Models that are read before the server says that it is ready."""
 MOST_NAMED = 8
 """Models named when the server starts."""
 WORKER_PAUSE = 5.0
@@ -173,7 +175,7 @@ def serve_until_stopped(
             contents=contents,
             routers=[*jobs.routers(partial(tunable, catalogue)), pages(shared)],
             upload_paths=[UPLOADS, UPLOAD],
-            before=partial(load_models, models[:most]),
+            before=partial(load_models, models[:READ_FIRST]),
             beside=[
                 partial(follow_aliases, catalogue, engine),
                 *([partial(keep_worker, jobs)] if asked.worker else []),
