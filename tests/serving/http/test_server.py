@@ -162,7 +162,7 @@ def test_addresses_are_written_as_urls() -> None:
 
 
 def started(seconds_per_token: float, drain_seconds: float) -> tuple[subprocess.Popen[str], str]:
-    """A server in a process of its own, and its address."""
+    """A server in a process of its own that is ready, and its address."""
     support = Path(__file__).parents[2] / "support"
     words = [sys.executable, "-c", PROGRAM, str(support)]
     process = subprocess.Popen(
@@ -173,7 +173,9 @@ def started(seconds_per_token: float, drain_seconds: float) -> tuple[subprocess.
         env={**os.environ, "COLUMNS": "200"},
     )
     assert process.stdout is not None
-    return process, process.stdout.readline().strip()
+    url = process.stdout.readline().strip()
+    until(lambda: httpx2.get(f"{url}/ready").status_code == 200)
+    return process, url
 
 
 def test_sigterm_lets_a_stream_end_and_the_process_after_it() -> None:
