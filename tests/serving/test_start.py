@@ -31,7 +31,7 @@ from tunewise.runs.registry import Registry
 from tunewise.runs.registry_file import Lineage
 from tunewise.serving.catalogue import RegistryCatalogue
 from tunewise.serving.protocol import Weights
-from tunewise.serving.served import VersionServed
+from tunewise.serving.served import Loaded
 from tunewise.serving.start import (
     Chosen,
     choose,
@@ -39,7 +39,6 @@ from tunewise.serving.start import (
     first_weights,
     load_models,
 )
-from tunewise.types import Message
 
 SERVE = "from tunewise.cli import main; main()"
 
@@ -93,16 +92,23 @@ def test_what_is_none_of_these_is_told_with_what_there_is(
         choose((str(tmp_path / "mail"),), registry, Silent())
 
 
-def test_a_model_that_cannot_be_read_hinders_no_other(registry: Registry) -> None:
+def test_a_model_that_cannot_be_read_hinders_no_other(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     catalogue = RegistryCatalogue(registry)
-    broken, sound = (catalogue.find(name) for name in ("triage@1", "triage@2"))
-    assert isinstance(broken, VersionServed)
-    assert isinstance(sound, VersionServed)
-    (broken.loaded.version.folder / "model.json").unlink()
+    models = [catalogue.find(name) for name in ("triage@1", "triage@2")]
+    read: list[str] = []
+
+    def make_ready(loaded: Loaded) -> None:
+        if loaded.version.id == "triage@1":
+            raise UserError("The folder is gone.")
+        read.append(loaded.version.id)
+
+    monkeypatch.setattr(Loaded, "make_ready", make_ready)
     with structlog.testing.capture_logs() as logs:
-        load_models([broken, sound])
+        load_models([one for one in models if one is not None])
     assert [(line["event"], line["model"]) for line in logs] == [("not_loaded", "triage@1")]
-    assert sound.prepare((Message(role="user", content="hello"),))
+    assert read == ["triage@2"]
     catalogue.close()
 
 
@@ -111,7 +117,10 @@ def test_bases_and_what_aliases_mean_are_loaded_first(registry: Registry) -> Non
     catalogue = RegistryCatalogue(registry, bases=("other",))
     chosen = Chosen(bases=("other",), names=None)
     models = first_models(chosen, catalogue)
-    assert [(one.name, one.resolved) for one in models] == [("triage@production", "triage@1")]
+    assert [(one.name, one.resolved) for one in models] == [
+        ("triage", "triage@1"),
+        ("triage@production", "triage@1"),
+    ]
     assert first_weights(chosen, models) == [Weights(base="other"), Weights(base="base")]
     catalogue.close()
 
