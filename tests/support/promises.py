@@ -58,18 +58,19 @@ MAX_FALSE_ADVICE = 0.05
 MIN_POWER = 0.80
 
 
-def most_false_advice(projects: int) -> float:
-    """The share that keeps the promise: of fewer than 1,000 projects, with the luck of the draw
-    (the 97.5% quantile of a binomial share of 5%)."""
+def most_false_advice(projects: int, drawn: int) -> float:
+    """The share that keeps the promise. Where fewer than 1,000 projects a world were asked for, the
+    luck of those `drawn` is allowed for (the 97.5% quantile of a binomial share of 5%)."""
     if projects >= 1000:
         return MAX_FALSE_ADVICE
-    return float(binom.ppf(0.975, projects, MAX_FALSE_ADVICE)) / projects
+    return float(binom.ppf(0.975, drawn, MAX_FALSE_ADVICE)) / drawn
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
     false_advice: dict[str, float]
-    projects: dict[str, int]
+    most: dict[str, float]
+    """What each world allows."""
     power: float
 
     @property
@@ -77,7 +78,7 @@ class Kept:
         found = [
             f"{name}: {share:.1%} false advice"
             for name, share in self.false_advice.items()
-            if share > most_false_advice(self.projects[name])
+            if share > self.most[name]
         ]
         if self.power < MIN_POWER:
             found.append(f"power {self.power:.1%}")
@@ -99,7 +100,7 @@ def check_promises(rule: Rule, *, projects: int, seed: int = 0, raced: bool = Tr
             name: share_fine_tuned(world, drawn[name], seed + number, rule)
             for number, (name, world) in enumerate(worlds.items())
         },
-        projects=drawn,
+        most={name: most_false_advice(projects, drawn[name]) for name in worlds},
         power=share_fine_tuned(replace(GAIN, raced=raced), projects, seed + 100, rule),
     )
 
