@@ -11,8 +11,9 @@ JsonValue: TypeAlias = (
     bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"] | None
 )
 
-Kind = Literal["classification", "multilabel", "extraction", "generation", "qa"]
-"""What sort of answer the task asks for; decides the default metric and prompts."""
+Kind = Literal["classification", "multilabel", "extraction", "generation", "qa", "search"]
+"""What sort of answer the task asks for; decides the default metric and prompts. `search`:
+documents in an order, given by no language model."""
 
 Rule = Literal["worth_more", "cheaper", "not_worth_it", "cannot_tell", "nothing_learned"]
 """Which rule of the method decided."""

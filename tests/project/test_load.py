@@ -10,7 +10,7 @@ from tunewise.project.examples import demo_folder
 from tunewise.project.faults import SettingsError
 from tunewise.project.infer_task import infer_task
 from tunewise.project.load import load_project, resolved_toml
-from tunewise.project.settings import USUAL_CONTENDERS, Project
+from tunewise.project.settings import SEARCHING_CONTENDERS, USUAL_CONTENDERS, Project
 from tunewise.types import Example, Message
 
 Write = Callable[[str], Path]
@@ -588,3 +588,39 @@ def test_faults_are_known_by_their_keys(tmp_path: Path) -> None:
     keys = [key for key, _ in caught.value.faults]
     assert keys == [("task", "kind"), ("data", "examples"), ("x",)]
     assert str(caught.value).count("\n") == 2
+
+
+def test_a_search_has_contenders_of_its_own(write: Write) -> None:
+    text = '[task]\nkind = "search"\n[data]\nexamples = "examples.jsonl"\ndocuments = "docs"\n'
+    project = load_project(write(text))
+    assert project.contenders.use == SEARCHING_CONTENDERS
+    assert load_project(write(resolved_toml(project))) == project
+
+
+@pytest.mark.parametrize(
+    ("task", "contenders", "what"),
+    [
+        ('kind = "search"', 'use = ["bm25", "few_shot"]', '"few_shot" ranks no documents'),
+        ('kind = "qa"', 'use = ["bm25"]', '"bm25" is for [task] kind = "search" alone'),
+        ('kind = "search"\nmetric = "rouge_l"', "", "rouge_l judges no rankings"),
+        ('kind = "qa"\nmetric = "ndcg_at_10"', "", "ndcg_at_10 judges rankings"),
+        (
+            'kind = "search"',
+            '[contenders.big]\ntype = "openai"\nmodel = "x"',
+            "answers in words",
+        ),
+    ],
+)
+def test_what_ranks_and_what_answers_are_not_mixed(
+    write: Write, task: str, contenders: str, what: str
+) -> None:
+    text = (
+        f'[task]\n{task}\n[data]\nexamples = "examples.jsonl"\ndocuments = "docs"\n'
+        f"[contenders]\n{contenders}\n"
+    )
+    assert any(what in line for line in faults(write(text)))
+
+
+def test_a_search_without_documents_has_nothing_to_find(write: Write) -> None:
+    text = '[task]\nkind = "search"\n[data]\nexamples = "examples.jsonl"\n'
+    assert any("search needs documents" in line for line in faults(write(text)))

@@ -5,29 +5,42 @@ The only place that knows which class a name in tunewise.toml stands for.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from tunewise.contenders.classifier import Classifier
 from tunewise.contenders.constant import Constant
 from tunewise.contenders.few_shot import COUNTS, START, FewShot
 from tunewise.contenders.fine_tune import FineTune, Way
+from tunewise.contenders.fine_tune_embedding import FineTuneEmbedding
 from tunewise.contenders.hosted import Hosted
 from tunewise.contenders.prompt import TunedPrompt
 from tunewise.contenders.protocol import Contender, TrainedContender
 from tunewise.contenders.rag import Library, Rag
+from tunewise.contenders.ranking import Ranker
 from tunewise.contenders.zero_shot import ZeroShot
 from tunewise.data.documents.document import Document, whole_text
 from tunewise.data.fingerprints import preference_hash
 from tunewise.data.pairs import read_pairs
+from tunewise.errors import UserError
 from tunewise.metrics.by_name import Metric
 from tunewise.models.catalog import LocalModel
 from tunewise.models.engines.protocol import Engine
 from tunewise.models.loading import load_tokenizer
 from tunewise.progress import Progress
-from tunewise.project.contenders import BUILT_IN, INTERNALISED, on_base
+from tunewise.project.contenders import BUILT_IN, EMBEDDING_TUNED, INTERNALISED, on_base
 from tunewise.project.derived import budget_tokens
 from tunewise.project.settings import Project
-from tunewise.retrieval.embed import MODEL, Embedder, embedder_or_note
+from tunewise.retrieval.embed import (
+    MODEL,
+    Embedder,
+    Reranker,
+    embedder_or_note,
+    load_embedder,
+    load_reranker,
+)
+from tunewise.retrieval.index import Mode
+from tunewise.retrieval.shelf import Shelf
 from tunewise.runs.made_from import Item, text_hash
 from tunewise.training.epochs import DEV_POINTS
 from tunewise.types import Example, Preference, Text
@@ -95,6 +108,7 @@ def contender_set(
     optimiser: Engine | None = None,
     documents: Sequence[Document] = (),
     held_out: Sequence[Example] = (),
+    ranked: Sequence[Document] = (),
 ) -> ContenderSet:
     """The contenders of `[contenders] use`, ready to be fitted.
 
@@ -107,6 +121,8 @@ def contender_set(
         optimiser: proposes wordings to `prompt`; None: there is none.
         documents: of the project; none are given to those who do not read them.
         held_out: dev and test; pairs of answers to their inputs are left out.
+        ranked: documents or sections that the contenders of the kind `search` rank; empty: the
+            project is of another kind.
 
     Raises:
         UserError: preference pairs that cannot be read.
@@ -145,7 +161,11 @@ def contender_set(
         ways = [name for name in use if BUILT_IN[name].runs_on_base or not label]
         build = _untrained(project, one, label, embedder, library, optimiser)
         untrained |= {on_base(way, label): build[way]() for way in ways if way in build}
-        tunes = {on_base(way, label): way for way in ways if BUILT_IN[way].trained}
+        tunes = {
+            on_base(way, label): way
+            for way in ways
+            if BUILT_IN[way].trained and BUILT_IN[way].runs_on_base
+        }
         if one.model is None:
             why = f"the engine {one.engine.name} runs no model that can be trained here"
             skipped |= dict.fromkeys(tunes, why)
@@ -153,6 +173,12 @@ def contender_set(
             trained |= _trained(project, one, one.model, tunes, library, texts, pairs)
         if further:
             base_of |= {on_base(w, label): one.base for w in ways if BUILT_IN[w].runs_on_base}
+    if ranked:
+        shelf = Shelf(ranked)
+        rankers = _rankers(project, resources, shelf)
+        untrained |= {name: rankers[name] for name in use if name in rankers}
+        if EMBEDDING_TUNED in use:
+            trained[EMBEDDING_TUNED] = _tuned_embedding(project, resources, shelf)
     untrained |= {
         name: _hosted(project, resources, name, runs_on, embedder)
         if name in candidates
@@ -168,6 +194,46 @@ def contender_set(
         items=read,
         units=units,
         base_of=base_of,
+    )
+
+
+def _rankers(project: Project, resources: Resources, shelf: Shelf) -> dict[str, Contender]:
+    """Those that search without having learned anything."""
+    embedding_model, reranker = project.contenders.embedding_model, project.contenders.reranker
+
+    def ranker(name: str, mode: Mode, reader: Callable[[], Reranker] | None = None) -> Ranker:
+        return Ranker(
+            name=name,
+            mode=mode,
+            metric=resources.metric,
+            shelf=shelf,
+            load=partial(load_embedder, embedding_model),
+            load_reranker=reader,
+        )
+
+    def named() -> Reranker:
+        if reranker is None:
+            raise UserError("no cross-encoder is named (contenders.reranker)")
+        return load_reranker(reranker)
+
+    return {
+        "bm25": ranker("bm25", "bm25"),
+        "dense": ranker("dense", "dense"),
+        "hybrid": ranker("hybrid", "hybrid"),
+        "reranked": ranker("reranked", "hybrid", named),
+    }
+
+
+def _tuned_embedding(project: Project, resources: Resources, shelf: Shelf) -> FineTuneEmbedding:
+    return FineTuneEmbedding(
+        name=EMBEDDING_TUNED,
+        metric=resources.metric,
+        shelf=shelf,
+        base=project.contenders.embedding_model,
+        settings=project.training,
+        folder=resources.folder,
+        progress=resources.progress,
+        base_seed=project.data.seed,
     )
 
 

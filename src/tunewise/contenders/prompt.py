@@ -219,7 +219,7 @@ def _contract(kind: Kind, train: Sequence[Example]) -> str:
             return f"Answer with one JSON object with the keys {named} and nothing else."
         case "qa":
             return f"Answer in about {_words(train)} words, with no introduction."
-        case "generation":
+        case "generation" | "search":
             return f"Write the answer only, in about {_words(train)} words."
 
 

@@ -160,7 +160,13 @@ def _shortfalls(case: Case, challenger: str, untrained: str, gain: Interval) -> 
         text = f"{subject} not ahead of {untrained}"
         missing.append(Shortfall(kind="seeds_behind", text=text))
     if not case.beats_constant(challenger):
-        missing.append(Shortfall(kind="constant", text="it is not shown to beat constant"))
+        took_part = CONSTANT in bench.contenders
+        text = (
+            "it is not shown to beat constant"
+            if took_part
+            else "constant, which it has to beat, took no part (contenders.use)"
+        )
+        missing.append(Shortfall(kind="constant", text=text))
     missing += [
         Shortfall(kind="demand", text=f"it breaks {broken.name}: {broken.detail}")
         for broken in case.broken(challenger)

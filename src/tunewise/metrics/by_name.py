@@ -16,9 +16,10 @@ from tunewise.metrics.custom import own_metric_function
 from tunewise.metrics.json_metrics import exact_match, json_fields, valid_json
 from tunewise.metrics.label_metrics import label_metric
 from tunewise.metrics.metric import Aggregate, Judgement, Metric
+from tunewise.metrics.ranking_metrics import ranking_metric
 from tunewise.metrics.set_metrics import set_metric
 from tunewise.metrics.text_metrics import chrf, rouge_l, token_f1
-from tunewise.project.settings import METRICS, Project
+from tunewise.project.settings import METRICS, RANKING_METRICS, Project
 from tunewise.text.answer_text import Pair, answer_proper, asks_for_mark, closes_with_mark
 from tunewise.types import Answer, Kind, Score
 
@@ -128,6 +129,8 @@ def _built_in(name: str, labels: Sequence[str] | None) -> Metric:
             return set_metric(name, labels)
         case "chrf":
             return Metric(name=name, binary=False, score=chrf)
+        case _ if name in RANKING_METRICS:
+            return ranking_metric(name)
         case _:
             near = difflib.get_close_matches(name, METRICS, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Use one of: {', '.join(METRICS)}."
@@ -141,7 +144,8 @@ def side_metrics(kind: Kind, primary: Metric | None = None) -> tuple[Metric, ...
     """Metrics shown beside the primary one: never decisive, always of interest.
 
     Extraction (or a primary metric that reads JSON) shows `valid_json` and `exact_match`, question
-    answering shows `exact_match`; the others show nothing. The primary metric is not repeated.
+    answering shows `exact_match`, search two recalls; the others show nothing. The primary metric
+    is not repeated.
     """
     shown: list[Metric] = []
     if kind == "extraction" or (primary is not None and primary.name == "json_fields"):
@@ -153,6 +157,8 @@ def side_metrics(kind: Kind, primary: Metric | None = None) -> tuple[Metric, ...
         shown = [metric_named("exact_set", primary.labels)]
     elif kind == "qa":
         shown = [metric_named("exact_match")]
+    elif kind == "search":
+        shown = [metric_named("recall_at_1"), metric_named("recall_at_5")]
     return tuple(metric for metric in shown if primary is None or metric.name != primary.name)
 
 

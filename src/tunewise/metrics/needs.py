@@ -12,9 +12,11 @@ from tunewise.errors import UserError
 from tunewise.metrics.custom import own_metric_function
 from tunewise.metrics.json_answers import parse_json
 from tunewise.metrics.label_metrics import read_label
+from tunewise.project.settings import RANKING_METRICS
 from tunewise.text.answer_text import target_proper
 from tunewise.text.comparison import comparable, label_form
 from tunewise.text.label_sets import set_form
+from tunewise.text.rankings import read_ranking
 from tunewise.text.words import words
 
 
@@ -59,6 +61,8 @@ def needs_of(
             return _proper(_json_object)
         case "token_f1" | "rouge_l":
             return _proper(lambda target: _word(name, target))
+        case _ if name in RANKING_METRICS:
+            return _proper(lambda target: _named(name, target))
         case _:
             return _proper(lambda target: _visible(name, target))
 
@@ -108,6 +112,15 @@ def _word(name: str, target: str) -> str | None:
     return (
         f"{_shown(target)} holds no word, which {name} needs. Mend this row, or choose another "
         'metric (metric = "chrf" judges signs).'
+    )
+
+
+def _named(name: str, target: str) -> str | None:
+    if read_ranking(target):
+        return None
+    return (
+        f"{_shown(target)} names no document, which {name} needs. Write the document that answers, "
+        'or several as a JSON list: ["stove.md", "care.md#Washing"].'
     )
 
 

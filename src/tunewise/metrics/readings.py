@@ -10,8 +10,10 @@ from tunewise.metrics.json_answers import canonical, parse_json
 from tunewise.metrics.label_metrics import read_label
 from tunewise.metrics.metric import Metric
 from tunewise.metrics.set_metrics import read_set
+from tunewise.project.settings import RANKING_METRICS
 from tunewise.text.answer_text import answer_proper, asks_for_mark
 from tunewise.text.comparison import caseless, comparable, label_form
+from tunewise.text.rankings import read_ranking
 from tunewise.types import Kind
 
 
@@ -70,6 +72,8 @@ def reading_of(
         scored = of(lambda said: read_set(said, known))
     elif metric.name == "json_fields":
         scored = of(lambda said: _values(said, ordered=False, text=caseless))
+    elif metric.name in RANKING_METRICS:
+        scored = of(lambda said: read_ranking(said)[:1])
     elif metric.name == "exact_match":
         scored = of(lambda said: _values(said, ordered=True, text=comparable))
     else:
@@ -89,6 +93,12 @@ def reading_of(
         )
     if kind == "extraction":
         return Reading(scored=scored, broken=lacks(_is_json), form="is a JSON object or list")
+    if kind == "search":
+        return Reading(
+            scored=scored,
+            broken=lacks(lambda said: bool(read_ranking(said))),
+            form="names a document",
+        )
     return Reading(
         scored=scored, broken=lacks(lambda said: bool(comparable(said))), form="says something"
     )

@@ -29,6 +29,7 @@ from tunewise.data.checks.label_spelling import meant_targets
 from tunewise.data.checks.labels import check_labels, foreign_rows
 from tunewise.data.checks.leaks import check_leaks, find_leaks, rows_to_leave_out
 from tunewise.data.checks.lengths import ModelTokenizer, check_tokens, sampled
+from tunewise.data.checks.names import check_names
 from tunewise.data.checks.read_all import Gathered, UnreadableRowsError, gather
 from tunewise.data.checks.repair import planned_repairs, refuse_taken, write_fixed
 from tunewise.data.checks.result import Checked, DocumentCounts, ShownRepair, ShownRow
@@ -247,6 +248,8 @@ def _judged(
     labels = of_labels(survey, declared, found) if answered else []
     judged = read.kind == "examples"
     mute = check_judgeable(survey, declared, project.root, found) if judged else look_at[:0]
+    if judged and task.kind == "search":
+        mute = np.union1d(mute, check_names(survey, documents, found))
     answers = meant_targets(survey, declared)
     check_duplicates(survey, answers, found)
     near = check_near_duplicates(survey, found)

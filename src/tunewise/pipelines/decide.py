@@ -37,13 +37,13 @@ from tunewise.pipelines.fitting import Fits, Job, fit_all, measured
 from tunewise.pipelines.forgetting import Forgetting, measure_forgetting
 from tunewise.pipelines.measuring import measure_parts
 from tunewise.pipelines.quick import first_opinion, take_answers
-from tunewise.pipelines.reading import Read, read_for_decide
+from tunewise.pipelines.reading import Read, ranked_units, read_for_decide
 from tunewise.pipelines.remaining import Remaining
 from tunewise.pipelines.repairing import repair
 from tunewise.pipelines.run_rows import measured_contender
 from tunewise.pipelines.timing import time_loads, time_requests
 from tunewise.progress import Progress
-from tunewise.project.derived import budget_tokens, labelled_bases
+from tunewise.project.derived import budget_tokens, labelled_bases, without_constant
 from tunewise.project.price_units import price_warnings
 from tunewise.project.settings import Project
 from tunewise.report.findings import warnings_summary
@@ -160,12 +160,13 @@ def run_decide(
             optimiser=optimiser,
             documents=documents,
             held_out=[*prepared.splits.dev, *prepared.splits.test],
+            ranked=ranked_units(prepared, documents),
         )
         refuse_changed(run, field, bases)
         if run.file("verdict.json").exists():
             return _shown_again(run, progress)
         caveats = [f"{name}: {c.caveat}." for name, c in ceilings.items() if c.caveat]
-        caveats += price_warnings(project)
+        caveats += [*price_warnings(project), *without_constant(project)]
         begun = _begin(run, prepared, progress, resume=resume)
         if estimate is not None:
             run.event("forecast", contenders=estimate.contenders, parts=estimate.parts)

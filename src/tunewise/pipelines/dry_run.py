@@ -8,7 +8,7 @@ from tunewise.pipelines.estimate import NOT_ESTIMATED, Forecast, forecast, work_
 from tunewise.pipelines.quick import first_opinion
 from tunewise.pipelines.reading import read_all
 from tunewise.pipelines.workload import Work, Workload
-from tunewise.project.derived import budget_tokens
+from tunewise.project.derived import budget_tokens, without_constant
 from tunewise.project.settings import Project
 from tunewise.runs.asked import asked_rows
 from tunewise.runs.data_changes import about_earlier_runs
@@ -144,7 +144,11 @@ def dry_run(project: Project, *, quick: bool = False) -> DryRun:
         facts=facts,
         estimate=forecast(prepared, quick=quick, work=work),
         work=work,
-        notes=(*prepared.notes, *(() if quick else about_earlier_runs(project, splits))),
+        notes=(
+            *prepared.notes,
+            *without_constant(project),
+            *(() if quick else about_earlier_runs(project, splits)),
+        ),
         project=project,
     )
 

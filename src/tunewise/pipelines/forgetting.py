@@ -8,6 +8,7 @@ from tunewise.evaluation.retention import measure_retention
 from tunewise.evaluation.suite.items import Suite
 from tunewise.models.engines.open import Opened
 from tunewise.pipelines.fitting import Fits, Job
+from tunewise.project.contenders import BUILT_IN, way_of
 from tunewise.runs.retention import RetentionResult
 
 PART = "retention"
@@ -45,6 +46,8 @@ def _measured(job: Job, fits: Fits, opened: Opened, suite: Suite) -> Forgetting:
         missing = "it was not asked for"
     elif challenger is None or challenger not in fits.fitted:
         missing = "nothing was trained"
+    elif BUILT_IN[way_of(challenger)].ranks:
+        missing = f"{challenger} is no language model"
     elif fits.futile:
         missing = f"dev already shows that {challenger} is not worth its training"
     elif opened.model is None or opened.engine.name == "scripted":

@@ -3,16 +3,20 @@
 It needs no model and none of the libraries that run one: a fault in the first rows is told at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from tunewise.data.documents.document import Document, DocumentsFound
+from tunewise.data.documents.units import units_of, unknown_names
 from tunewise.data.prepare import Prepared, prepare
+from tunewise.data.read_log import SHOWN
 from tunewise.errors import UserError
 from tunewise.project.derived import reads_documents
 from tunewise.project.settings import Project
 from tunewise.runs.asked import asked_rows
+from tunewise.types import Example
 
 
 class Read(NamedTuple):
@@ -58,7 +62,34 @@ def read_all(project: Project, *, asked: int | None) -> Read:
     if found is None:
         return Read(prepared, ())
     documents = found.all_usable()
+    _refuse_unknown_names(prepared, documents)
     return Read(replace(prepared, notes=(*prepared.notes, *found.notes())), documents)
+
+
+def _refuse_unknown_names(prepared: Prepared, documents: Sequence[Document]) -> None:
+    """Refuses rows of the kind `search` that name what is not there.
+
+    Raises:
+        UserError: with the place of each; the first 20, then a count.
+    """
+    units = ranked_units(prepared, documents)
+    found = ((row, unknown_names(units, row.target)) for row in _rows(prepared) if units)
+    wrong = [f"{prepared.places[row.id]}: {what}" for row, what in found if what]
+    more = [f"{len(wrong) - SHOWN} more rows like these."] if len(wrong) > SHOWN else []
+    if wrong:
+        raise UserError.together([*wrong[:SHOWN], *more])
+
+
+def ranked_units(prepared: Prepared, documents: Sequence[Document]) -> tuple[Document, ...]:
+    """What contenders of the kind `search` rank; empty: the project is of another kind."""
+    if prepared.project.task.kind != "search":
+        return ()
+    return units_of(documents, [row.target for row in _rows(prepared)])
+
+
+def _rows(prepared: Prepared) -> tuple[Example, ...]:
+    splits = prepared.splits
+    return (*splits.train, *splits.dev, *splits.test)
 
 
 def documents_to_read(project: Project) -> DocumentsFound | None:

@@ -27,6 +27,7 @@ from tunewise.project.derived import budget_tokens
 from tunewise.project.settings import AUTO, Project
 from tunewise.retrieval.chunk import SIZES
 from tunewise.training.epochs import (
+    EMBEDDING_EPOCHS,
     EPOCHS,
     MAX_EPOCHS,
     MIN_BATCH,
@@ -45,6 +46,8 @@ SHOWN = fmean(COUNTS[1:4])
 PASSAGES = 330.0
 """Tokens of the passages in a prompt of `fine_tune_rag`."""
 
+EMBEDDING_ROW, EMBEDDING_LOOK = 0.2, 5.0
+"""Seconds that an embedding model takes for a row in an epoch, and for a look at all documents."""
 CURVE_SECONDS, CURVE_ROW = 4.0, 0.02
 """What a classifier's learning curve takes, and more for each row of train and dev."""
 
@@ -182,6 +185,8 @@ def _stages(
     """Of one contender; `rows` of train, dev and test."""
     train, dev, test = rows
     one = BUILT_IN[name]
+    if one.ranks and one.trained:
+        return _embedding(project, train, dev)
     if one.asks:
         return _asking(name, project, dev, test, size, quick=quick)
     if one.trained:
@@ -202,13 +207,13 @@ def _parts(project: Project, names: list[str], test: int, size: Lengths) -> dict
         known = {way_of(name): built_in(name) for name in names}
         ways = [name for name, one in known.items() if one is None or one.asks]
         longest = max((_prompt(name, size) for name in ways), default=0.0)
-        trained = any(one.trained for one in known.values() if one)
+        trained = any(one.trained and one.runs_on_base for one in known.values() if one)
         prompts = [prompt for prompt, there in ((longest, ways), (size.bare, trained)) if there]
         parts["dependability"] = Work(
             read=asked * sum(prompts), written=asked * size.answered * len(prompts), opened=2
         )
     if "retention" in project.decision.measure and any(
-        BUILT_IN[name].trained for name in names if name in BUILT_IN
+        one.trained and one.runs_on_base for name in names if (one := BUILT_IN.get(name))
     ):
         general = tokens_of(suite_of(project))
         # Of the base, too: what the cache holds of it shows only once the model is opened.
@@ -288,6 +293,19 @@ def _training(
         + answers(further * (dev + test), 2 * further),
         "test": answers(test),
         "latency": _latency(prompt, size.answered, test) + _load(project, prompt, size, test),
+    }
+
+
+def _embedding(project: Project, train: int, dev: int) -> Mapping[Stage, Work]:
+    """Of a tuned embedding model, in seconds as they were measured on two cores."""
+    epochs = project.training.epochs
+    epochs = EMBEDDING_EPOCHS if epochs == AUTO else epochs
+    seconds = epochs * (EMBEDDING_ROW * train + EMBEDDING_LOOK)
+    return {
+        "fit": Work(seconds=seconds),
+        "seeds": Work(seconds=(project.training.seeds - 1) * seconds),
+        "test": Work(seconds=1.0),
+        "latency": Work(seconds=1.0),
     }
 
 

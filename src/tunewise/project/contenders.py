@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 CONSTANT = "constant"
 """The name of the contender that ignores the input."""
+EMBEDDING_TUNED = "fine_tune_embedding"
+"""The name of the contender that tunes the model of a search by meaning."""
 INTERNALISED = "internalised"
 """The name of the contender that learns what another says with its prompt."""
 
@@ -31,13 +33,15 @@ class BuiltIn:
     """Whether it searches among examples or passages."""
     needs_documents: bool = False
     needs_preferences: bool = False
+    ranks: bool = False
+    """Whether it puts documents into an order, without a language model: for the kind `search`."""
     usual: bool = True
     """Whether it takes part where `use` names none."""
 
     @property
     def runs_on_base(self) -> bool:
         """Whether there is one of it on each base model."""
-        return self.asks or self.trained
+        return (self.asks or self.trained) and not self.ranks
 
 
 BUILT_IN: Mapping[str, BuiltIn] = {
@@ -62,6 +66,38 @@ BUILT_IN: Mapping[str, BuiltIn] = {
         asks=True,
         looks_up=True,
         needs_documents=True,
+    ),
+    "bm25": BuiltIn(
+        in_words="a search by words",
+        fit=1.0,
+        test=1.0,
+        needs_documents=True,
+        ranks=True,
+        usual=False,
+    ),
+    "dense": BuiltIn(
+        in_words="a search by meaning",
+        fit=3.0,
+        test=1.0,
+        needs_documents=True,
+        ranks=True,
+        usual=False,
+    ),
+    "hybrid": BuiltIn(
+        in_words="a search by words and by meaning",
+        fit=3.5,
+        test=1.0,
+        needs_documents=True,
+        ranks=True,
+        usual=False,
+    ),
+    "reranked": BuiltIn(
+        in_words="a search whose best hits are read once more, each with the question",
+        fit=10.0,
+        test=10.0,
+        needs_documents=True,
+        ranks=True,
+        usual=False,
     ),
     INTERNALISED: BuiltIn(
         in_words="the model that has learned what its best prompt says",
@@ -94,6 +130,16 @@ BUILT_IN: Mapping[str, BuiltIn] = {
         uses_train=True,
         looks_up=True,
         needs_documents=True,
+    ),
+    EMBEDDING_TUNED: BuiltIn(
+        in_words="a search by meaning that was tuned on your questions",
+        fit=30.0,
+        test=1.0,
+        trained=True,
+        uses_train=True,
+        needs_documents=True,
+        ranks=True,
+        usual=False,
     ),
 }
 """Name -> what is known of it, the simplest first: of equals the first one is chosen."""

@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from tunewise.project.contenders import BUILT_IN
+from tunewise.project.contenders import BUILT_IN, CONSTANT
 from tunewise.project.settings import Model, Project
+from tunewise.wording import joined
 
 BUDGET_TOKENS = 600_000
 """What `budget_tokens = "auto"` means: prefilled, generated and trained tokens a contender."""
@@ -15,6 +16,18 @@ def budget_tokens(project: Project) -> int:
     """Tokens that each contender may spend on fitting."""
     budget = project.contenders.budget_tokens
     return BUDGET_TOKENS if budget == "auto" else budget
+
+
+def without_constant(project: Project) -> tuple[str, ...]:
+    """What follows where nothing ignores the input: a sentence; none where something does."""
+    use = project.contenders.use
+    trained = [name for name in use if BUILT_IN[name].trained]
+    if CONSTANT in use or not trained:
+        return ()
+    return (
+        f"{CONSTANT} is not in contenders.use: {joined(trained)} cannot be advised without having "
+        "been shown to beat the best answer that ignores the input. Add it, it costs nothing.",
+    )
 
 
 def reads_documents(project: Project) -> bool:

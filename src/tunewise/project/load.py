@@ -22,6 +22,9 @@ from tunewise.project.schema import section_records, section_schema
 from tunewise.project.settings import (
     CONTENDERS,
     ENDPOINT_NAME,
+    OTHER_CONTENDERS,
+    RANKING_METRICS,
+    SEARCHING_CONTENDERS,
     Contenders,
     Data,
     DecisionSettings,
@@ -70,7 +73,20 @@ def load_project(
         faults.add((name,), f"unknown key. {suggest(name, ('root', *records))}")
     root = _read_root(values, source.parent.absolute(), faults)
     tables = {name: _Table.of(values, name, root, faults) for name in records}
-    prices, contenders = tables["prices"].read(Prices), _read_contenders(tables["contenders"])
+    task, data = _read_task(tables["task"]), _read_data(tables["data"])
+    searches = task.kind == "search"
+    prices = tables["prices"].read(Prices)
+    contenders = _read_contenders(tables["contenders"], searches=searches)
+    if task.metric is not None and ":" not in task.metric:
+        _check_metric(task, faults)
+    if searches and contenders.endpoints:
+        what = 'answers in words, and [task] kind = "search" ranks documents. Remove the table.'
+        faults.add(("contenders", contenders.endpoints[0].name), what)
+    if searches and data.documents is None:
+        faults.add(
+            ("task", "kind"),
+            'search needs documents to find. Name them: [data] documents = "docs/".',
+        )
     for endpoint in contenders.endpoints:
         if endpoint.currency is not None and endpoint.currency != prices.currency:
             faults.add(
@@ -81,8 +97,8 @@ def load_project(
     model = _read_model(tables["model"])
     project = Project(
         root=root,
-        task=_read_task(tables["task"]),
-        data=_read_data(tables["data"]),
+        task=task,
+        data=data,
         model=model,
         contenders=contenders,
         training=_read_training(tables["training"]),
@@ -192,6 +208,17 @@ def _read_task(table: _Table) -> Task:
     return task
 
 
+def _check_metric(task: Task, faults: Faults) -> None:
+    """Rankings have metrics of their own."""
+    ranks = task.metric in RANKING_METRICS
+    if task.kind == "search" and not ranks:
+        what = f"{task.metric} judges no rankings. Use one of: {', '.join(RANKING_METRICS)}."
+        faults.add(("task", "metric"), what)
+    if task.kind != "search" and ranks:
+        what = f'{task.metric} judges rankings. Write kind = "search", or choose another metric.'
+        faults.add(("task", "metric"), what)
+
+
 def _read_data(table: _Table) -> Data:
     given = table.values.keys()
     own = [key for key in ("train", "dev", "test") if key in given]
@@ -234,7 +261,7 @@ def _read_model(table: _Table) -> Model:
     return model
 
 
-def _read_contenders(table: _Table) -> Contenders:
+def _read_contenders(table: _Table, *, searches: bool) -> Contenders:
     own_keys = {entry.name for entry in fields(Contenders)} - {"endpoints", "optimiser"}
     named = {
         name: cast(dict[str, object], value)
@@ -248,11 +275,16 @@ def _read_contenders(table: _Table) -> Contenders:
         what = f"{optimisers[0].name} proposes wordings already. Keep one of the two."
         table.fault(f"{one.name}.optimises", what)
     own = {key: value for key, value in table.values.items() if key not in named}
-    contenders = table._replace(values=own).read(Contenders)
+    needed = {"use": SEARCHING_CONTENDERS} if searches else {}
+    contenders = table._replace(values=own).read(Contenders, **needed)
     use = contenders.use
     if ("contenders", "use") in table.faults.overridden:
         endpoints = [endpoint for endpoint in endpoints if endpoint.name in use]
+    table_of = SEARCHING_CONTENDERS if searches else OTHER_CONTENDERS
     for name in use:
+        if name in CONTENDERS and name not in table_of:
+            kind = "ranks no documents" if searches else 'is for [task] kind = "search" alone'
+            table.fault("use", f'"{name}" {kind}. Take some of: {", ".join(table_of)}.')
         if name not in (*CONTENDERS, *named):
             table.fault("use", f'"{name}" is unknown. {suggest(name, (*CONTENDERS, *named))}')
         if name in (one.name for one in optimisers):

@@ -27,7 +27,7 @@ from tunewise.project.constraints import (
     within,
     wrong,
 )
-from tunewise.project.contenders import BUILT_IN
+from tunewise.project.contenders import BUILT_IN, CONSTANT
 from tunewise.project.places import Documents, ModelName, ModelNames, Place, Sources
 from tunewise.types import Kind
 
@@ -35,6 +35,12 @@ CONTENDERS = tuple(BUILT_IN)
 """Built-in contenders, simplest first."""
 USUAL_CONTENDERS = tuple(name for name, one in BUILT_IN.items() if one.usual)
 """Those that take part where `use` names none."""
+SEARCHING_CONTENDERS = tuple(
+    name for name, one in BUILT_IN.items() if one.ranks or name == CONSTANT
+)
+"""Those of the kind `search`, which has no others: all take part where `use` names none."""
+RANKING_METRICS = ("ndcg_at_10", "recall_at_1", "recall_at_5", "recall_at_10")
+"""Those of the kind `search`."""
 METRICS = (
     "accuracy",
     "macro_f1",
@@ -45,6 +51,7 @@ METRICS = (
     "chrf",
     "set_f1",
     "exact_set",
+    *RANKING_METRICS,
 )
 KINDS: tuple[Kind, ...] = get_args(Kind)
 DEFAULT_METRICS: Mapping[Kind, str] = {
@@ -53,7 +60,10 @@ DEFAULT_METRICS: Mapping[Kind, str] = {
     "extraction": "json_fields",
     "generation": "rouge_l",
     "qa": "token_f1",
+    "search": "ndcg_at_10",
 }
+OTHER_CONTENDERS = tuple(name for name, one in BUILT_IN.items() if not one.ranks)
+"""Those of all other kinds."""
 Measure = Literal["dependability", "learning_curve", "retention"]
 """What `decide` can measure beside quality, tokens and latency."""
 Curved = Literal["classifier", "few_shot", "fine_tune"]
@@ -285,6 +295,12 @@ class Contenders(_Section):
 
     use: Annotated[tuple[Text, ...], Distinct()] = USUAL_CONTENDERS
     """Names of built-in contenders; `[contenders.NAME]` tables take part unasked."""
+    embedding_model: ModelName | None = None
+    """What the search contenders (all but bm25) read with: a hub id or a folder in the layout of
+    sentence-transformers; all-MiniLM-L6-v2 where absent."""
+    reranker: ModelName | None = None
+    """The cross-encoder of the contender `reranked`: a hub id or a folder. Without one it is
+    skipped."""
     variants: Annotated[tuple[Text, ...], Distinct()] = ()
     """Your own instructions, tried by the contender `prompt` beside its own."""
     budget_tokens: Annotated[int, within(1, 10**12)] | Auto = AUTO

@@ -129,16 +129,22 @@ def load_embedder(model: str | Path | None = None) -> SentenceEmbedder:
     """
     if model is None:
         return _default_embedder()
-    return SentenceEmbedder(str(model), _opened(str(model)))
+    return SentenceEmbedder(str(model), open_sentence_model(str(model)))
 
 
 @cache
 def _default_embedder() -> SentenceEmbedder:
     """Once a process: it takes half a second, and nothing that it answers changes it."""
-    return SentenceEmbedder(MODEL, _opened(_bundled_model()))
+    return SentenceEmbedder(MODEL, open_sentence_model())
 
 
-def _opened(source: str) -> "SentenceTransformer":
+def open_sentence_model(model: str | None = None) -> "SentenceTransformer":
+    """The model itself, as `load_embedder` finds it: a new one each time, which may be trained.
+
+    Raises:
+        UserError: as `load_embedder`.
+    """
+    source = model or _bundled_model()
     try:
         from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - extra `dense`
     except ImportError as missing:

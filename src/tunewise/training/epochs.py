@@ -16,6 +16,8 @@ MIN_BATCH, MAX_BATCH = 512, 8192
 """Tokens of a step."""
 DEV_POINTS = 3
 """Times in a full training that dev is answered, evenly spaced, the end included."""
+EMBEDDING_EPOCHS = 6
+"""Of a tuned embedding model."""
 
 
 def dev_points(epochs: int, times: int = DEV_POINTS) -> list[int]:

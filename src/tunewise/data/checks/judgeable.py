@@ -43,7 +43,7 @@ def check_judgeable(survey: Survey, task: Task, folder: Path, found: Found) -> I
         return none
     faulty: list[int] = []
     known: dict[str, Lack | None] = {}
-    for row, target in _targets(survey):
+    for row, target in targets(survey):
         if target not in known:
             known[target] = needs(target)
         if (lack := known[target]) is None:
@@ -58,7 +58,7 @@ def check_judgeable(survey: Survey, task: Task, folder: Path, found: Found) -> I
     return np.array(faulty, dtype=np.int64)
 
 
-def _targets(survey: Survey) -> Iterator[tuple[int, str]]:
+def targets(survey: Survey) -> Iterator[tuple[int, str]]:
     """The rows that have an answer."""
     answered = np.flatnonzero(survey.columns.target_chars > 0)
     for start in range(0, len(answered), _AT_ONCE):

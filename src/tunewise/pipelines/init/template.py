@@ -41,6 +41,7 @@ _METRICS: dict[Kind, str] = {
     "nothing.",
     "extraction": 'F1 over the fields of the object. Or "exact_match": all fields or nothing.',
     "qa": 'words shared with the right answer. Or "exact_match".',
+    "search": 'how near the top the right documents stand. Or "recall_at_5".',
     "generation": 'the longest sequence shared with the right answer. Or "chrf", "token_f1".',
 }
 
