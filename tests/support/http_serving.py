@@ -27,6 +27,7 @@ from tunewise.serving.protocol import (
     Catalogue,
     ChatEngine,
     ChatRequest,
+    CountingEmbedder,
     ModelInfo,
     Passage,
     Piece,
@@ -53,6 +54,10 @@ class Model:
     system: str | None = None
     passages: tuple[Passage, ...] = ()
     read: Callable[[str], str] | None = None
+    embeds: CountingEmbedder | None = None
+
+    def embedder(self) -> CountingEmbedder | None:
+        return self.embeds
 
     def prepare(self, messages: Sequence[Message]) -> Prompted | Answered:
         if self.weights is None:

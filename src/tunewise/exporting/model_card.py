@@ -27,7 +27,11 @@ from tunewise.wording import (
     plural,
 )
 
-_TASKS = {"classification": "text-classification", "qa": "question-answering"}
+_TASKS = {
+    "classification": "text-classification",
+    "qa": "question-answering",
+    "search": "sentence-similarity",
+}
 """Kind of a task -> its name on the hub, where that is another than `text-generation`."""
 
 
@@ -79,14 +83,20 @@ def _front(model: ModelFile, title: str) -> ModelCardData:
             )
         ]
     return ModelCardData(
-        base_model=model.base.name if model.base else None,
+        base_model=model.base.name if model.base else model.embedder if model.embeds else None,
         license=model.base.licence if model.base else None,
-        library_name="peft" if model.trained else "tunewise",
+        library_name=_library(model),
         pipeline_tag=kind,
         tags=["tunewise", model.kind],
         model_name=title if results else None,
         eval_results=results or None,
     )
+
+
+def _library(model: ModelFile) -> str:
+    if model.embeds:
+        return "sentence-transformers"
+    return "peft" if model.trained else "tunewise"
 
 
 def _body(model: ModelFile, title: str) -> Iterator[str]:
@@ -149,6 +159,8 @@ def _quality(model: ModelFile, measured: ContenderResult) -> Iterator[str]:
 
 
 def _asks(model: ModelFile) -> str:
+    if model.embeds:
+        return "a text, which it turns into a vector of unit length"
     if not model.asks_model:
         return "the input alone; no language model is"
     passages = " and the passages found for it" if model.searches_passages else ""
@@ -174,6 +186,8 @@ def _requests(measured: ContenderResult) -> Iterator[str]:
 
 
 def _licence(model: ModelFile) -> str:
+    if model.embeds:
+        return f"that of `{model.embedder}`, from which it was tuned; your examples are yours"
     if model.base is None:
         return "yours; no model of others is in it" if model.endpoint is None else "the endpoint's"
     own = f"{model.base.licence}, " if model.base.licence else "not known here, "

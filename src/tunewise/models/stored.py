@@ -8,6 +8,9 @@ from typing import Any, cast
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_SETTINGS = "adapter_config.json"
+EMBEDDING_MODULES = "modules.json"
+"""There in a model of sentence-transformers."""
+_CARD = "README.md"
 
 
 def stored_tensors(folder: Path) -> dict[str, dict[str, Any]]:
@@ -32,10 +35,14 @@ def is_whole_model(folder: Path) -> bool:
 
 
 def adapter_hash(adapter: Path) -> str:
-    """sha256 (hex) of the weights and settings of an adapter, or of a whole model."""
+    """sha256 (hex) of the weights and settings of an adapter, or of a whole model, also of one that
+    embeds."""
     names = (ADAPTER_WEIGHTS, ADAPTER_SETTINGS)
     if is_whole_model(adapter):
         names = ("config.json", *sorted(file.name for file in adapter.glob("*.safetensors")))
+    if (adapter / EMBEDDING_MODULES).is_file():
+        inside = sorted(file for file in adapter.rglob("*") if file.is_file())
+        names = tuple(file.relative_to(adapter).as_posix() for file in inside if file.name != _CARD)
     digest = hashlib.sha256()
     for name in names:
         with (adapter / name).open("rb") as file:

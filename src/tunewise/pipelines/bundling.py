@@ -35,7 +35,7 @@ from tunewise.pipelines.run_rows import (
     teacher_of,
 )
 from tunewise.progress import Progress
-from tunewise.project.contenders import CONSTANT, built_in, label_of, way_of
+from tunewise.project.contenders import BUILT_IN, CONSTANT, built_in, label_of, way_of
 from tunewise.project.load import load_project
 from tunewise.project.settings import Endpoint, Model, Project
 from tunewise.project.toml_reader import FILE_NAME
@@ -62,6 +62,8 @@ from tunewise.wording import plural
 PROVED_ON = 50
 """Test rows of the run, at most, whose requests are compared."""
 
+_SEARCHES = tuple(name for name, one in BUILT_IN.items() if one.ranks and not one.trained)
+"""Contenders that leave nothing to be served."""
 _INFERRED = (("task", "kind"), ("task", "labels"), ("task", "metric"), ("model", "thinking"))
 """What a run may have found out by itself, and wrote into its project.toml."""
 
@@ -111,12 +113,21 @@ def bundle_of_run(
     """
     verdict = read_verdict(run)
     found = measured_contender(run, verdict, contender)
+    if found.name in _SEARCHES:
+        raise UserError(
+            f"{run}: {found.name} is a search over the project's documents, and no model of its "
+            "own. Of a search, a tuned embedding model alone gets a name: add `fine_tune_embedding`"
+            " of this run, or ask /v1/embeddings for all-minilm-l6-v2, which every server has."
+        )
     project = project_of_run(run)
     rows = [row for part in read_data(project.data).values() for row in part.examples]
     made = _Made(
         run=run, project=project, verdict=verdict, found=found, rows=rows, progress=progress
     )
     model = _model_file(made)
+    if model.embeds:
+        write_files(folder, adapter=run / "models" / found.name)
+        return seal_bundle(folder, model)
     if not model.asks_model:
         write_files(folder, examples=[] if model.kind == CONSTANT else made.train())
         return seal_bundle(folder, model)

@@ -145,6 +145,11 @@ class SourceOpener:
     def _of_bundle(self, named: str, name: str, bundle: Bundle) -> Source:
         """A contender that is asked as it was, compared by the fixed set."""
         model = bundle.model
+        if model.embeds:
+            raise UserError(
+                f"{named}: is an embedding model. It lies ready in {bundle.adapter}, in the layout "
+                "of sentence-transformers: any program that reads that layout reads it there."
+            )
         asked = model.endpoint.model if model.endpoint else model.base.name if model.base else None
         return Source(
             named=named,

@@ -173,6 +173,12 @@ class EntrantOpener:
         self, named: str, run: Path, verdict: VerdictFile, found: ContenderResult
     ) -> Answering:
         """A contender as a run's fit left it."""
+        known = built_in(found.name)
+        if known is not None and known.ranks:
+            raise UserError(
+                f"{named}: is a search over documents, which no gate judges yet. Run decide again: "
+                "its verdict says whether the search got worse."
+            )
         if found.name in (CONSTANT, "classifier"):
             return self._fitted_again(run, found)
         if not found.trained:

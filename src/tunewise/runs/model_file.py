@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import TypeAdapter
 
-from tunewise.project.contenders import BUILT_IN
+from tunewise.project.contenders import BUILT_IN, EMBEDDING_TUNED
 from tunewise.runs.retention import RetentionResult
 from tunewise.runs.schema import ContenderResult, Json
 from tunewise.types import Finding, JsonValue, Kind, Message
@@ -29,6 +29,7 @@ Way: TypeAlias = Literal[
     "fine_tune_cpt",
     "fine_tune_dpo",
     "fine_tune_rag",
+    "fine_tune_embedding",
 ]
 """What a model does with an input: the contender's name in `[contenders] use`."""
 
@@ -106,7 +107,8 @@ class ModelFile:
       for `classifier`, all that it is fitted on.
     - `passages.jsonl`: the pieces of documents that are searched, a `PassageRow` a line.
     - `index.npy`: the vectors of these rows or pieces, in their order, where meaning finds them.
-    - `adapter/`: in PEFT format, or a whole model, where it was trained.
+    - `adapter/`: in PEFT format, or a whole model, where it was trained; an embedding model is one
+      in the layout of sentence-transformers.
     - `README.md`: the card.
     """
 
@@ -157,6 +159,11 @@ class ModelFile:
     def asks_model(self) -> bool:
         """Whether a language model answers."""
         return BUILT_IN[self.kind].runs_on_base
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it turns texts into vectors, and answers nothing."""
+        return self.kind == EMBEDDING_TUNED
 
     @property
     def trained(self) -> bool:

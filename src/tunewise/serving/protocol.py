@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from tunewise.retrieval.embed import Embedder
 from tunewise.types import JsonValue, Message, Tool, Usage
 
 
@@ -222,6 +223,19 @@ class Answered:
     usage: Usage
 
 
+class CountingEmbedder(Embedder, Protocol):
+    """An embedder that tells what it reads of a text."""
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest text that it reads whole."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text, those at its ends counted."""
+        ...
+
+
 class ServedModel(Protocol):
     """A name that can be asked."""
 
@@ -246,6 +260,14 @@ class ServedModel(Protocol):
 
         Raises:
             RefusedError: this contender cannot answer such a conversation.
+        """
+        ...
+
+    def embedder(self) -> CountingEmbedder | None:
+        """What turns texts into vectors; None: it answers instead. Blocks.
+
+        Raises:
+            RefusedError: it cannot be read.
         """
         ...
 

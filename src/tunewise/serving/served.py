@@ -17,7 +17,7 @@ from tunewise.errors import UserError
 from tunewise.exporting.asking import classifier_of_bundle, strategy_of_bundle
 from tunewise.exporting.bundle import Bundle, read_bundle
 from tunewise.project.contenders import CONSTANT
-from tunewise.retrieval.embed import Embedder
+from tunewise.retrieval.embed import Embedder, SentenceEmbedder, load_embedder
 from tunewise.runs.registry import Version
 from tunewise.serving.protocol import Answered, Passage, Prompted, RefusedError, Weights
 from tunewise.types import Input, Message, Usage
@@ -41,6 +41,9 @@ class BaseServed:
 
     def load(self) -> None:
         """Nothing has to be read."""
+
+    def embedder(self) -> None:
+        """See `ServedModel.embedder`."""
 
 
 class Loaded:
@@ -83,6 +86,11 @@ class Loaded:
         return classifier_of_bundle(self.bundle, load=self._load)
 
     @cached_property
+    def embedder(self) -> SentenceEmbedder:
+        """What turns texts into vectors, of a version that does nothing else."""
+        return load_embedder(self.bundle.adapter)
+
+    @cached_property
     def texts(self) -> dict[str, str]:
         """Id of each passage -> its text."""
         return {passage.id: passage.text for passage in self.bundle.passages()}
@@ -99,6 +107,8 @@ class Loaded:
             self.bundle.check()
             if self.bundle.model.kind == "classifier":
                 _ = self.classifier
+            elif self.bundle.model.embeds:
+                _ = self.embedder
             elif self.bundle.model.asks_model:
                 _ = self.strategy, self.texts
             self._ready = True
@@ -131,6 +141,13 @@ class VersionServed:
         """
         self.loaded.make_ready()
 
+    def embedder(self) -> SentenceEmbedder | None:
+        """See `ServedModel.embedder`."""
+        if not self.loaded.bundle.model.embeds:
+            return None
+        self._load_or_refuse()
+        return self.loaded.embedder
+
     def prepare(self, messages: Sequence[Message]) -> Prompted | Answered:
         """See `ServedModel.prepare`.
 
@@ -144,14 +161,7 @@ class VersionServed:
         item = _input(messages)
         if model.kind == CONSTANT:
             return Answered(text=str(model.settings["answer"]), usage=Usage())
-        try:
-            self.load()
-        except UserError as error:
-            # Clients are told no path of this machine.
-            why = str(error).replace(str(self.loaded.version.folder), self.resolved)
-            raise RefusedError(
-                f"{self.resolved}: cannot be asked: {why}", param="model", code="model_unusable"
-            ) from error
+        self._load_or_refuse()
         if model.kind == "classifier":
             return self._classified(item)
         strategy = self.loaded.strategy
@@ -164,6 +174,16 @@ class VersionServed:
             ),
             read=_reader(strategy),
         )
+
+    def _load_or_refuse(self) -> None:
+        try:
+            self.load()
+        except UserError as error:
+            # Clients are told no path of this machine.
+            why = str(error).replace(str(self.loaded.version.folder), self.resolved)
+            raise RefusedError(
+                f"{self.resolved}: cannot be asked: {why}", param="model", code="model_unusable"
+            ) from error
 
     def _classified(self, item: Input) -> Answered:
         if not self.loaded.bundle.model.conversations and _turns(item) > 1:
@@ -178,6 +198,13 @@ class VersionServed:
 
     def _refuse_unknown_ways(self) -> None:
         model = self.loaded.bundle.model
+        if model.embeds:
+            raise RefusedError(
+                f"{self.resolved}: makes embeddings and answers nothing. Send texts to "
+                "/v1/embeddings.",
+                param="model",
+                code="unsupported_model",
+            )
         if model.endpoint is not None:
             raise RefusedError(
                 f"{self.resolved}: runs at an endpoint of its own, which this server does not "

@@ -13,9 +13,10 @@ from tunewise.serving.http.asking import unknown_model
 from tunewise.serving.http.chat import MODEL_HEADER
 from tunewise.serving.http.errors import ApiError
 from tunewise.serving.http.replies import EmbeddingEntry, EmbeddingReply, EmbeddingUsage
-from tunewise.serving.http.service import EmbeddingModel, rate_limited, service_of
+from tunewise.serving.http.service import Service, rate_limited, service_of
 from tunewise.serving.http.telemetry import trace_of
 from tunewise.serving.http.wire import EmbeddingRequest
+from tunewise.serving.protocol import CountingEmbedder
 from tunewise.types import Usage
 
 router = APIRouter()
@@ -30,36 +31,44 @@ async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
     """Vectors of unit length, whose dot product is the likeness of their texts."""
     service, trace = service_of(request), trace_of(request)
     trace.operation = "embeddings"
-    model = service.embedding
-    if model is None or body.model != model.id:
-        if await service.in_thread(lambda: service.catalogue.find(body.model)) is None:
-            raise unknown_model(body.model)
+    resolved, reply = await service.in_thread(lambda: _answered(service, body), alone=True)
+    trace.model = resolved
+    trace.usage = Usage(prompt_tokens=reply.usage.prompt_tokens)
+    return Response(
+        reply.model_dump_json(), media_type="application/json", headers={MODEL_HEADER: resolved}
+    )
+
+
+def _answered(service: Service, body: EmbeddingRequest) -> tuple[str, EmbeddingReply]:
+    """Which model it was, and its reply."""
+    usual = service.embedding
+    if usual is not None and body.model == usual.id:
+        try:
+            return usual.id, _reply(usual.load(), usual.id, body)
+        except UserError as error:
+            raise ApiError(400, str(error), param="model", code="missing_extra") from error
+    found = service.catalogue.find(body.model)
+    if found is None:
+        raise unknown_model(body.model)
+    embedder = found.embedder()
+    if embedder is None:
         raise ApiError(
             400,
             f"{body.model} makes no embeddings; GET /v1/models says which model does.",
             param="model",
             code="unsupported_model",
         )
-    reply = await service.in_thread(lambda: _reply(model, body), alone=True)
-    trace.model = model.id
-    trace.usage = Usage(prompt_tokens=reply.usage.prompt_tokens)
-    return Response(
-        reply.model_dump_json(), media_type="application/json", headers={MODEL_HEADER: model.id}
-    )
+    return found.resolved, _reply(embedder, body.model, body)
 
 
-def _reply(model: EmbeddingModel, body: EmbeddingRequest) -> EmbeddingReply:
-    try:
-        embedder = model.load()
-    except UserError as error:
-        raise ApiError(400, str(error), param="model", code="missing_extra") from error
+def _reply(embedder: CountingEmbedder, name: str, body: EmbeddingRequest) -> EmbeddingReply:
     counts = [embedder.count_tokens(text) for text in body.texts]
     for place, count in enumerate(counts):
         if count > embedder.max_tokens:
             field = "input" if isinstance(body.input, str) else f"input[{place}]"
             raise ApiError(
                 400,
-                f"{field}: has {count} tokens; {model.id} reads {embedder.max_tokens}. Cut it into "
+                f"{field}: has {count} tokens; {name} reads {embedder.max_tokens}. Cut it into "
                 "pieces.",
                 param=field,
                 code="context_length_exceeded",
@@ -70,7 +79,7 @@ def _reply(model: EmbeddingModel, body: EmbeddingRequest) -> EmbeddingReply:
             EmbeddingEntry(index=place, embedding=_written(vector, body.encoding_format))
             for place, vector in enumerate(vectors)
         ],
-        model=model.id,
+        model=name,
         usage=EmbeddingUsage(prompt_tokens=sum(counts), total_tokens=sum(counts)),
     )
 

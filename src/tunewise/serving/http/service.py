@@ -2,37 +2,23 @@
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, cast
+from typing import TypeVar, cast
 
 import structlog
 from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 
-from tunewise.retrieval.embed import Embedder
 from tunewise.serving.http.access import key_of
 from tunewise.serving.http.admission import Slots
 from tunewise.serving.http.contents import ContentLog
 from tunewise.serving.http.limits import Limits, Rates
 from tunewise.serving.http.telemetry import Metrics
-from tunewise.serving.protocol import Catalogue, ChatEngine
+from tunewise.serving.protocol import Catalogue, ChatEngine, CountingEmbedder
 
 Result = TypeVar("Result")
 
 PREPARING = 4
 """Threads in which models are looked up and prompts made."""
-
-
-class CountingEmbedder(Embedder, Protocol):
-    """An embedder that tells what it reads of a text."""
-
-    @property
-    def max_tokens(self) -> int:
-        """The longest text that it reads whole."""
-        ...
-
-    def count_tokens(self, text: str) -> int:
-        """Tokens of a text, those at its ends counted."""
-        ...
 
 
 @dataclass(kw_only=True, slots=True)
