@@ -121,6 +121,8 @@ def test_settings_load(snippet: Snippet, tmp_path: Path) -> None:
     named = tomllib.loads(snippet.text)["data"]["examples"]
     (tmp_path / named).parent.mkdir(exist_ok=True)
     (tmp_path / named).write_text('{"text": "hello", "label": "greeting"}\n')
+    if documents := tomllib.loads(snippet.text)["data"].get("documents"):
+        (tmp_path / documents).mkdir()
     if gate := tomllib.loads(snippet.text)["data"].get("gate"):
         (tmp_path / gate).write_text('{"text": "bye", "label": "farewell"}\n')
     assert load_project(tmp_path).data.examples
