@@ -20,7 +20,7 @@ else
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 endif
 
-.PHONY: help setup demo test test-slow check reference docs lock bench-peers clean
+.PHONY: help setup demo eshop test test-slow check reference docs lock bench-peers clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -47,6 +47,9 @@ $(STAMP): requirements.lock pyproject.toml
 
 demo: setup ## runs decide on examples/support_triage
 	$(BIN)/tunewise demo
+
+eshop: setup ## decides the projects of examples/eshop, names the winners, opens the desk; QUICK=1 decides nothing
+	cd examples/eshop && ../../$(BIN)/python -m eshop start $(if $(QUICK),--quick)
 
 # One thread a worker: two workers whose libraries take both cores wait for each other.
 test test-slow: export OMP_NUM_THREADS = 1

@@ -9,9 +9,11 @@ A finished run is examples/NAME/finished: the run's folder without weights and w
 `<!--= shop_sql quality fine_tune -->41.2%<!--/-->`.
 """
 
+import json
 import re
 import shutil
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -22,6 +24,7 @@ from tunewise.report.comparison_table import ranked
 from tunewise.report.price_table import at_list_prices
 from tunewise.runs.read import read_summary
 from tunewise.runs.schema import ContenderResult, Run, StoppedContender
+from tunewise.storage import write_json
 from tunewise.wording import (
     difference,
     mean_tokens,
@@ -184,14 +187,26 @@ def filled(text: str, runs: dict[str, tuple[Example, Run]]) -> str:
 
 
 def keep(name: str, run: Path) -> Path:
-    """Copies what a finished run says, without weights, into the example's folder."""
+    """Copies what a finished run says, without weights, into the example's folder.
+
+    Paths in it are then those of the example, wherever that lies.
+    """
     target = next(one.folder for one in examples() if one.name == name) / FINISHED
+    root = tomllib.loads((run / "project.toml").read_text("utf-8"))["root"]
     if target.is_dir():
         shutil.rmtree(target)
     target.mkdir()
     for file in KEPT:
         if (run / file).is_file():
-            shutil.copyfile(run / file, target / file)
+            text = (run / file).read_text("utf-8").replace(f"{root}/", "").replace(root, "..")
+            (target / file).write_text(text, "utf-8")
+    verdict = json.loads((target / "verdict.json").read_text("utf-8"))
+    place = rf"decide \S*/{name}( --json)?"
+    verdict["reproduce"] = re.sub(place, f"decide examples/{name}", verdict["reproduce"])
+    write_json(target / "verdict.json", verdict)
+    environment = json.loads((target / "environment.json").read_text("utf-8"))
+    environment["platform"] = environment["platform"].partition("-")[0]
+    write_json(target / "environment.json", environment)
     return target
 
 

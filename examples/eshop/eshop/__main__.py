@@ -1,4 +1,4 @@
-"""The desk's command line: `python -m eshop seed | serve | export FUNCTION`."""
+"""The desk's command line: `python -m eshop seed | serve | start | export FUNCTION`."""
 
 import argparse
 import sys
@@ -11,8 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from eshop.corrections import log_lines
 from eshop.errors import DeskError
 from eshop.seed import seed_orders, seed_tickets
-from eshop.settings import FunctionName, read_settings
+from eshop.settings import FunctionName, Settings, read_settings
 from eshop.shop import Shop
+from eshop.start import choose_models, served, table, with_models
 from eshop.tables import open_database
 from eshop.web import create_app, open_desk
 
@@ -35,14 +36,25 @@ def main() -> int:
             case "export":
                 lines = log_lines(open_desk(settings).said(), given.function)
                 sys.stdout.writelines(lines)
+            case "start":
+                seed_orders(settings.orders_file)
+                seed_tickets(open_database(settings.database_url), Shop(settings.orders_file))
+                chosen = choose_models(settings, quick=given.quick, say=_say)
+                _say("\n".join(table(chosen)))
+                with served(settings, say=_say):
+                    _serve(with_models(settings, chosen), given.port)
             case _:
-                app = create_app(settings)
-                _say(f"The desk: http://{HOST}:{given.port}/")
-                uvicorn.run(app, host=HOST, port=given.port, log_level="warning")
+                _serve(settings, given.port)
     except (DeskError, SQLAlchemyError) as error:
         _say(str(error))
         return 1
     return 0
+
+
+def _serve(settings: Settings, port: int) -> None:
+    app = create_app(settings)
+    _say(f"The desk: http://{HOST}:{port}/")
+    uvicorn.run(app, host=HOST, port=port, log_level="warning")
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -53,6 +65,13 @@ def _arguments() -> argparse.ArgumentParser:
     commands.add_parser("seed", help="makes the databases")
     serve = commands.add_parser("serve", help="starts the desk")
     serve.add_argument("--port", type=int, default=8700)
+    start = commands.add_parser(
+        "start", help="decides where nothing is decided, names the winners, starts models and desk"
+    )
+    start.add_argument("--port", type=int, default=8700)
+    start.add_argument(
+        "--quick", action="store_true", help="decides nothing: runs that are there, or what ships"
+    )
     export = commands.add_parser(
         "export", help="writes what agents said, for tunewise data from-logs"
     )
