@@ -1,6 +1,7 @@
 """Every example project is whole: what it is, its rows, how far its readers agree."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from tunewise.project.examples import examples
 from tunewise.project.load import load_project
 
 EXAMPLES = {one.name: one for one in examples()}
+OF_THE_DESK = [file.parent for file in sorted(ROOT.glob("examples/eshop/projects/*/tunewise.toml"))]
 OLD = {"product_manuals": 164}
 """Projects with fewer rows than the 240 of the others."""
 
@@ -24,11 +26,13 @@ def test_it_is_a_project_with_a_page_and_rows(name: str) -> None:
     assert f"{example.rows}" in readme, "the page counts other rows than there are"
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_a_second_reader_was_asked(name: str) -> None:
-    reading = json.loads((EXAMPLES[name].folder / "reading.json").read_text("utf-8"))
+@pytest.mark.parametrize(
+    "folder", [*(one.folder for one in EXAMPLES.values()), *OF_THE_DESK], ids=lambda f: f.name
+)
+def test_a_second_reader_was_asked(folder: Path) -> None:
+    reading = json.loads((folder / "reading.json").read_text("utf-8"))
     assert reading["readers"]
-    assert reading["rows"] >= EXAMPLES[name].rows
+    assert reading["rows"] >= len((folder / "examples.jsonl").read_text("utf-8").splitlines())
     assert reading["agreement"]
     for part, said in reading["agreement"].items():
         assert 0.5 <= said["share"] <= 1.0, part
