@@ -5,6 +5,7 @@ import pytest
 
 import small_sentence_model
 from search_rows import METRIC, dev, questions, shelf
+from tunewise.contenders import fine_tune_embedding as module
 from tunewise.contenders.fine_tune_embedding import FineTuneEmbedding
 from tunewise.contenders.protocol import NotApplicable
 from tunewise.contenders.ranking import Ranker
@@ -77,6 +78,20 @@ def test_further_seeds_are_trained_as_long_as_the_first_and_answer_for_themselve
     assert all_of_them.fit.dev_answers[1] == first.fit.dev_answers[1]
     assert all_of_them.fit.settings["seeds"] == 3
     assert all_of_them.fit.tokens["trained"] > first.fit.tokens["trained"]
+
+
+def test_what_was_trained_is_not_trained_again(
+    tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    race, train = dev(), questions(30)
+    one = contender(tmp_path, base)
+    before = one.replicate(one.fit(train, race), train, race, seeds=2)
+    monkeypatch.setattr(module, "tune_embedding", lambda *_, **__: pytest.fail("trained again"))
+    after = one.replicate(one.fit(train, race), train, race, seeds=2)
+    assert after.fit.dev_answers == before.fit.dev_answers
+    assert after.fit.tokens == before.fit.tokens
+    with pytest.raises(pytest.fail.Exception):
+        one.fit(questions(33), race)
 
 
 def test_without_its_model_it_takes_no_part(tmp_path: Path) -> None:

@@ -3,12 +3,16 @@
 How many epochs, and whether words count beside meaning, is chosen on dev.
 """
 
+import hashlib
+import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import cast
+
+from pydantic import TypeAdapter
 
 from tunewise.contenders.protocol import Fitted, NotApplicable
 from tunewise.contenders.race import Race
@@ -21,7 +25,7 @@ from tunewise.project.settings import TrainingSettings
 from tunewise.retrieval.embed import SentenceEmbedder, load_embedder
 from tunewise.retrieval.index import Index, Mode
 from tunewise.retrieval.shelf import Shelf
-from tunewise.storage import replaced_folder
+from tunewise.storage import replaced_folder, write_json
 from tunewise.text.comparison import comparable
 from tunewise.text.rankings import is_meant, read_ranking
 from tunewise.training.embedding import EmbeddingEpoch, EmbeddingRecipe, Triplet, tune_embedding
@@ -83,7 +87,12 @@ class FineTuneEmbedding:
                     _save(epoch, place)
                 points.append(point)
 
-        self._train(triplets, recipe, seed=1, after=after)
+        kept = self._kept(1, triplets, recipe)
+        if kept is None:
+            self._train(triplets, recipe, seed=1, after=after)
+            self._keep(1, triplets, recipe, points)
+        else:
+            points += kept
         best = max(points, key=lambda point: point.value)
         return FittedRanker(
             indexes={1: self._index(load_embedder(place))},
@@ -120,15 +129,11 @@ class FineTuneEmbedding:
         indexes, on_dev, artifact = dict(first.indexes), dict(fit.dev_answers), dict(fit.artifact)
         trained = fit.tokens["trained"]
         for seed in range(2, seeds + 1):
-            place, epochs = self._place(seed), list[EmbeddingEpoch]()
-            last = cast(int, fit.settings["epochs"])
-            self._train(triplets, recipe, seed=seed, after=epochs.append, last=last)
-            _save(epochs[-1], place)
-            trained += epochs[-1].tokens
-            indexes[seed] = self._index(load_embedder(place))
-            asked = [example.input for example in race.dev]
-            on_dev[seed] = tuple(ranked(indexes[seed], asked, first.mode))
-            artifact[seed] = str(place)
+            point = self._further(seed, triplets, recipe, first, race)
+            trained += point.tokens
+            indexes[seed] = self._index(load_embedder(self._place(seed)))
+            on_dev[seed] = point.answers
+            artifact[seed] = str(self._place(seed))
         return replace(
             first,
             indexes=indexes,
@@ -141,6 +146,54 @@ class FineTuneEmbedding:
                 artifact=artifact,
             ),
         )
+
+    def _further(
+        self,
+        seed: int,
+        triplets: Sequence[Triplet],
+        recipe: EmbeddingRecipe,
+        first: FittedRanker,
+        race: Race,
+    ) -> "_Point":
+        """Trains one of the further seeds, unless it is there already."""
+        if kept := self._kept(seed, triplets, recipe):
+            return kept[-1]
+        epochs = list[EmbeddingEpoch]()
+        last = cast(int, first.fit.settings["epochs"])
+        self._train(triplets, recipe, seed=seed, after=epochs.append, last=last)
+        _save(epochs[-1], self._place(seed))
+        index = self._index(load_embedder(self._place(seed)))
+        texts = ranked(index, [example.input for example in race.dev], first.mode)
+        value = quality(self.metric, texts, [example.target for example in race.dev])
+        end = epochs[-1]
+        point = _Point(end.number, first.mode, value, tuple(texts), end.loss, end.tokens)
+        self._keep(seed, triplets, recipe, [point])
+        return point
+
+    def _kept(
+        self, seed: int, triplets: Sequence[Triplet], recipe: EmbeddingRecipe
+    ) -> "list[_Point] | None":
+        """What a sitting before this one found, where it trained the same to the end."""
+        file = self._record(seed)
+        if not file.is_file() or not self._place(seed).is_dir():
+            return None
+        kept = json.loads(file.read_text("utf-8"))
+        if kept["of"] != _digest(triplets, recipe):
+            return None
+        return _POINTS.validate_python(kept["points"])
+
+    def _keep(
+        self,
+        seed: int,
+        triplets: Sequence[Triplet],
+        recipe: EmbeddingRecipe,
+        points: "Sequence[_Point]",
+    ) -> None:
+        found = [asdict(point) for point in points]
+        write_json(self._record(seed), {"of": _digest(triplets, recipe), "points": found})
+
+    def _record(self, seed: int) -> Path:
+        return self.folder / self.name / f"seed{seed}.json"
 
     def _train(
         self,
@@ -223,6 +276,14 @@ class _Point:
             "dev_examples": rows,
             "loss": round(self.loss, 4),
         }
+
+
+_POINTS = TypeAdapter(list[_Point])
+
+
+def _digest(triplets: Sequence[Triplet], recipe: EmbeddingRecipe) -> str:
+    said = json.dumps([triplets, asdict(recipe)], ensure_ascii=False)
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def _save(epoch: EmbeddingEpoch, place: Path) -> None:
