@@ -22,7 +22,7 @@ from tunewise.metrics.by_name import Metric, quality
 from tunewise.progress import Progress
 from tunewise.project.contenders import EMBEDDING_TUNED
 from tunewise.project.settings import TrainingSettings
-from tunewise.retrieval.embed import SentenceEmbedder, load_embedder
+from tunewise.retrieval.embed import SentenceEmbedder, load_embedder, quietly
 from tunewise.retrieval.index import Index, Mode
 from tunewise.retrieval.shelf import Shelf
 from tunewise.storage import replaced_folder, write_json
@@ -288,5 +288,5 @@ def _digest(triplets: Sequence[Triplet], recipe: EmbeddingRecipe) -> str:
 
 def _save(epoch: EmbeddingEpoch, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
-    with replaced_folder(place) as folder:
+    with replaced_folder(place) as folder, quietly():
         epoch.model.save_pretrained(str(folder), create_model_card=False)

@@ -150,7 +150,7 @@ def open_sentence_model(model: str | None = None) -> "SentenceTransformer":
     except ImportError as missing:
         raise _missing_extra() from missing
     try:
-        with _quietly():
+        with quietly():
             return SentenceTransformer(source, local_files_only=True)
     except (OSError, ValueError) as error:
         raise _not_here(source) from error
@@ -175,15 +175,15 @@ def load_reranker(model: str | Path) -> CrossEncoderReranker:
     except ImportError as missing:
         raise _missing_extra() from missing
     try:
-        with _quietly():
+        with quietly():
             return CrossEncoderReranker(CrossEncoder(str(model), local_files_only=True))
     except (OSError, ValueError) as error:
         raise _not_here(str(model)) from error
 
 
 @contextmanager
-def _quietly() -> Generator[None]:
-    """Without the progress bar that transformers draws while it loads weights."""
+def quietly() -> Generator[None]:
+    """Without the progress bar that transformers draws while it reads or writes weights."""
     from transformers.utils import logging  # noqa: PLC0415 - only where the extra is in use
 
     shown = logging.is_progress_bar_enabled()
