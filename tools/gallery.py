@@ -1,11 +1,12 @@
 """Writes the gallery, and every figure of the story, from the finished runs of the examples.
 
-python tools/gallery.py                  writes docs/gallery.md, fills docs/when-to-fine-tune.md
+python tools/gallery.py                  writes docs/gallery.md, fills the story and the READMEs
 python tools/gallery.py --check          exits with 1 where a page is not what the runs say
 python tools/gallery.py --keep NAME RUN  keeps a run of an example as its finished one
 
 A finished run is examples/NAME/finished: the run's folder without weights and without what only
-`--resume` reads. In the story a figure stands between marks that name it:
+`--resume` reads. In the story (docs/when-to-fine-tune.md) and in the examples' READMEs a figure
+stands between marks that name it:
 `<!--= shop_sql quality fine_tune -->41.2%<!--/-->`.
 """
 
@@ -23,9 +24,11 @@ from tunewise.project.price_list import PriceList, read_price_list
 from tunewise.report.comparison_table import ranked
 from tunewise.report.price_table import at_list_prices
 from tunewise.runs.read import read_summary
+from tunewise.runs.retention import Estimate, Repair
 from tunewise.runs.schema import ContenderResult, Run, StoppedContender
 from tunewise.storage import write_json
 from tunewise.wording import (
+    amount,
     difference,
     mean_tokens,
     milliseconds,
@@ -153,9 +156,15 @@ def _one(run: Run, name: str) -> ContenderResult:
     return found
 
 
-def _retained(run: Run, name: str) -> str:
-    change = run.retention[name].change
+def _change(change: Estimate) -> str:
     return f"{points(change.value)} points ({points(change.low)} to {points(change.high)})"
+
+
+def _repair(run: Run, name: str) -> Repair:
+    found = run.retention[name].repair
+    if found is None:
+        raise KeyError(f"{name} was not repaired")
+    return found
 
 
 FIGURES: dict[str, Callable[..., str]] = {
@@ -165,9 +174,15 @@ FIGURES: dict[str, Callable[..., str]] = {
     "prompt": lambda run, name: mean_tokens(_one(run, name).tokens.prompt),
     "answer": lambda run, name: mean_tokens(_one(run, name).tokens.completion),
     "p50": lambda run, name: milliseconds(_one(run, name).latency.p50),
-    "forgot": _retained,
+    "forgot": lambda run, name: _change(run.retention[name].change),
     "test": lambda run: str(run.n_test),
     "outcome": lambda run: run.outcome,
+    "reason": lambda run: run.reason,
+    "command": lambda run: f"`{run.reproduce}`",
+    "train": lambda run: str(run.splits.train) if run.splits else "",
+    "gain": lambda run: f"{amount(run.decision.minimum_gain)} points",
+    "broken": lambda run, name: _change(_repair(run, name).before),
+    "repaired": lambda run, name: _change(run.retention[name].change),
 }
 """What a mark may ask of a run."""
 
@@ -222,7 +237,8 @@ def main() -> int:
             sys.stderr.write(f"{__doc__}\n")
             return 2
     runs = finished()
-    pages = {GALLERY: gallery(runs), STORY: filled(STORY.read_text("utf-8"), runs)}
+    filling = (STORY, *(one.folder / "README.md" for one, _ in runs.values()))
+    pages = {GALLERY: gallery(runs), **{p: filled(p.read_text("utf-8"), runs) for p in filling}}
     stale = [file for file, text in pages.items() if file.read_text("utf-8") != text]
     if "--check" in sys.argv:
         for file in stale:
