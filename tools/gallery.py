@@ -79,10 +79,13 @@ def gallery(runs: dict[str, tuple[Example, Run]]) -> str:
     prices = read_price_list(PRICES, today=date(2026, 11, 1))
     lines = [
         "# Gallery", "", WRITTEN, "",
-        f"{len(runs)} projects with rows written for them, each decided once on its sealed test",
-        "rows, all with the same small base model. Every number is of the finished run that lies",
-        "in the project's folder; `tunewise new NAME DIR` copies a project as a start, and",
-        "[When to fine-tune](when-to-fine-tune.md) tells what they teach together.", "",
+        f"{len(runs)} projects with rows written for them, each decided on its sealed test rows,",
+        "all with the same small base model. Every number is of the finished run that lies in the",
+        "project's folder. p50 is the median time of one request on one processor core while",
+        "another run had the other; the last column is what 1,000 such requests would cost at the",
+        f"list prices of {LISTED} ({prices.as_of}, [what it costs](prices.md)).",
+        "`tunewise new NAME DIR` copies a project as a start;",
+        "[when to fine-tune](when-to-fine-tune.md) tells what they teach together.", "",
         '<div class="grid cards" markdown>', "",
     ]  # fmt: skip
     for name, (_, run) in runs.items():
@@ -116,7 +119,8 @@ def card(name: str, example: Example, run: Run, prices: PriceList) -> Iterator[s
     listed = at_list_prices(run, prices)
     at_price = next(row for row in listed.rows if row[0] == LISTED)
     cost = dict(zip(listed.titles, at_price, strict=True))
-    yield f"| contender | {run.metric} (95%) | prompt tokens | answer tokens | p50 | {LISTED} |"
+    money = prices.currency
+    yield f"| contender | {run.metric} (95%) | prompt tokens | answer tokens | p50 | {money} |"
     yield "|---|---|---:|---:|---:|---:|"
     for one in ranked(run):
         won = "**" if one.name == run.recommended else ""
@@ -130,8 +134,6 @@ def card(name: str, example: Example, run: Run, prices: PriceList) -> Iterator[s
     for one in run.skipped:
         if isinstance(one, StoppedContender):
             yield f"| {one.name} | {one.sentence} | | | | |"
-    yield from ("", f"The last column: 1,000 such requests at the list prices of {LISTED} "
-                f"({prices.as_of}, [What it costs](prices.md)).")  # fmt: skip
     yield from ("", f"`{run.reproduce}`" if run.reproduce else "")
 
 
@@ -178,6 +180,7 @@ FIGURES: dict[str, Callable[..., str]] = {
     "test": lambda run: str(run.n_test),
     "outcome": lambda run: run.outcome,
     "reason": lambda run: run.reason,
+    "headline": lambda run: headline(run),
     "command": lambda run: f"`{run.reproduce}`",
     "train": lambda run: str(run.splits.train) if run.splits else "",
     "gain": lambda run: f"{amount(run.decision.minimum_gain)} points",
