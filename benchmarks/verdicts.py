@@ -65,10 +65,9 @@ def contoso(data: Path) -> dict[str, Any]:
     return made
 
 
-ESHOP = Path(__file__).parents[1] / "examples" / "eshop" / "projects"
-OWN = {
-    folder.name: folder for folder in (*example_folders(), ESHOP / "replies", ESHOP / "summaries")
-}
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+DESK = (file.parent for file in sorted(EXAMPLES.glob("eshop/projects/*/tunewise.toml")))
+OWN = {folder.name: folder.resolve() for folder in (*example_folders(), *DESK)}
 """Projects of this repository."""
 PROJECTS = {
     "snips_json": snips_json,
@@ -108,11 +107,11 @@ def project(
 
 def write(name: str, data: Path) -> Path:
     """The project folder of a data set."""
-    folder = BUILD / name
-    if name in OWN:
+    if name in OWN:  # with the others, whose documents it may search
         left = shutil.ignore_patterns(*LEFT_OUT)
-        shutil.copytree(OWN[name], folder, dirs_exist_ok=True, ignore=left)
-        return folder
+        shutil.copytree(EXAMPLES, BUILD / "examples", dirs_exist_ok=True, ignore=left)
+        return BUILD / "examples" / OWN[name].relative_to(EXAMPLES)
+    folder = BUILD / name
     folder.mkdir(parents=True, exist_ok=True)
     made = PROJECTS[name](data)
     lines = ["[task]", *(f"{key} = {json.dumps(value)}" for key, value in made["task"].items())]
