@@ -80,10 +80,8 @@ class FineTuneEmbedding:
         def after(epoch: EmbeddingEpoch) -> None:
             index = self._index(SentenceEmbedder(str(place), epoch.model))
             for mode in MODES:
-                texts = ranked(index, [example.input for example in race.dev], mode)
-                value = quality(self.metric, texts, [one.target for one in race.dev])
-                point = _Point(epoch.number, mode, value, tuple(texts), epoch.loss, epoch.tokens)
-                if not points or value > max(one.value for one in points):
+                point = self._on_dev(epoch, index, mode, race)
+                if not points or point.value > max(one.value for one in points):
                     _save(epoch, place)
                 points.append(point)
 
@@ -163,12 +161,15 @@ class FineTuneEmbedding:
         self._train(triplets, recipe, seed=seed, after=epochs.append, last=last)
         _save(epochs[-1], self._place(seed))
         index = self._index(load_embedder(self._place(seed)))
-        texts = ranked(index, [example.input for example in race.dev], first.mode)
-        value = quality(self.metric, texts, [example.target for example in race.dev])
-        end = epochs[-1]
-        point = _Point(end.number, first.mode, value, tuple(texts), end.loss, end.tokens)
+        point = self._on_dev(epochs[-1], index, first.mode, race)
         self._keep(seed, triplets, recipe, [point])
         return point
+
+    def _on_dev(self, epoch: EmbeddingEpoch, index: Index, mode: Mode, race: Race) -> "_Point":
+        """How an epoch does when it is searched in one way."""
+        texts = ranked(index, [example.input for example in race.dev], mode)
+        value = quality(self.metric, texts, [example.target for example in race.dev])
+        return _Point(epoch.number, mode, value, tuple(texts), epoch.loss, epoch.tokens)
 
     def _kept(
         self, seed: int, triplets: Sequence[Triplet], recipe: EmbeddingRecipe
